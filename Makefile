@@ -1,0 +1,75 @@
+# Every task of the project. CI calls the same targets; each does the set-up it needs.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help run serve ui test test-real check format lock readme clean
+
+help:  ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: .venv/.run  ## the whole pipeline for the active params.yaml (default: the phantom), then its results
+	@$(BIN)/python main.py
+
+serve: .venv/.run  ## the web page and API at http://127.0.0.1:8080
+	@$(BIN)/python app.py
+
+ui: .venv/.run  ## compare runs in MLflow's pages at http://127.0.0.1:5000
+	@set -a; if [ -f .env ]; then . ./.env; fi; set +a; case "$${MLFLOW_TRACKING_URI:-}" in \
+	  http*) echo "your runs are at $$MLFLOW_TRACKING_URI" ;; \
+	  *) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; esac
+
+test: .venv/.dev .venv-mlflow2/.done browser  ## every test but those on the real data set
+	@$(BIN)/python -m pytest -m "not real_data"
+
+test-real: .venv/.dev  ## train the real chest CT set from ingestion to champion (needs KAGGLEHUB_CACHE or Kaggle)
+	@$(BIN)/python -m pytest -m real_data
+
+check: .venv/.dev  ## ruff and mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: .venv/.dev  ## let ruff mend and format
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+lock: .venv/.dev  ## resolve requirements*.in again; hashes, all platforms, no index in the files
+	@cd $(CURDIR) && for name in requirements requirements-dev requirements-serve requirements-mlflow2 requirements-uv; do \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 $$name.in -o $$name.lock; done
+
+readme: .venv/.run  ## keep the last run's metrics in docs/results/ and rewrite README's results table
+	@$(BIN)/python main.py readme
+
+clean:  ## remove what runs made (not data caches, not mlflow.db)
+	rm -rf artifacts .cache/work
+
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || { echo "installing Debian's chromium for the browser tests"; \
+	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq chromium >/dev/null'; }
+
+.venv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; say where: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "making .venv with $(PYTHON)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+
+.venv/.run: requirements.lock | .venv/bin/uv
+	@echo "installing requirements.lock (about 1 GB to download the first time)"
+	@$(UV) -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: requirements-dev.lock .venv/.run
+	@echo "installing requirements-dev.lock"
+	@$(UV) -r requirements-dev.lock
+	@touch $@
+
+# The server that DagsHub and Azure run is older than our client: tests run both.
+.venv-mlflow2/.done: requirements-mlflow2.lock | .venv/bin/uv
+	@echo "making .venv-mlflow2, an old MLflow server for the tests"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-mlflow2
+	@$(BIN)/uv pip install --quiet --python .venv-mlflow2/bin/python --require-hashes -r requirements-mlflow2.lock
+	@touch $@

@@ -1,0 +1,101 @@
+"""The command line: chooses what runs, and turns errors into one line and an exit code.
+
+Heavy imports (TensorFlow, MLflow) happen inside the commands that need them.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from dotenv import load_dotenv
+
+from cnnClassifier.components import STAGES
+from cnnClassifier.errors import CnnClassifierError
+
+log = logging.getLogger(__name__)
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def main() -> int:
+    """Run the command line; 0 when all went well, 2 for an error that the message explains."""
+    _set_up()
+    try:
+        app(standalone_mode=False)
+    except CnnClassifierError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        log.debug("where it was raised", exc_info=True)
+        return 2
+    except (typer.Exit, typer.Abort) as ended:
+        return getattr(ended, "exit_code", 1)
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)  # noqa: T201
+        return 130
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")):
+            error.show()  # type: ignore[attr-defined]
+            return 2
+        raise
+    return 0
+
+
+@app.callback(invoke_without_command=True)
+def pipeline(
+    context: typer.Context,
+    experiment: Annotated[
+        str | None, typer.Option(help="Make config/experiments/<name>.yaml the active params.yaml first.")
+    ] = None,
+) -> None:
+    """Run every stage that is out of date, through DVC, and print the results.
+
+    Without a command: the whole pipeline. With one: that stage or tool alone.
+    """
+    if context.invoked_subcommand is None:
+        from cnnClassifier.pipeline import activate, print_results, reproduce
+
+        if experiment:
+            activate(experiment)
+        reproduce()
+        print_results()
+
+
+def _add_stage(stage: str) -> None:
+    def run() -> None:
+        from cnnClassifier.pipeline import run_stage
+
+        run_stage(stage)
+
+    app.command(stage, help=f"Run the stage {stage} alone (what dvc.yaml calls).")(run)
+
+
+for _stage in STAGES:
+    _add_stage(_stage)
+
+
+@app.command()
+def results() -> None:
+    """Print the last run's results, the registered version and what to type next."""
+    from cnnClassifier.pipeline import print_results
+
+    print_results()
+
+
+@app.command()
+def readme() -> None:
+    """Keep the last run's metrics in docs/results/ and write the results table into README.md."""
+    from cnnClassifier.pipeline import write_readme
+
+    write_readme()
+
+
+def _set_up() -> None:
+    load_dotenv(".env")
+    # TensorFlow's start-up notes are no news, and without a GPU its first line is an error about that.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
+    level = os.environ.get("CNNCLASSIFIER_LOG_LEVEL", "INFO").upper()
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    for noisy in ("alembic", "absl", "h5py", "matplotlib", "mlflow.store.db.utils", "tf2onnx", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

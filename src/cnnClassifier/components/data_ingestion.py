@@ -1,0 +1,43 @@
+"""data_ingestion: bring the images here, describe each in the manifest, leave out what is no image."""
+
+import logging
+import shutil
+from pathlib import Path
+
+from cnnClassifier.components.base import Component
+from cnnClassifier.config.data import DataIngestionConfig
+from cnnClassifier.datasets.ingest import check_classes, copy_readable, draw_missing_splits
+from cnnClassifier.datasets.manifest import Classes, write_classes, write_manifest, write_rejected
+from cnnClassifier.datasets.sources import find_candidates
+from cnnClassifier.files import new_folder, scratch_folder
+
+log = logging.getLogger(__name__)
+
+
+class DataIngestion(Component[DataIngestionConfig]):
+    """Source -> images, manifest.csv, rejected.csv, classes.json (and, for the phantom, lesion masks)."""
+
+    def run(self) -> None:
+        """Copy and describe all readable images; the folder of images appears only when it is complete."""
+        names = tuple(self.config.classes)
+        with scratch_folder(self.paths.work / "data_ingestion") as work:
+            candidates, misplaced = find_candidates(self.config, work)
+            with new_folder(self.paths.images) as images:
+                records, unreadable = copy_readable(candidates, images)
+                # First of all, for whoever has to find out why a class is empty.
+                write_rejected([*misplaced, *unreadable], self.paths.rejected)
+                records = draw_missing_splits(records, self.config.random_split, self.config.seed)
+                check_classes(records, names, self.config.filled_splits)
+            self._keep_lesion_masks(work / "phantom" / "masks")
+        write_manifest(records, self.paths.manifest)
+        write_classes(Classes(names, synthetic=self.config.source.kind == "phantom"), self.paths.classes)
+        log.info(
+            "%d images of %d classes; %d files left out (%s)",
+            len(records), len(names), len(misplaced) + len(unreadable), self.paths.rejected,
+        )  # fmt: skip
+
+    def _keep_lesion_masks(self, masks: Path) -> None:
+        """DVC wants each output to exist: for real data the folder is empty."""
+        with new_folder(self.paths.lesion_masks) as folder:
+            if masks.is_dir():
+                shutil.copytree(masks, folder, dirs_exist_ok=True)

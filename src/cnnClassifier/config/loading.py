@@ -1,0 +1,73 @@
+"""The only reader of YAML: a file becomes a validated, frozen type, or one line that says why not."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from box import Box
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from cnnClassifier.config.section import Section
+from cnnClassifier.config.types import ProjectConfig, Settings
+from cnnClassifier.errors import ConfigError
+
+PARAMS_FILE = Path("params.yaml")
+PROJECT_FILE = Path("config/config.yaml")
+EXPERIMENTS = Path("config/experiments")
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def load_settings(path: Path = PARAMS_FILE) -> Settings:
+    """Read an experiment's parameters; raise ConfigError naming file and key."""
+    return validate(read_yaml(path), Settings, path)
+
+
+def load_project(path: Path = PROJECT_FILE) -> ProjectConfig:
+    """Read config/config.yaml; raise ConfigError naming file and key."""
+    return validate(read_yaml(path), ProjectConfig, path)
+
+
+def read_yaml(path: Path) -> Box:
+    """Read a YAML mapping with dot access; raise ConfigError when it is missing or malformed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; run from the project's root or create it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a mapping of sections. Received: {type(content).__name__}")
+    return Box(content)
+
+
+def validate(content: Box, kind: type[SectionT], source: Path) -> SectionT:
+    """Turn a YAML mapping into its type; raise ConfigError with every wrong key on one line."""
+    try:
+        return kind.model_validate(content.to_dict())
+    except ValidationError as error:
+        faults = "; ".join(_describe(fault) for fault in error.errors())
+        raise ConfigError(f"{source}: {faults}") from None
+
+
+def experiment_file(name: str) -> Path:
+    """The parameters of a shipped experiment; raise ConfigError listing those there are."""
+    path = EXPERIMENTS / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in EXPERIMENTS.glob("*.yaml")))
+        raise ConfigError(f"no experiment {name!r} in {EXPERIMENTS}; there are: {known}")
+    return path
+
+
+def _describe(fault: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in fault["loc"]) or "(top level)"
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key, is it misspelt?"
+    if fault["type"] == "missing":
+        return f"{key}: missing"
+    return f"{key}: {fault['msg']}. Received: {fault['input']!r:.80}"

@@ -1,0 +1,93 @@
+"""Inspect and copy a source's files, and make of them manifest rows. Streamed: no image stays in memory."""
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from cnnClassifier.config.data import RandomSplit, Split
+from cnnClassifier.datasets.candidates import Candidate
+from cnnClassifier.datasets.inspection import inspect_image
+from cnnClassifier.datasets.manifest import ImageRecord, RejectedFile
+from cnnClassifier.datasets.splits import assign_splits
+from cnnClassifier.errors import DataError, ImageError
+
+T = TypeVar("T")
+
+# Futures in flight at a time: keeps the queue's memory flat for 100,000 files.
+BATCH = 1024
+
+
+def copy_readable(
+    candidates: Sequence[Candidate], images: Path, workers: int | None = None
+) -> tuple[list[ImageRecord], list[RejectedFile]]:
+    """Copy each file that decodes whole into `images`; list the others with the reason.
+
+    Decoding and hashing release the interpreter's lock, so threads keep all cores busy.
+    """
+    records: list[ImageRecord] = []
+    rejected: list[RejectedFile] = []
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(total=len(candidates), desc="ingest", unit="image", disable=None) as progress,
+    ):
+        for batch in _batched(candidates, BATCH):
+            for outcome in pool.map(lambda candidate: _copy_one(candidate, images), batch):
+                progress.update()
+                if isinstance(outcome, ImageRecord):
+                    records.append(outcome)
+                else:
+                    rejected.append(outcome)
+    return records, rejected
+
+
+def draw_missing_splits(records: Iterable[ImageRecord], shares: RandomSplit | None, seed: int) -> list[ImageRecord]:
+    """Draw a split for every image by its group; without shares the source's own splits stand."""
+    records = list(records)
+    if shares is None:
+        return records
+    splits = assign_splits(((record.group, record.label) for record in records), shares, seed)
+    return [replace(record, split=splits[record.group]) for record in records]
+
+
+def check_classes(records: Iterable[ImageRecord], classes: Iterable[str], splits: Sequence[Split]) -> None:
+    """Raise DataError naming the first class that has no image in one of the splits."""
+    counts = Counter((record.label, record.split) for record in records)
+    for label in classes:
+        for split in splits:
+            if not counts[label, split]:
+                raise DataError(
+                    f"class {label!r} has no readable image in split {split}; "
+                    "check its patterns in `data_ingestion.classes`, the splits, and the files left out (rejected.csv)"
+                )
+
+
+def _copy_one(candidate: Candidate, images: Path) -> ImageRecord | RejectedFile:
+    try:
+        facts = inspect_image(candidate.file)
+    except ImageError as error:
+        return RejectedFile(candidate.path, str(error))
+    destination = images / candidate.path
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(candidate.file, destination)
+    return ImageRecord(
+        id=hashlib.sha256(candidate.path.encode()).hexdigest()[:16],
+        path=candidate.path,
+        label=candidate.label,
+        split=candidate.split or "train",
+        group=candidate.group or facts.pixel_hash[:16],
+        **asdict(facts),
+    )
+
+
+def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,102 @@
+"""Bring a source's files to a local folder: Kaggle, a zip, a folder, a table, or the phantom."""
+
+import lzma
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from cnnClassifier.config.data import (
+    CsvSource,
+    DataIngestionConfig,
+    FolderSource,
+    KaggleSource,
+    PhantomSource,
+    ZipSource,
+)
+from cnnClassifier.datasets.candidates import Listing
+from cnnClassifier.datasets.folders import list_folder
+from cnnClassifier.datasets.tables import list_table
+from cnnClassifier.errors import DataError
+
+# A cut or garbled archive; RuntimeError: one that needs a password; NotImplementedError: an unknown compression.
+BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError)
+
+
+def find_candidates(config: DataIngestionConfig, work: Path) -> Listing:
+    """Fetch the configured source and list its files in path order.
+
+    What has to be made or unpacked goes below `work`. Raises DataError when the source cannot be had.
+    """
+    match config.source:
+        case CsvSource():
+            return list_table(config.source, config)
+        case FolderSource(path=path):
+            return list_folder(path, config)
+        case KaggleSource():
+            return list_folder(download_kaggle(config.source), config)
+        case ZipSource():
+            return list_folder(unpack_zip(config.source, work / "zip"), config)
+        case PhantomSource():
+            from cnnClassifier.datasets.phantom import write_phantom
+
+            write_phantom(work / "phantom", config.source)
+            return list_folder(work / "phantom" / "images", config)
+
+
+def download_kaggle(source: KaggleSource) -> Path:
+    """The folder of a Kaggle data set's pinned version, from kagglehub's cache or, failing that, the network."""
+    import kagglehub
+    from kagglehub.exceptions import DataCorruptionError
+
+    try:
+        folder = Path(kagglehub.dataset_download(source.dataset))
+    # OSError: also what `requests` raises, without a network or for an answer such as 404.
+    except (OSError, ValueError, DataCorruptionError, *BROKEN_ARCHIVE) as error:
+        raise DataError(
+            f"kaggle {source.dataset}: {_one_line(error)}; check the network and the name, "
+            "or download it elsewhere and set KAGGLEHUB_CACHE to its cache folder, or use source kind `zip`"
+        ) from None
+    return _sub_folder(folder, source.root, f"kaggle {source.dataset}")
+
+
+def unpack_zip(source: ZipSource, destination: Path) -> Path:
+    """Unpack an archive; raise DataError for one that is damaged or locked, or has a member that would land outside."""
+    destination.mkdir(parents=True, exist_ok=True)
+    try:
+        with zipfile.ZipFile(source.path) as archive:
+            members = archive.infolist()
+            for member in members:
+                _check_member(member, source.path)
+            for member in tqdm(members, desc="unpack", unit="file", disable=None):
+                archive.extract(member, destination)
+    except FileNotFoundError:
+        raise DataError(f"{source.path}: no such file; correct `data_ingestion.source.path`") from None
+    except BROKEN_ARCHIVE as error:
+        raise DataError(f"{source.path}: not a whole zip archive: {_one_line(error)}") from None
+    return _sub_folder(destination, source.root, str(source.path))
+
+
+def _check_member(member: zipfile.ZipInfo, archive: Path) -> None:
+    # Some Windows programs write backslashes, against the format; unpacked here, they would stay in the names.
+    member.filename = member.filename.replace("\\", "/")
+    name = PurePosixPath(member.filename)
+    is_link = stat.S_ISLNK(member.external_attr >> 16)
+    if name.is_absolute() or ".." in name.parts or is_link:
+        fault = "is a link" if is_link else "would land outside the data's root"
+        raise DataError(f"{archive}: {member.filename!r} {fault}; refusing the archive")
+
+
+def _sub_folder(folder: Path, root: str, what: str) -> Path:
+    if not (folder / root).is_dir():
+        there = ", ".join(sorted(entry.name for entry in folder.iterdir()))
+        raise DataError(
+            f"{what}: there is no folder {root!r} in it; `data_ingestion.source.root` may be one of: {there}"
+        )
+    return folder / root
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

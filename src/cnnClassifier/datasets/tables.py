@@ -1,0 +1,91 @@
+"""List a CSV table of images: file and label, where it has them split and group."""
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from cnnClassifier.config.data import CsvSource, DataIngestionConfig, Split
+from cnnClassifier.datasets.candidates import (
+    Candidate,
+    Listing,
+    check_inside,
+    find_class,
+    find_group,
+    in_path_order,
+    is_below_excluded,
+    refuse_name,
+)
+from cnnClassifier.datasets.manifest import RejectedFile
+from cnnClassifier.errors import DataError
+
+
+def list_table(source: CsvSource, config: DataIngestionConfig) -> Listing:
+    """List a table's rows in path order; a row whose file does not exist is rejected, not fatal.
+
+    Raises DataError for a missing table or column, an empty cell, an unknown label or split, a file that
+    stands in the table twice and one outside the root.
+    """
+    return in_path_order(_place_rows(source, config))
+
+
+def _place_rows(source: CsvSource, config: DataIngestionConfig) -> Iterator[Candidate | RejectedFile]:
+    line_of: dict[str, int] = {}
+    for line, row in _read_rows(source):
+        where = f"{source.table}, line {line}"
+        path = _path_below(source.root, _cell(row, source.file_column, where))
+        if is_below_excluded(path, config.exclude):
+            continue
+        if path in line_of:
+            raise DataError(f"{where}: {path} stands in line {line_of[path]} too; keep one row for each image")
+        line_of[path] = line
+        yield _place(path, row, source, config, where)
+
+
+def _place(
+    path: str, row: dict[str, str], source: CsvSource, config: DataIngestionConfig, where: str
+) -> Candidate | RejectedFile:
+    if refused := refuse_name(path):
+        return refused
+    check_inside(source.root / path, source.root, where)
+    label = find_class(f"{_cell(row, source.label_column, where)}/{path}", config.classes, where)
+    split = _find_split(_cell(row, source.split_column, where), config, where) if source.split_column else None
+    if not (source.root / path).is_file():
+        return RejectedFile(path, "no such file")
+    group = row[source.group_column] if source.group_column else find_group(path, config.group_pattern)
+    return Candidate(source.root / path, path, label, split, group or None)
+
+
+def _path_below(root: Path, cell: str) -> str:
+    """A cell's path relative to the root, without detours: where it is copied to depends on it."""
+    return Path(os.path.relpath(root / cell, root)).as_posix()
+
+
+def _cell(row: dict[str, str], column: str, where: str) -> str:
+    if not row[column]:
+        raise DataError(f"{where}: nothing in column {column!r}")
+    return row[column]
+
+
+def _find_split(value: str, config: DataIngestionConfig, where: str) -> Split:
+    splits = config.splits or {}
+    for split, name in splits.items():
+        if value == name:
+            return split
+    raise DataError(f"{where}: unknown split {value!r}; `data_ingestion.splits` names {', '.join(splits.values())}")
+
+
+def _read_rows(source: CsvSource) -> Iterator[tuple[int, dict[str, str]]]:
+    wanted = [source.file_column, source.label_column, source.split_column, source.group_column]
+    try:
+        with source.table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = [column for column in wanted if column and column not in (reader.fieldnames or [])]
+            if missing:
+                raise DataError(f"{source.table}: no column {missing[0]!r}; it has {reader.fieldnames}")
+            for row in reader:
+                yield reader.line_num, row
+    except OSError as error:
+        raise DataError(f"{source.table}: {error.strerror}; correct `data_ingestion.source.table`") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{source.table}: not a CSV table in UTF-8: {error}") from None

@@ -1,0 +1,42 @@
+"""Everything this package raises on purpose.
+
+* CnnClassifierError
+  x ConfigError        a YAML file is missing, malformed, misspelt or out of range
+  x DataError          a dataset, manifest or image file is not what was promised
+  x ImageError         one picture cannot be decoded (a DataError, so a batch can go on without it)
+  x ModelError         a model cannot be built, exported, loaded or found
+  x WeightsError       pretrained weights are missing and cannot be fetched (a ModelError)
+  x TrackingError      the tracking server or registry refuses, lacks something or does not answer
+
+Every message says what was wrong, where, and what to do. They are caught once,
+at the door: the command line prints them in one line and exits with 2, the web
+app turns them into an answer.
+"""
+
+
+class CnnClassifierError(Exception):
+    """Base of all errors this package raises on purpose."""
+
+
+class ConfigError(CnnClassifierError):
+    """A configuration file is missing, malformed, misspelt or out of range."""
+
+
+class DataError(CnnClassifierError):
+    """A dataset, a manifest or an image file is not what was promised."""
+
+
+class ImageError(DataError):
+    """One picture cannot be decoded."""
+
+
+class ModelError(CnnClassifierError):
+    """A model cannot be built, exported, loaded or found."""
+
+
+class WeightsError(ModelError):
+    """Pretrained weights are neither at hand nor to be fetched."""
+
+
+class TrackingError(CnnClassifierError):
+    """The tracking server or the model registry refuses, lacks something or does not answer."""

@@ -1,0 +1,42 @@
+"""A Keras model's way through the feature cache: its frozen trunk fills it, its tail reads from it."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnClassifier.augmentation import View
+from cnnClassifier.config.types import AugmentationConfig, Paths
+from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.features.extraction import FeatureExtractor, Space
+from cnnClassifier.model_spec import ModelSpec
+from cnnClassifier.modeling import Cut, cut, digest_weights, forward
+
+PLAIN = View(0, 0, AugmentationConfig())
+
+CHUNK = 256  # rows read from the cache at a time when predicting
+
+
+def open_features(parts: Cut, spec: ModelSpec, paths: Paths) -> FeatureExtractor:
+    """The cache of what this model's trunk says of this pipeline's images."""
+    structure = hashlib.sha256(parts.trunk.to_json().encode()).hexdigest()
+    space = Space(spec.preprocessing, f"{structure}{digest_weights(parts.trunk)}")
+    return FeatureExtractor(paths.cache, paths.images, space, forward(parts.trunk))
+
+
+def predict(model: Any, spec: ModelSpec, records: Sequence[ImageRecord], paths: Paths) -> np.ndarray:
+    """Class probabilities of images, float64 (n, classes), rows summing to 1."""
+    parts = cut(model, spec.freeze)
+    features = open_features(parts, spec, paths)
+    features.ensure(records, [PLAIN])
+    tail = forward(parts.tail)
+    chunks = [records[start : start + CHUNK] for start in range(0, len(records), CHUNK)]
+    return softmax(np.concatenate([tail(features.read(chunk, PLAIN)) for chunk in chunks]))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits (n, classes), in double precision."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    probabilities: np.ndarray = shifted / shifted.sum(axis=1, keepdims=True)
+    return probabilities

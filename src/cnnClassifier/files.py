@@ -1,0 +1,59 @@
+"""Write so that a kill at any moment leaves the old or the new under a name, or nothing, but never a half."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file under a temporary name, then rename it."""
+    with new_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write JSON for people and diffs: indented, in the order given."""
+    write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def new_file(destination: Path) -> Iterator[Path]:
+    """Give a path to write to; it becomes `destination`, replacing what is there, only if the block succeeds."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    partial = destination.with_name(destination.name + ".partial")
+    try:
+        yield partial
+        partial.replace(destination)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(destination: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; it becomes `destination`, replacing what is there, only if the block succeeds."""
+    with scratch_folder(destination.with_name(destination.name + ".partial")) as partial:
+        yield partial
+        # Moved away whole before it is removed: removing takes time, and a kill may come in it.
+        with scratch_folder(destination.with_name(destination.name + ".replaced")) as replaced:
+            if destination.exists():
+                destination.replace(replaced)
+            partial.replace(destination)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder that is removed with all that is in it at the end of the block, however it ends."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""How good are predictions, and how sure is that: metrics with intervals, and their plots."""

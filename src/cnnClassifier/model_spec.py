@@ -1,0 +1,51 @@
+"""What a model knows of itself: its class names, its preprocessing, where it comes from.
+
+`model.json` stands beside the weights, so that nothing is guessed from a folder's name at
+serving time. A Keras model folder holds architecture.json, model.weights.h5 and model.json; a served
+package holds model.onnx and model.json.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from cnnClassifier.config.section import Section
+from cnnClassifier.config.types import PreprocessingSpec
+from cnnClassifier.errors import ModelError
+
+SPEC_FILE = "model.json"
+ONNX_FILE = "model.onnx"
+
+
+class ModelSpec(Section):
+    """A model's own description, in the order of its output columns.
+
+    `description` is one line for people; `synthetic` says that it learned from drawn pictures (the phantom),
+    so that its answers mean nothing for a patient's.
+    """
+
+    format: Literal[1] = 1
+    classes: tuple[str, ...]
+    preprocessing: PreprocessingSpec
+    backbone: str
+    weights: str
+    freeze: str
+    description: str = ""
+    synthetic: bool = False
+
+
+def read_spec(folder: Path) -> ModelSpec:
+    """Read a model folder's description; raise ModelError naming the file and what is wrong with it."""
+    path = folder / SPEC_FILE
+    try:
+        return ModelSpec.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; is {folder} a model folder?") from None
+    except ValidationError as error:
+        raise ModelError(f"{path}: not a model description this version reads: {error}") from None
+
+
+def write_spec(spec: ModelSpec, folder: Path) -> None:
+    """Write a model folder's description."""
+    (folder / SPEC_FILE).write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,155 @@
+"""Build, cut, save and load classifiers. A model folder is architecture.json, model.weights.h5 and model.json.
+
+Not one .keras file: that is a zip with dates inside, so the same training would give another
+hash and DVC would rerun everything after it.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cnnClassifier.backbones import build_backbone, load_weights
+from cnnClassifier.config.types import HeadConfig, PrepareBaseModelConfig
+from cnnClassifier.errors import ConfigError, ModelError
+from cnnClassifier.model_spec import ModelSpec, read_spec, write_spec
+
+ARCHITECTURE_FILE = "architecture.json"
+WEIGHTS_FILE = "model.weights.h5"
+STANDARDISE = "standardise"  # the head's layer that scales frozen features
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A model in two: the frozen `trunk` (images -> activations of `layer`) and the trainable `tail` (-> logits).
+
+    They share their layers with the whole model: fitting the tail fits the model.
+    """
+
+    trunk: Any
+    tail: Any
+    layer: str
+
+
+def build_classifier(config: PrepareBaseModelConfig, classes: int) -> Any:
+    """A Keras model: image (None, size, size, 3) RGB 0-255 -> logits (None, classes), frozen as configured.
+
+    The same configuration gives the same model, down to the names that Keras numbers.
+    """
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(config.seed)
+    image, feature_map = build_backbone(config.backbone, config.preprocessing.size, config.weights)
+    logits = _add_head(feature_map, config.head, classes, standardise=config.freeze == "all")
+    model = keras.Model(image, logits, name=config.backbone.lower())
+    _freeze(model, cut(model, config.freeze).layer)
+    return model
+
+
+def cut(model: Any, freeze: str) -> Cut:
+    """Cut a model at its freeze point; with "all" after the pooling, with "none" at the image.
+
+    Raises ConfigError for a layer that the backbone does not have, or where the graph is not one tensor wide.
+    """
+    layer = model.get_layer(_cut_name(model, freeze))
+    try:
+        tail = keras.Model(layer.output, model.output, name="tail")
+    except ValueError:
+        raise ConfigError(
+            f"prepare_base_model.freeze: {freeze!r} lies inside a branch; choose the end of a block"
+        ) from None
+    return Cut(keras.Model(model.input, layer.output, name="trunk"), tail, layer.name)
+
+
+def forward(model: Any) -> Any:
+    """A compiled inference function of a model: float32 batch in, numpy out; faster than `predict` on batches."""
+    call = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+    return lambda batch: call(tf.convert_to_tensor(batch)).numpy()
+
+
+def digest_weights(model: Any) -> str:
+    """sha256 over all weights in order: names a network by what it computes with, not by its file."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        digest.update(np.ascontiguousarray(weight.numpy()).data)
+    return digest.hexdigest()
+
+
+def count_parameters(model: Any) -> dict[str, int]:
+    """Total, trainable and frozen parameter counts."""
+    total = int(sum(np.prod(weight.shape) for weight in model.weights))
+    trainable = int(sum(np.prod(weight.shape) for weight in model.trainable_weights))
+    return {"total": total, "trainable": trainable, "frozen": total - trainable}
+
+
+def summarise(model: Any) -> str:
+    """Keras' table of layers, as text."""
+    lines: list[str] = []
+    model.summary(print_fn=lambda line: lines.append(line), line_length=100, show_trainable=True)
+    return "\n".join(lines) + "\n"
+
+
+def save_model(model: Any, spec: ModelSpec, folder: Path) -> None:
+    """Write a model folder; byte-equal for equal models."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ARCHITECTURE_FILE).write_text(model.to_json(indent=1) + "\n", encoding="utf-8")
+    model.save_weights(folder / WEIGHTS_FILE)
+    write_spec(spec, folder)
+
+
+def load_model(folder: Path) -> tuple[Any, ModelSpec]:
+    """Read a model folder; raise ModelError naming the file that is missing or damaged."""
+    spec = read_spec(folder)
+    try:
+        model = keras.models.model_from_json((folder / ARCHITECTURE_FILE).read_text(encoding="utf-8"))
+        load_weights(model, folder / WEIGHTS_FILE)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder}: cannot be loaded as a Keras model: {str(error)[:200]}") from None
+    return model, spec
+
+
+def _add_head(feature_map: Any, head: HeadConfig, classes: int, *, standardise: bool) -> Any:
+    """Pool to a vector, standardise it if the backbone does not move under it, then dense layers to logits."""
+    x = _pool(feature_map, head)
+    if standardise:
+        # Frozen batch normalisation is (x - mean) / deviation with both set from the training features.
+        x = keras.layers.BatchNormalization(center=False, scale=False, epsilon=1e-12, name=STANDARDISE)(x)
+    if head.dropout:
+        x = keras.layers.Dropout(head.dropout, name="dropout")(x)
+    if head.hidden_units:
+        x = keras.layers.Dense(head.hidden_units, activation="relu", name="hidden")(x)
+    return keras.layers.Dense(classes, name="logits")(x)
+
+
+def _pool(feature_map: Any, head: HeadConfig) -> Any:
+    if head.pooling == "mean":
+        return keras.layers.GlobalAveragePooling2D(name="pool")(feature_map)
+    if head.pooling == "max":
+        return keras.layers.GlobalMaxPooling2D(name="pool")(feature_map)
+    cells = keras.layers.AdaptiveAveragePooling2D(head.grid, name="cells")(feature_map)
+    return keras.layers.Flatten(name="pool")(cells)
+
+
+def _freeze(model: Any, last: str) -> None:
+    """Everything up to and including the layer `last` keeps its weights."""
+    boundary = model.layers.index(model.get_layer(last))
+    for position, layer in enumerate(model.layers):
+        layer.trainable = position > boundary and layer.name != STANDARDISE
+
+
+def _cut_name(model: Any, freeze: str) -> str:
+    """The layer that a freeze point names: the image, the pooling, or what lies between."""
+    name = {"all": "pool", "none": "image"}.get(freeze, freeze)
+    names = [layer.name for layer in model.layers]
+    names = names[: names.index("pool") + 1]
+    if name not in names:
+        nearest = ", ".join(get_close_matches(name, names, n=5, cutoff=0.0))
+        raise ConfigError(
+            f"prepare_base_model.freeze: expected `all`, `none` or a layer of {model.name} such as {nearest} "
+            f"(summary.txt beside a base model lists all). Received: {freeze!r}"
+        )
+    return name

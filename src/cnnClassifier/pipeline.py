@@ -1,0 +1,97 @@
+"""Run stages: one in this process, or all that are out of date through DVC."""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from cnnClassifier.components import load_component
+from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
+from cnnClassifier.errors import CnnClassifierError
+from cnnClassifier.files import read_json, write_text
+from cnnClassifier.quiet import native_stderr_held
+
+README = Path("README.md")
+RESULTS = Path("docs/results")
+
+log = logging.getLogger(__name__)
+
+
+def activate(experiment: str) -> None:
+    """Make a shipped experiment the active params.yaml; edits that are nowhere else are kept aside first."""
+    wanted = experiment_file(experiment)
+    load_settings(wanted)
+    if PARAMS_FILE.is_file() and not _is_shipped(PARAMS_FILE):
+        aside = PARAMS_FILE.with_name(f"params.yaml.bak-{time.strftime('%Y%m%d-%H%M%S')}")
+        shutil.copyfile(PARAMS_FILE, aside)
+        log.warning("your edited params.yaml is kept as %s", aside)
+    shutil.copyfile(wanted, PARAMS_FILE)
+    log.info("params.yaml is now %s", wanted)
+
+
+def reproduce() -> None:
+    """Run `dvc repro` on the active parameters; what is bad in them or the tracking server is told before."""
+    settings, project = load_settings(), load_project()
+    from cnnClassifier.tracking.connection import connect
+
+    connect(project.tracking).check()
+    log.info("running the pipeline for %s", settings.registration.name)
+    outcome = subprocess.run([sys.executable, "-m", "dvc", "repro"], env=_environment(), check=False)
+    if outcome.returncode:
+        raise CnnClassifierError(
+            "the pipeline stopped at the stage above; what came before it is kept, run the same command again to go on"
+        )
+
+
+def run_stage(stage: str) -> None:
+    """Run one stage on the active parameters and log what its files say to the pipeline's MLflow run."""
+    settings, project = load_settings(), load_project()
+    from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.run import open_run, record_stage
+
+    connection = connect(project.tracking)
+    connection.check()
+    run = open_run(connection, settings, project.paths.cache)
+    with native_stderr_held():
+        component = load_component(stage)
+    started = time.monotonic()
+    component(getattr(settings, stage), project.paths, run).run()
+    log.info("%s took %.1f s", stage, time.monotonic() - started)
+    record_stage(connection, settings, project.paths, stage)
+    if stage == "registration":
+        run.finish()
+
+
+def print_results() -> None:
+    """Print a short table of the last results, the registered version, and what to type next."""
+    from rich.console import Console
+
+    from cnnClassifier.results import terminal_report
+
+    Console().print(terminal_report(load_project().paths))
+
+
+def write_readme() -> None:
+    """Copy metrics.json to docs/results/<experiment>.json, then write README's table from all that are there."""
+    from cnnClassifier.results import results_section, with_section
+
+    paths = load_project().paths
+    if paths.registration.is_file():
+        # The finished run says whose metrics these are; params.yaml may be another experiment's by now.
+        shutil.copyfile(paths.metrics, RESULTS / f"{read_json(paths.registration)['name']}.json")
+    text = README.read_text(encoding="utf-8")
+    write_text(with_section(text, results_section(RESULTS)), README)
+
+
+def _environment() -> dict[str, str]:
+    """DVC calls `python main.py`: that must be this interpreter, whatever the PATH says."""
+    scripts = str(Path(sys.executable).parent)
+    return {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"}
+
+
+def _is_shipped(params: Path) -> bool:
+    content = params.read_bytes()
+    return any(file.read_bytes() == content for file in EXPERIMENTS.glob("*.yaml"))

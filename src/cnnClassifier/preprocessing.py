@@ -1,0 +1,162 @@
+"""Bytes to pixels: one pure function, driven by a spec that is saved inside the model.
+
+Training, evaluation and serving all call `preprocess`; nothing else in this project decodes
+an image for a network.
+"""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from scipy import ndimage
+
+from cnnClassifier.config.types import PreprocessingSpec
+from cnnClassifier.errors import ImageError
+
+Pixels = NDArray[np.float32]
+
+RESAMPLE = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+# ITU-R BT.601 luma, as Pillow's own convert("L") uses.
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+# Not all that Pillow knows: its EPS reader starts a Ghostscript process on what it is given.
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
+
+# What a damaged or hostile file makes Pillow's decoders raise.
+DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+BODY_THRESHOLD = 0.15  # of the image's 99th percentile: air and black margins lie below, skin and fat above
+BODY_MINIMUM_SHARE = 0.05  # a component smaller than this share of the picture is no body: do not crop to it
+BODY_WORKING_SIZE = 256  # the body's outline is found on an image reduced to about this side
+
+
+def preprocess(data: bytes, spec: PreprocessingSpec, max_pixels: int | None = None) -> Pixels:
+    """Turn an encoded image into network input: RGB, float32, 0-255, shape (size, size, 3).
+
+    Decoding, upright turning, greyscale, body crop, contrast, resizing, in that order; each only if the
+    spec asks for it. Raises ImageError for anything that is not one readable picture, and, before any
+    pixel is decoded, for more than `max_pixels`.
+    """
+    pixels = decode(data, max_pixels)
+    if spec.channels == "grey":
+        pixels = to_grey(pixels)
+    if spec.body_crop:
+        top, bottom, left, right = body_box(to_grey(pixels)[..., 0], spec.crop_margin)
+        pixels = pixels[top:bottom, left:right]
+    if spec.contrast is not None:
+        pixels = stretch_contrast(pixels, *spec.contrast)
+    pixels = resize(pixels, spec.size, spec.resample)
+    return np.ascontiguousarray(np.broadcast_to(pixels, (spec.size, spec.size, 3)))
+
+
+def decode(data: bytes, max_pixels: int | None = None) -> Pixels:
+    """Decode an image file to float32 0-255, shape (height, width, 1 or 3), upright; ImageError if it can't be.
+
+    Transparency is laid on black; a palette, CMYK and other colour spaces become RGB; 16-bit
+    grey keeps its depth (divided by 257); 32-bit and floating-point grey is stretched from its own least
+    and greatest finite value, since such files state no range. The first frame of an animation counts.
+    """
+    if not data:
+        raise ImageError("the file is empty")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if max_pixels is not None and image.width * image.height > max_pixels:
+                raise ImageError(f"{image.width} x {image.height} pixels are more than the {max_pixels:,} allowed")
+            image.load()
+            return _to_array(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:
+        # Its own message names a memory address.
+        raise ImageError(f"not an image in a format this reads ({', '.join(FORMATS)})") from None
+    except DECODER_ERRORS as error:
+        raise ImageError(f"not a readable image: {error or type(error).__name__}") from None
+
+
+def to_grey(pixels: Pixels) -> Pixels:
+    """Luma of an image, shape (height, width, 1)."""
+    return pixels if pixels.shape[-1] == 1 else (pixels @ LUMA)[..., None]
+
+
+def body_box(grey: Pixels, margin: float = 0.0) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of the largest bright component, holes and all; the whole image if there is none.
+
+    `grey` has shape (height, width); `margin` widens the box by that share of its sides.
+    """
+    step = max(1, min(grey.shape) // BODY_WORKING_SIZE)
+    small = grey[::step, ::step]
+    components, count = ndimage.label(small > BODY_THRESHOLD * np.percentile(small, 99))
+    sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
+    if count == 0 or sizes.max() < BODY_MINIMUM_SHARE * small.size:
+        return 0, grey.shape[0], 0, grey.shape[1]
+    rows, columns = ndimage.find_objects(components)[int(sizes.argmax())]
+    return (
+        *_widen(rows.start * step, rows.stop * step, margin, grey.shape[0]),
+        *_widen(columns.start * step, columns.stop * step, margin, grey.shape[1]),
+    )
+
+
+def stretch_contrast(pixels: Pixels, low: float, high: float) -> Pixels:
+    """Map the `low` and `high` percentiles of all values to 0 and 255 and clip; a flat image is returned as it is."""
+    floor, ceiling = np.percentile(pixels, [low, high])
+    if ceiling <= floor:
+        return pixels
+    stretched: Pixels = np.clip((pixels - floor) * (255.0 / (ceiling - floor)), 0, 255).astype(np.float32)
+    return stretched
+
+
+def resize(pixels: Pixels, size: int, resample: str) -> Pixels:
+    """Resize each channel to (size, size) with Pillow's antialiased filter, without rounding to bytes."""
+    channels = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(channel)).resize((size, size), RESAMPLE[resample]))
+        for channel in np.moveaxis(pixels, -1, 0)
+    ]
+    # Bicubic and Lanczos filters overshoot.
+    resized: Pixels = np.stack(channels, axis=-1).clip(0, 255)
+    return resized
+
+
+def _to_array(image: Image.Image) -> Pixels:
+    if image.mode.startswith("I;16"):
+        return np.asarray(image, dtype=np.float32)[..., None] / np.float32(257)
+    if image.mode in ("I", "F"):
+        return _stretch_range(np.asarray(image, dtype=np.float64))[..., None]
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer)
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L"), dtype=np.float32)[..., None]
+    return np.asarray(image.convert("RGB"), dtype=np.float32)
+
+
+def _stretch_range(values: NDArray[np.float64]) -> Pixels:
+    """Finite values to 0-255; what is not a number becomes black, infinities black and white."""
+    finite = values[np.isfinite(values)]
+    floor, ceiling = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    values = np.nan_to_num(values, nan=floor, posinf=ceiling, neginf=floor) - floor
+    return (values * (255.0 / (ceiling - floor)) if ceiling > floor else values).astype(np.float32)
+
+
+def _widen(start: int, stop: int, margin: float, limit: int) -> tuple[int, int]:
+    extra = round((stop - start) * margin)
+    return max(0, start - extra), min(limit, stop + extra)

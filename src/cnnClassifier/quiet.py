@@ -1,0 +1,29 @@
+"""Hold back what native libraries write to standard error while they are loaded."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def native_stderr_held() -> Iterator[None]:
+    """Send file descriptor 2 to a temporary file for the length of a block; shown only if the block fails.
+
+    TensorFlow's loader prints a screenful about drivers that are not there, before any log level counts.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(terminal, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)

@@ -1,0 +1,98 @@
+"""The last run's results as a person wants them: a short table for the terminal, Markdown for README and docs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+
+from cnnClassifier import DISCLAIMER
+from cnnClassifier.config.types import Paths
+from cnnClassifier.errors import DataError
+from cnnClassifier.files import read_json
+from cnnClassifier.model_spec import read_spec
+
+SHOWN = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "macro_roc_auc": "macro ROC-AUC",
+}
+START, END = "<!-- results -->", "<!-- /results -->"
+PROTOCOLS = {"published": "published test split", "without_exact_copies": "without exact copies"}
+
+
+def terminal_report(paths: Paths) -> Group:
+    """Results, registered version and next steps for the terminal; DataError if the pipeline has not run."""
+    if not paths.registration.is_file():
+        raise DataError(f"{paths.registration}: no results yet; run `python main.py` first")
+    metrics, registration = read_json(paths.metrics), read_json(paths.registration)
+    spec = read_spec(paths.package)
+    kind = (
+        "[bold yellow]SYNTHETIC phantom images: these numbers say nothing about patients[/]\n" if spec.synthetic else ""
+    )
+    return Group(
+        _table(metrics, title=f"{registration['name']}: {spec.backbone}, {len(spec.classes)} classes"),
+        f"{kind}Registered {registration['name']} version {registration['version']}"
+        f" ({'champion' if registration['champion'] else 'challenger'}): {registration['reason']}",
+        "Next: `make serve` and open http://127.0.0.1:8080, or `make ui` to compare runs",
+        f"[dim]{DISCLAIMER}[/]",
+    )
+
+
+def markdown_table(results: Mapping[str, Path]) -> str:
+    """Experiments' metrics.json files as one Markdown table, a row for each protocol."""
+    header = ["experiment", "test images", *SHOWN.values()]
+    rows = [row for name, path in results.items() for row in _markdown_rows(name, read_json(path))]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [header, ["---"] * len(header), *rows])
+
+
+def results_section(folder: Path) -> str:
+    """The table of every <experiment>.json in a folder, and where its numbers come from."""
+    files = {path.stem: path for path in sorted(folder.glob("*.json"))}
+    note = "Each with its 95 % bootstrap interval; written by `make readme` from `docs/results/`, never by hand."
+    return f"{markdown_table(files)}\n{note}\n"
+
+
+def with_section(text: str, section: str) -> str:
+    """A document with what stands between its results markers replaced; DataError if it has none."""
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise DataError(f"README.md has no lines {START!r} and {END!r}; put them where the results table belongs")
+    return f"{before}{START}\n{section}{END}{after}"
+
+
+def _table(metrics: Mapping[str, Any], title: str) -> Table:
+    """A row a metric, a column a protocol: fits into 80 columns."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("")
+    for protocol, label in _present(metrics):
+        table.add_column(f"{label}\n{metrics[protocol]['images']} images", justify="right")
+    for metric, label in SHOWN.items():
+        table.add_row(label, *(_cell(metrics[protocol][metric]) for protocol, _ in _present(metrics)))
+    return table
+
+
+def _markdown_rows(name: str, metrics: Mapping[str, Any]) -> list[list[str]]:
+    kind = " (synthetic)" if metrics["data"].get("synthetic") else ""
+    return [
+        [name + kind, f"{metrics[protocol]['images']}, {label}", *(_cell(metrics[protocol][m]) for m in SHOWN)]
+        for protocol, label in _present(metrics)
+    ]
+
+
+def _present(metrics: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    return [(protocol, label) for protocol, label in PROTOCOLS.items() if protocol in metrics]
+
+
+def _cell(metric: Mapping[str, float | None]) -> str:
+    """A metric with its interval, as .921 (.889-.950)."""
+    return f"{_short(metric['value'])} ({_short(metric['low'])}-{_short(metric['high'])})"
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.3f}".removeprefix("0")

@@ -1,0 +1,109 @@
+"""Which MLflow server, with which credentials, and whether it answers.
+
+MLFLOW_TRACKING_URI in the environment wins over the configuration. A local SQLite file keeps its
+artifacts in `mlruns` beside it, under absolute paths.
+"""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnClassifier.config.types import TrackingConfig
+from cnnClassifier.errors import TrackingError
+from cnnClassifier.tracking.client import import_mlflow, masked, tracking_errors
+from cnnClassifier.tracking.credentials import check_dagshub_address, provide_dagshub_credentials
+
+log = logging.getLogger(__name__)
+
+URI = "MLFLOW_TRACKING_URI"
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+SQLITE = "sqlite:///"
+CHECK_SECONDS = 5
+DVC_EXPERIMENTS = (".dvc", "tmp", "exps")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A tracking server or file by its full address; `artifact_root` is where a local file's artifacts go."""
+
+    uri: str
+    artifact_root: Path | None = None
+
+    @property
+    def title(self) -> str:
+        """The address as it may be shown: no user, no password."""
+        return masked(self.uri)
+
+    @property
+    def client(self) -> Any:
+        """An MlflowClient of this address. Needs seconds the first time in a process: it imports mlflow."""
+        return import_mlflow().MlflowClient(tracking_uri=self.uri)
+
+    def check(self) -> None:
+        """Ask the server for something harmless; TrackingError in seconds if it is down or refuses us."""
+        if self.artifact_root:
+            _check_database(Path(self.uri.removeprefix(SQLITE)))
+        with tracking_errors(self.uri, "reach the MLflow server"), _impatience():
+            self.client.search_experiments(max_results=1)
+
+
+def connect(config: TrackingConfig) -> Connection:
+    """Resolve the address and hand credentials, time-out and retries to MLflow; asks the server nothing.
+
+    MLflow reads the last three from the environment only: what the user has set there stays.
+    """
+    os.environ.setdefault(TIMEOUT, str(config.timeout_seconds))
+    os.environ.setdefault(RETRIES, str(config.retries))
+    uri = os.environ.get(URI) or config.uri
+    if uri.startswith(SQLITE):
+        return _local(Path(uri.removeprefix(SQLITE)))
+    check_dagshub_address(uri)
+    provide_dagshub_credentials(uri)
+    return Connection(uri)
+
+
+def project_root(folder: Path) -> Path:
+    """The project a folder belongs to.
+
+    `dvc exp run --temp` and `--queue` work in a copy inside .dvc/tmp/exps, which DVC deletes: what must
+    outlive the experiment is kept in the project itself.
+    """
+    for parent in folder.parents:
+        if parent.parts[-3:] == DVC_EXPERIMENTS:
+            return parent.parents[2]
+    return folder
+
+
+def _local(database: Path) -> Connection:
+    database = project_root(Path.cwd()) / database
+    return Connection(f"{SQLITE}{database}", database.parent / "mlruns")
+
+
+def _check_database(path: Path) -> None:
+    """MLflow tries for minutes to open a file that is no database, so look first."""
+    if not path.exists():
+        log.info("creating MLflow's database %s", path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=CHECK_SECONDS)) as database:
+            database.execute("PRAGMA schema_version")
+    except (OSError, sqlite3.Error) as error:
+        raise TrackingError(f"{path}: cannot be used as MLflow's database: {error}") from None
+
+
+@contextmanager
+def _impatience() -> Iterator[None]:
+    """One try and a short wait, whatever is configured: for a question that should be answered at once."""
+    saved = {name: os.environ.get(name) for name in (RETRIES, TIMEOUT)}
+    os.environ.update({RETRIES: "0", TIMEOUT: str(CHECK_SECONDS)})
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

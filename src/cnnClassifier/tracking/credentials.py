@@ -1,0 +1,66 @@
+"""DagsHub's credentials, in the form MLflow reads them: two environment variables.
+
+DagsHub takes an access token as user name and password alike. `dagshub.init()` is not used for this: it
+asks DagsHub's own API for the repository, creates one when the name is misspelt, and opens a browser
+without a token. What helps is the token that `dagshub login` has stored.
+"""
+
+import os
+from urllib.parse import urlsplit
+
+from cnnClassifier.errors import TrackingError
+
+USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+TOKENS = ("DAGSHUB_USER_TOKEN", "DAGSHUB_TOKEN")
+OWN_HOST = "DAGSHUB_CLIENT_HOST"  # dagshub's variable for an enterprise's own DagsHub
+
+
+def provide_dagshub_credentials(uri: str) -> None:
+    """For a DagsHub address, fill what the environment lacks with the access token, if there is one."""
+    if not is_dagshub(uri) or _has_credentials(uri):
+        return
+    token = _token_of_environment() or _token_of_login(uri)
+    for name in (USERNAME, PASSWORD):
+        if token and not os.environ.get(name):
+            os.environ[name] = token
+
+
+def check_dagshub_address(uri: str) -> None:
+    """A repository's page is not its MLflow server: TrackingError saying the right address."""
+    if is_dagshub(uri) and not uri.rstrip("/").endswith(".mlflow"):
+        raise TrackingError(
+            f"{uri}: a DagsHub repository's MLflow server ends in .mlflow; "
+            f"set MLFLOW_TRACKING_URI={uri.rstrip('/').removesuffix('.git')}.mlflow"
+        )
+
+
+def is_dagshub(uri: str) -> bool:
+    """Whether an address is at dagshub.com, or at the enterprise host that dagshub is configured for."""
+    host = urlsplit(uri).hostname or ""
+    own = urlsplit(os.environ.get(OWN_HOST, "")).hostname
+    return host == "dagshub.com" or host.endswith(".dagshub.com") or host == own
+
+
+def _has_credentials(uri: str) -> bool:
+    environ = os.environ
+    in_environment = environ.get("MLFLOW_TRACKING_TOKEN") or (environ.get(USERNAME) and environ.get(PASSWORD))
+    return bool(in_environment or urlsplit(uri).password)
+
+
+def _token_of_environment() -> str | None:
+    return next((os.environ[name] for name in TOKENS if os.environ.get(name)), None)
+
+
+def _token_of_login(uri: str) -> str | None:
+    """The token of `dagshub login`, checked with DagsHub; None without one. Never opens a browser."""
+    os.environ.setdefault("DAGSHUB_QUIET", "true")
+    try:
+        from dagshub.auth import get_token
+        from httpx import HTTPError
+    except ImportError:  # the serving environment goes without dagshub
+        return None
+    address = urlsplit(uri)
+    try:
+        return str(get_token(host=f"{address.scheme}://{address.netloc}", fail_if_no_token=True))
+    except (RuntimeError, HTTPError):
+        return None

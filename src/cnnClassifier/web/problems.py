@@ -1,0 +1,64 @@
+"""Every error becomes a problem document (RFC 9457): never HTML, never a stack trace."""
+
+from http import HTTPStatus
+
+from flask import Flask, Response, current_app
+from werkzeug.exceptions import HTTPException
+
+from cnnClassifier.errors import ImageError
+from cnnClassifier.web.answers import Problem
+from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError
+
+PROBLEM_JSON = "application/problem+json"
+TYPES = "urn:cnnclassifier:problem:"
+
+TRAIN_FIRST = "Train and register a model with `make run`; this server then picks it up by itself."
+
+
+def register_problems(app: Flask) -> None:
+    """Make the app answer errors with problem documents."""
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(ImageError, _unreadable_image)
+    app.register_error_handler(ModelLoadingError, _model_loading)
+    app.register_error_handler(NoModelError, _no_model)
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or 500)
+    response = Response(headers=error.get_headers())  # keeps Allow of a 405
+    return _fill(response, Problem(title=status.phrase, status=status, detail=_detail(error)))
+
+
+def _unreadable_image(error: ImageError) -> Response:
+    problem = Problem(type=TYPES + "unreadable-image", title="This image cannot be read", status=422, detail=str(error))
+    return _fill(Response(), problem)
+
+
+def _model_loading(error: ModelLoadingError) -> Response:
+    problem = Problem(type=TYPES + "model-loading", title="The model is loading", status=503, detail=str(error))
+    return _fill(Response(headers={"Retry-After": "2"}), problem)
+
+
+def _no_model(error: NoModelError) -> Response:
+    problem = Problem(
+        type=TYPES + "no-model",
+        title="No model is being served",
+        status=503,
+        detail=str(error),
+        advice=TRAIN_FIRST if error.trainable else None,
+    )
+    return _fill(Response(headers={"Retry-After": "10"}), problem)
+
+
+def _detail(error: HTTPException) -> str:
+    if error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        megabytes = current_app.config["MAX_CONTENT_LENGTH"] // 2**20
+        return f"the request is larger than the {megabytes} MB this server accepts"
+    return error.description or ""
+
+
+def _fill(response: Response, problem: Problem) -> Response:
+    response.status_code = problem.status
+    response.content_type = PROBLEM_JSON
+    response.set_data(problem.model_dump_json(exclude_none=True))
+    return response

@@ -1,0 +1,48 @@
+"""The routes: each translates a request into one call and its result into an answer, nothing else."""
+
+from dataclasses import dataclass
+
+from flask import Flask, Response, render_template, request
+
+from cnnClassifier import DISCLAIMER
+from cnnClassifier.config.types import ServingConfig
+from cnnClassifier.web.answers import HealthAnswer, Message, PredictAnswer, ReadyAnswer
+from cnnClassifier.web.model_holder import ModelHolder
+from cnnClassifier.web.uploads import image_bytes
+
+
+@dataclass(frozen=True)
+class Routes:
+    """All routes, with what they need."""
+
+    models: ModelHolder
+    config: ServingConfig
+
+    def register(self, app: Flask) -> None:
+        """Put every route on its address."""
+        app.get("/")(self.index)
+        app.post("/predict")(self.predict)
+        app.get("/health")(self.health)
+        app.get("/ready")(self.ready)
+
+    def index(self) -> str:
+        """The page."""
+        return render_template("index.html", disclaimer=DISCLAIMER, max_upload_mb=self.config.max_upload_mb)
+
+    def predict(self) -> Response:
+        """Classify one image."""
+        classifier = self.models.get()
+        prediction = classifier.classify(image_bytes(request), self.config.max_megapixels * 1_000_000)
+        return _json(PredictAnswer.of(prediction, classifier.spec.synthetic))
+
+    def health(self) -> Response:
+        """Whether the process lives."""
+        return _json(HealthAnswer())
+
+    def ready(self) -> Response:
+        """Whether it can predict, and with which model."""
+        return _json(ReadyAnswer.of(self.models.get()))
+
+
+def _json(answer: Message) -> Response:
+    return Response(answer.model_dump_json(), mimetype="application/json")

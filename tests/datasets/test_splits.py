@@ -1,0 +1,64 @@
+"""Drawn splits: whole groups, near the shares in every class, whatever the listing order."""
+
+from collections import Counter, defaultdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnnClassifier.config.data import RandomSplit
+from cnnClassifier.datasets.splits import assign_splits
+
+SHARES = RandomSplit(valid=0.1, test=0.2)
+
+images = st.lists(st.tuples(st.integers(0, 60).map("g{}".format), st.sampled_from("abc")), min_size=1, max_size=200)
+
+
+def patients(sizes, label):
+    return [(f"{label}{number}", label) for number, size in enumerate(sizes) for _ in range(size)]
+
+
+@given(images, st.randoms(), st.integers(0, 5))
+def test_each_group_has_one_split_whatever_the_order(listed, random, seed):
+    drawn = assign_splits(listed, SHARES, seed)
+    assert set(drawn) == {group for group, _ in listed}
+    shuffled = list(listed)
+    random.shuffle(shuffled)
+    assert assign_splits(shuffled, SHARES, seed) == drawn
+
+
+@given(st.lists(st.integers(1, 9), min_size=20, max_size=80), st.integers(0, 99))
+def test_every_class_comes_within_half_a_group_of_its_shares(sizes, seed):
+    listed = patients(sizes, "a") + patients([4] * 50, "b")
+    drawn = assign_splits(listed, SHARES, seed)
+    counts = Counter((label, drawn[group]) for group, label in listed)
+    for label, total, largest in (("a", sum(sizes), max(sizes)), ("b", 200, 4)):
+        assert abs(counts[label, "test"] - 0.2 * total) <= largest / 2 + 1
+        assert abs(counts[label, "test"] + counts[label, "valid"] - 0.3 * total) <= largest / 2 + 1
+
+
+def test_another_seed_draws_other_groups():
+    listed = patients([3] * 40, "a")
+    assert assign_splits(listed, SHARES, 1) != assign_splits(listed, SHARES, 2)
+
+
+def test_a_new_group_moves_few_others():
+    before = assign_splits(patients([3] * 200, "a"), SHARES, 1)
+    after = assign_splits(patients([3] * 201, "a"), SHARES, 1)
+    assert sum(before[group] != after[group] for group in before) <= 3
+
+
+@pytest.mark.parametrize("shares", [RandomSplit(valid=0.15, test=0.0), RandomSplit(valid=0.0, test=0.15)])
+def test_a_share_of_nothing_gets_nothing(shares):
+    counts = Counter(assign_splits(patients([1] * 200, "a"), shares, 1).values())
+    assert sorted(counts.values()) == [30, 170]
+    assert counts["train"] == 170
+
+
+def test_a_group_of_several_labels_stays_together():
+    listed = [("g", "a"), ("g", "b"), ("g", "b"), *patients([2] * 30, "a"), *patients([2] * 30, "b")]
+    homes = defaultdict(set)
+    drawn = assign_splits(listed, SHARES, 3)
+    for group, _ in listed:
+        homes[group].add(drawn[group])
+    assert all(len(splits) == 1 for splits in homes.values())

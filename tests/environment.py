@@ -1,0 +1,24 @@
+"""Which of the developer's environment variables tests must not see."""
+
+import os
+
+AMBIENT = (
+    "CNNCLASSIFIER_WEIGHTS_DIR",
+    "CNNCLASSIFIER_MODEL",
+    "CNNCLASSIFIER_MODEL_DIR",
+    "CNNCLASSIFIER_MODEL_VERSION",
+    "DAGSHUB_TOKEN",
+    "DAGSHUB_USER_TOKEN",
+    "DVC_EXP_NAME",
+    "HOST",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_TRACKING_USERNAME",
+    "PORT",
+)
+
+
+def clean_environment() -> dict[str, str]:
+    """An environment for subprocesses: ours without the ambient settings, and without telemetry."""
+    kept = {name: value for name, value in os.environ.items() if name not in AMBIENT}
+    return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"}

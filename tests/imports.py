@@ -1,0 +1,33 @@
+"""Reads imports off the source, as DVC does not: who imports whom, without running anything."""
+
+from pathlib import Path
+
+from cnnClassifier.tracking.packaging import imported_modules
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src"
+PACKAGE = SOURCE / "cnnClassifier"
+
+
+def first_party_files(file: Path) -> set[Path]:
+    """The files of this package that a file imports, and those that they import in turn."""
+    found: set[Path] = set()
+    waiting = [file]
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
+            found.add(current)
+            waiting.extend(found_file for name in imported_modules(current) if (found_file := _file_of(name)))
+    return found
+
+
+def _file_of(name: str) -> Path | None:
+    """cnnClassifier.a.b.Name -> a/b.py or a/b/__init__.py; None for what is not ours."""
+    if not name.startswith("cnnClassifier"):
+        return None
+    for dotted in (name, name.rpartition(".")[0]):
+        path = SOURCE / dotted.replace(".", "/")
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.is_file():
+                return file
+    raise AssertionError(f"{name} is imported but there is no such module")

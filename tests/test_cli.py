@@ -1,0 +1,109 @@
+"""The command line: help without heavy imports, experiments made active, errors in one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnnClassifier.components import STAGES
+from cnnClassifier.config.loading import PARAMS_FILE
+from cnnClassifier.errors import ConfigError, DataError
+from cnnClassifier.pipeline import activate
+from environment import clean_environment
+from project import Project, copy_project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return copy_project(tmp_path_factory.mktemp("cli") / "project", clean_environment())
+
+
+@pytest.fixture
+def inside(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(project.root)
+    return project.root
+
+
+def test_help_names_every_stage(project):
+    shown = project.main("--help").stdout
+    assert all(stage in shown for stage in STAGES)
+
+
+def test_help_imports_no_heavy_library(project):
+    probe = "import sys; import cnnClassifier.cli; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    loaded = set(project.run(sys.executable, "-c", probe).stdout.split())
+    assert not loaded & {"tensorflow", "keras", "mlflow", "sklearn", "pandas", "scipy", "matplotlib"}
+
+
+def test_an_unknown_experiment_is_one_line_that_lists_those_there_are(project):
+    done = project.main("--experiment", "chest_xt", check=False)
+    assert done.returncode == 2
+    assert "chest_ct" in done.stderr
+    assert "phantom" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_unknown_command_is_refused(project):
+    done = project.main("trainig", check=False)
+    assert done.returncode == 2
+    assert "trainig" in done.stderr
+
+
+def test_a_stage_without_its_input_says_what_to_run_first(project):
+    done = project.main("data_audit", check=False)
+    assert done.returncode == 2
+    assert "python main.py data_ingestion" in done.stderr
+
+
+def test_making_an_experiment_active_replaces_the_shipped_parameters(inside):
+    activate("chest_ct")
+    assert PARAMS_FILE.read_bytes() == (inside / "config/experiments/chest_ct.yaml").read_bytes()
+    assert not list(inside.glob("params.yaml.bak*"))
+
+
+def test_making_an_experiment_active_keeps_edits_aside(inside):
+    activate("chest_ct")
+    PARAMS_FILE.write_text(PARAMS_FILE.read_text() + "# mine\n")
+    activate("phantom")
+    (kept,) = inside.glob("params.yaml.bak*")
+    assert kept.read_text().endswith("# mine\n")
+    kept.unlink()
+
+
+def test_a_broken_experiment_file_leaves_the_active_one_alone(inside):
+    broken = inside / "config/experiments/broken.yaml"
+    broken.write_text("training: 1\n")
+    before = PARAMS_FILE.read_bytes()
+    with pytest.raises(ConfigError, match=r"broken\.yaml"):
+        activate("broken")
+    assert PARAMS_FILE.read_bytes() == before
+    broken.unlink()
+
+
+def test_results_before_a_run_say_what_to_type(project):
+    done = project.main("results", check=False)
+    assert done.returncode == 2
+    assert "python main.py" in done.stderr
+
+
+def test_the_readme_table_is_what_the_code_makes_of_the_kept_metrics():
+    from cnnClassifier.results import results_section, with_section
+
+    root = Path(__file__).resolve().parents[1]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert with_section(readme, results_section(root / "docs/results")) == readme
+
+
+def test_a_readme_without_markers_is_refused():
+    from cnnClassifier.results import with_section
+
+    with pytest.raises(DataError, match="results"):
+        with_section("# Title\n", "table\n")
+
+
+def test_make_help_names_the_targets_of_the_readme():
+    shown = subprocess.run(
+        ["make", "help"], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
+    ).stdout
+    assert all(f"make {target}" in shown for target in ("run", "test", "serve", "ui", "help"))

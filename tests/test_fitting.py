@@ -1,0 +1,235 @@
+"""A fit is reproducible, stops when it should, and survives a kill."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cnnClassifier.config.types import HeadConfig, PrepareBaseModelConfig, PreprocessingSpec, TrainingConfig
+from cnnClassifier.errors import ModelError
+from cnnClassifier.fitting import (
+    Examples,
+    FitState,
+    balanced_weights,
+    fit,
+    history_table,
+    load_state,
+    make_deterministic,
+    save_state,
+    standardise,
+)
+from cnnClassifier.modeling import STANDARDISE, build_classifier, cut
+
+UNITS, CLASSES = 6, 3
+
+
+def tail_of(dropout: float = 0.5, seed: int = 3) -> Any:
+    make_deterministic(seed)
+    x = features = keras.Input((UNITS,))
+    x = keras.layers.BatchNormalization(center=False, scale=False, epsilon=1e-12, name=STANDARDISE, trainable=False)(x)
+    x = keras.layers.Dense(8, activation="relu")(x)
+    x = keras.layers.Dropout(dropout)(x)
+    return keras.Model(features, keras.layers.Dense(CLASSES)(x))
+
+
+def examples(count: int = 40, seed: int = 0, learnable: bool = True) -> Examples:
+    draw = np.random.default_rng(seed)
+    features = draw.normal(size=(count, UNITS)).astype(np.float32)
+    labels = features[:, :CLASSES].argmax(axis=1) if learnable else draw.integers(CLASSES, size=count)
+    return Examples(lambda rows, _draw: features[rows], labels, np.ones(count, np.float32))
+
+
+def recipe(**changes: Any) -> TrainingConfig:
+    settings = {"seed": 1, "epochs": 6, "batch_size": 16, "learning_rate": 0.02, "weight_decay": 0.01, "patience": 50}
+    return TrainingConfig(**{**settings, **changes})
+
+
+def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+class StopAfterEpoch:
+    """Pulls the plug once an epoch has been told of."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.told: list[int] = []
+
+    def __call__(self, epoch: int, _metrics: Any) -> None:
+        self.told.append(epoch)
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+NEVER = -1
+
+
+def test_the_same_fit_gives_the_same_weights_to_the_byte(tmp_path):
+    one, other = tail_of(), tail_of()
+    history = fit(one, examples(), examples(20, 1), recipe(), tmp_path / "one").history
+    assert fit(other, examples(), examples(20, 1), recipe(), tmp_path / "other").history == history
+    assert same(one.get_weights(), other.get_weights())
+
+
+def test_a_fit_learns_what_can_be_learnt(tmp_path):
+    state = fit(tail_of(0), examples(400), examples(100, 1), recipe(epochs=20), tmp_path / "c")
+    assert state.best["val_accuracy"] > 0.8
+
+
+def test_early_stopping_leaves_the_weights_of_the_best_epoch(tmp_path):
+    tail, valid = tail_of(0), examples(60, 1, learnable=False)
+    config = recipe(epochs=40, patience=4, learning_rate=0.1)
+    state = fit(tail, examples(40, 0, learnable=False), valid, config, tmp_path / "c")
+    losses = [row["val_loss"] for row in state.history]
+    assert state.best_epoch == int(np.argmin(losses))
+    assert len(losses) == state.best_epoch + 1 + config.patience < config.epochs
+    targets = np.eye(CLASSES)[valid.labels]
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    left = float(loss(targets, tail(valid.read(np.arange(60), np.random.default_rng(0)))))
+    assert left == pytest.approx(min(losses), abs=1e-5)
+
+
+@pytest.mark.parametrize("dropout", [0, 0.5])
+def test_a_fit_cut_short_ends_as_if_it_had_not_been(tmp_path, dropout):
+    whole, resumed = tail_of(dropout), tail_of(dropout)
+    expected = fit(whole, examples(), examples(20, 1), recipe(), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(tail_of(dropout), examples(), examples(20, 1), recipe(), tmp_path / "cut", StopAfterEpoch(2))
+    told = StopAfterEpoch(NEVER)
+    state = fit(resumed, examples(), examples(20, 1), recipe(), tmp_path / "cut", told)
+    assert told.told == [3, 4, 5]
+    assert state.history == expected.history
+    assert same(resumed.get_weights(), whole.get_weights())
+
+
+def test_a_finished_fit_is_taken_as_it_is(tmp_path):
+    first, again, told = tail_of(), tail_of(), StopAfterEpoch(NEVER)
+    fit(first, examples(), examples(20, 1), recipe(), tmp_path / "c")
+    fit(again, examples(), examples(20, 1), recipe(), tmp_path / "c", told)
+    assert told.told == []
+    assert same(again.get_weights(), first.get_weights())
+
+
+def test_half_a_checkpoint_is_never_read(tmp_path):
+    state = FitState([{"loss": 1.0}], [np.ones(2)], [np.zeros(1)], [np.ones(2)])
+    save_state(state, tmp_path / "c.npz")
+    (tmp_path / "c.npz.partial").write_bytes(b"killed while writing")
+    assert load_state(tmp_path / "c.npz").history == state.history
+    assert load_state(tmp_path / "none.npz").history == []
+
+
+def test_without_validation_all_epochs_are_run_and_the_last_counts(tmp_path):
+    state = fit(tail_of(), examples(), None, recipe(epochs=3, patience=1), tmp_path / "c")
+    assert (len(state.history), state.best_epoch) == (3, 2)
+
+
+def test_a_diverging_fit_is_an_error_that_names_the_learning_rate(tmp_path):
+    with pytest.raises(ModelError, match=r"diverged in epoch \d+ .* lower training.learning_rate"):
+        fit(tail_of(0), examples(), examples(20, 1), recipe(learning_rate=1e30), tmp_path / "c")
+
+
+def test_frozen_layers_keep_their_weights_and_the_others_move(tmp_path):
+    config = PrepareBaseModelConfig(
+        seed=1,
+        backbone="SmallCNN",
+        weights="none",
+        freeze="block2_pool",
+        head=HeadConfig(hidden_units=4),
+        preprocessing=PreprocessingSpec(size=32),
+    )
+    model = build_classifier(config, CLASSES)
+    parts = cut(model, config.freeze)
+    frozen, free = parts.trunk.get_weights(), {w.path: w.numpy() for w in parts.tail.trainable_weights}
+    features = np.random.default_rng(0).normal(size=(24, *parts.tail.input.shape[1:])).astype(np.float32)
+    train = Examples(lambda rows, _draw: features[rows], np.arange(24) % CLASSES, np.ones(24, np.float32))
+    fit(parts.tail, train, None, recipe(epochs=2), tmp_path / "c")
+    assert same(cut(model, config.freeze).trunk.get_weights(), frozen)
+    assert all(not np.array_equal(w.numpy(), free[w.path]) for w in parts.tail.trainable_weights)
+
+
+def test_the_history_is_a_table_of_metrics_without_timings():
+    state = FitState([{"accuracy": 0.5, "loss": 1.25, "val_loss": 1.0}, {"accuracy": 1, "loss": 0.1, "val_loss": 2}])
+    assert history_table(state) == (
+        "epoch,accuracy,loss,val_loss\n0,0.500000,1.250000,1.000000\n1,1.000000,0.100000,2.000000\n"
+    )
+
+
+def test_tensorboard_gets_the_curves_of_this_fit_alone(tmp_path):
+    stale = tmp_path / "log" / "train" / "events.of.another"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    fit(tail_of(), examples(), examples(20, 1), recipe(epochs=2), tmp_path / "c", tensorboard=tmp_path / "log")
+    assert not stale.exists()
+    for part in ("train", "validation"):
+        (events,) = (tmp_path / "log" / part).iterdir()
+        records = [tf.compat.v1.Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(events))]
+        tags = [value.tag for record in records for value in record.summary.value]
+        assert tags.count("epoch_loss") == 2
+
+
+def test_features_are_standardised_by_training_means_and_deviations():
+    features = np.random.default_rng(0).normal(5, 3, (200, UNITS)).astype(np.float32)
+    tail = tail_of()
+    standardise(tail, features)
+    scaled = keras.Model(tail.input, tail.get_layer(STANDARDISE).output).predict(features, verbose=0)
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-4)
+
+
+def test_a_unit_that_hardly_ever_fires_is_not_blown_up():
+    features = np.random.default_rng(0).normal(size=(200, UNITS)).astype(np.float32)
+    features[:, 0] = 0
+    features[:, 1] = 1e-4 * (np.arange(200) == 7)
+    tail = tail_of()
+    standardise(tail, features)
+    scaled = keras.Model(tail.input, tail.get_layer(STANDARDISE).output)
+    assert np.abs(scaled.predict(np.ones((1, UNITS), np.float32), verbose=0)[0, :2]).max() < 20
+
+
+def test_units_that_never_fire_do_not_set_the_scale():
+    features = np.zeros((200, UNITS), np.float32)
+    features[:, 0] = np.random.default_rng(0).normal(size=200)
+    tail = tail_of()
+    standardise(tail, features)
+    scaled = keras.Model(tail.input, tail.get_layer(STANDARDISE).output)
+    assert np.abs(scaled.predict(np.ones((1, UNITS), np.float32), verbose=0)).max() < 20
+
+
+def test_a_tail_without_standardisation_is_left_as_it_is():
+    tail = keras.Sequential([keras.Input((UNITS,)), keras.layers.Dense(CLASSES)])
+    before = tail.get_weights()
+    standardise(tail, np.ones((4, UNITS), np.float32))
+    assert same(tail.get_weights(), before)
+
+
+def test_balanced_weights_give_each_class_the_same_say():
+    labels = np.array([0] * 6 + [1] * 3 + [2])
+    weights = balanced_weights(labels, 3)
+    assert [weights[labels == label].sum() for label in range(3)] == pytest.approx([10 / 3] * 3)
+    assert weights.mean() == pytest.approx(1)
+
+
+def test_weights_of_examples_count_in_the_fit(tmp_path):
+    train = examples()
+    wrong = (train.labels + 1) % CLASSES
+    weights = np.repeat([1, 0], 40).astype(np.float32)
+    features = train.read(np.arange(40), np.random.default_rng(0))
+    twice = np.concatenate([features, features])
+    both = Examples(lambda rows, _draw: twice[rows], np.concatenate([train.labels, wrong]), weights)
+    state = fit(tail_of(0), both, train, recipe(epochs=60, learning_rate=0.05), tmp_path / "c")
+    assert state.best["val_accuracy"] > 0.9
+
+
+def test_a_checkpoint_is_readable_json_and_arrays(tmp_path):
+    fit(tail_of(), examples(), None, recipe(epochs=1), tmp_path / "c.npz")
+    with np.load(tmp_path / "c.npz") as arrays:
+        assert len(json.loads(str(arrays["history"]))) == 1
+
+
+def test_the_folder_of_a_checkpoint_is_made(tmp_path: Path):
+    fit(tail_of(), examples(), None, recipe(epochs=1), tmp_path / "new" / "c.npz")
+    assert (tmp_path / "new" / "c.npz").is_file()

@@ -1,0 +1,124 @@
+"""One name, one meaning: dvc.yaml, params.yaml, the types and the modules agree, and imports keep to their homes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cnnClassifier.components import STAGES, load_component
+from cnnClassifier.config.loading import load_project, load_settings
+from cnnClassifier.config.types import Settings
+from cnnClassifier.tracking.packaging import imported_modules
+from imports import PACKAGE, ROOT, first_party_files
+
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+# Which part of the package may import a library that is slow, or that one place should own.
+HOMES = {
+    "mlflow": ["tracking/"],
+    "dagshub": ["tracking/"],
+    "flask": ["web/"],
+    "waitress": ["web/"],
+    "werkzeug": ["web/"],
+    "yaml": ["config/"],
+    "box": ["config/"],
+    "tensorflow": ["backbones.py", "modeling.py", "fitting.py", "export.py"],
+    "keras": ["backbones.py", "modeling.py", "fitting.py", "export.py"],
+    "onnxruntime": ["inference.py"],
+    "kagglehub": ["datasets/sources.py"],
+}
+
+
+def test_dvc_stages_are_the_components_in_order():
+    assert list(DVC) == list(STAGES)
+
+
+def test_settings_have_one_section_a_stage_in_order():
+    assert list(Settings.model_fields) == list(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_a_module_whose_component_takes_its_section(stage):
+    assert (PACKAGE / "components" / f"{stage}.py").is_file()
+    assert load_component(stage).__name__ == STAGES[stage]
+
+
+@pytest.mark.parametrize("stage", DVC)
+def test_dvc_watches_exactly_the_section_the_component_is_given(stage):
+    assert DVC[stage]["params"] == [stage]
+    assert DVC[stage]["cmd"] == f"python main.py {stage}"
+
+
+@pytest.mark.parametrize("stage", DVC)
+def test_deps_name_every_file_that_the_component_imports(stage):
+    deps = [ROOT / dep for dep in DVC[stage]["deps"] if not dep.startswith("$")]
+    imported = first_party_files(PACKAGE / "components" / f"{stage}.py")
+    missing = [file for file in imported if not any(file.is_relative_to(dep) for dep in deps)]
+    assert not missing, f"add to deps of {stage}: {sorted(str(file.relative_to(ROOT)) for file in missing)}"
+
+
+@pytest.mark.parametrize("stage", DVC)
+def test_deps_name_no_file_that_the_component_does_not_need(stage):
+    imported = first_party_files(PACKAGE / "components" / f"{stage}.py")
+    deps = [ROOT / dep for dep in DVC[stage]["deps"] if not dep.startswith("$")]
+    assert all(any(file.is_relative_to(dep) for file in imported) for dep in deps)
+
+
+def test_every_path_in_dvc_yaml_is_configured_and_written_by_one_stage():
+    paths = set(load_project(ROOT / "config/config.yaml").paths.model_dump())
+    outs = [
+        _path_name(out)
+        for stage in DVC.values()
+        for kind in ("outs", "metrics", "plots")
+        for out in stage.get(kind, [])
+    ]
+    used = [_path_name(dep) for stage in DVC.values() for dep in stage["deps"] if dep.startswith("$")]
+    assert len(outs) == len(set(outs))
+    assert set(outs) <= paths
+    assert set(used) <= set(outs)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "config/experiments").glob("*.yaml")), ids=lambda file: file.stem)
+def test_shipped_experiments_validate_and_are_called_what_they_register(file):
+    assert load_settings(file).registration.name == file.stem
+
+
+def test_the_committed_default_is_the_phantom():
+    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "config/experiments/phantom.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_is_imported_only_at_home(library):
+    strangers = {
+        file.relative_to(PACKAGE).as_posix()
+        for file in PACKAGE.rglob("*.py")
+        if any(name.split(".")[0] == library for name in imported_modules(file))
+        and not file.relative_to(PACKAGE).as_posix().startswith(tuple(HOMES[library]))
+    }
+    assert not strangers
+
+
+@pytest.mark.parametrize("part", ["inference.py", "web/factory.py", "web/model_source.py", "config/types.py"])
+def test_serving_and_configuration_reach_no_tensorflow(part):
+    reached = {name.split(".")[0] for file in first_party_files(PACKAGE / part) for name in imported_modules(file)}
+    assert not reached & {"tensorflow", "keras"}
+
+
+def test_components_do_not_import_each_other():
+    components = PACKAGE / "components"
+    for stage in STAGES:
+        imported = first_party_files(components / f"{stage}.py") - {components / f"{stage}.py"}
+        assert not imported & {components / f"{other}.py" for other in STAGES}
+
+
+def test_no_module_is_longer_than_a_reader_can_hold():
+    assert not {str(file): length for file in PACKAGE.rglob("*.py") if (length := _lines(file)) > 300}
+
+
+def _lines(file: Path) -> int:
+    return len(file.read_text(encoding="utf-8").splitlines())
+
+
+def _path_name(out: str | dict[str, object]) -> str:
+    name = out if isinstance(out, str) else next(iter(out))
+    return name.removeprefix("${paths.").removesuffix("}")

@@ -1,0 +1,201 @@
+import http.server
+import os
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from cnnClassifier.config.types import TrackingConfig
+from cnnClassifier.errors import TrackingError
+from cnnClassifier.tracking.client import masked
+from cnnClassifier.tracking.connection import Connection, connect, project_root
+from mlflow_servers import PASSWORD, USER, free_port, front_door
+
+OWN = "my own"
+MODULES = ("client", "connection", "credentials", "identity", "packaging", "registry", "run", "stages", "values")
+
+
+def test_importing_the_package_does_not_import_mlflow():
+    imports = "; ".join(f"import cnnClassifier.tracking.{name}" for name in MODULES)
+    code = f"import sys; {imports}; print({{'mlflow', 'dagshub', 'tensorflow'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_relative_file_is_in_the_project_and_its_artifacts_beside_it(tracking, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert connect(tracking) == Connection(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlruns")
+
+
+@pytest.mark.parametrize("copy", ["standalone/tmpabc", "tmpxyz"])
+def test_a_dvc_experiment_in_a_copy_logs_to_the_project_itself(tracking, tmp_path, monkeypatch, copy):
+    folder = tmp_path / ".dvc" / "tmp" / "exps" / copy
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    assert connect(tracking).uri == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_an_ordinary_folder_is_its_own_project():
+    assert project_root(Path("/home/me/exps/work")) == Path("/home/me/exps/work")
+
+
+def test_the_environment_wins_over_the_configuration(tracking, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking.example:5000")
+    assert connect(tracking) == Connection("http://tracking.example:5000")
+
+
+def test_an_empty_variable_counts_as_unset(tracking, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert connect(tracking).uri.startswith("sqlite:///")
+
+
+def test_the_users_own_patience_is_left_alone(tracking, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    connect(tracking)
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
+
+
+def test_credentials_in_an_address_are_masked():
+    assert masked("POST https://me:secret@host/x failed") == "POST https://***@host/x failed"
+    assert Connection("https://me:secret@host").title == "https://***@host"
+
+
+def test_a_server_that_is_down_is_told_in_one_line_and_at_once():
+    server = Connection(f"http://me:secret@127.0.0.1:{free_port()}")
+    server.client  # noqa: B018 - importing mlflow is not what is timed
+    started = time.monotonic()
+    with pytest.raises(TrackingError) as caught:
+        server.check()
+    assert time.monotonic() - started < 3
+    assert "does not answer" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_checking_leaves_retries_and_timeout_as_they_were(local):
+    local.check()
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "20"
+
+
+def test_a_web_server_that_is_not_mlflow_is_told(tmp_path):
+    site = partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), site) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(TrackingError, match=r"cannot reach the MLflow server: .*501"):
+            Connection(f"http://127.0.0.1:{server.server_port}").check()
+        server.shutdown()
+
+
+def test_an_address_that_mlflow_cannot_use_is_told_with_what_can_be_done():
+    with pytest.raises(TrackingError, match=r"mlflow cannot use this kind of address.*install mlflow"):
+        Connection("carrier-pigeon://host").check()
+
+
+def test_a_file_that_is_no_database_is_told_at_once(tmp_path):
+    database = tmp_path / "mlflow.db"
+    database.write_text("this is a text " * 100)
+    with pytest.raises(TrackingError, match=r"mlflow\.db: cannot be used as MLflow's database"):
+        Connection(f"sqlite:///{database}", tmp_path / "mlruns").check()
+
+
+@pytest.mark.server
+def test_a_wrong_password_is_told_in_one_line_with_what_to_set(servers, tracking, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", servers["auth"].wait())
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", USER)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
+    with pytest.raises(TrackingError, match="credentials are missing or wrong; set MLFLOW_TRACKING_USERNAME"):
+        connect(tracking).check()
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+    connect(tracking).check()
+
+
+# --- DagsHub ------------------------------------------------------------------------------
+
+
+def test_a_repositorys_page_is_not_its_mlflow_server(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://dagshub.com/me/chest.git")
+    with pytest.raises(TrackingError, match=r"set MLFLOW_TRACKING_URI=https://dagshub\.com/me/chest\.mlflow"):
+        connect(TrackingConfig(uri="unused"))
+
+
+@pytest.mark.parametrize("variable", ["DAGSHUB_USER_TOKEN", "DAGSHUB_TOKEN"])
+def test_a_dagshub_token_is_user_and_password(tracking, monkeypatch, variable):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://dagshub.com/me/chest.mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "")
+    monkeypatch.setenv(variable, "token")
+    connect(tracking)
+    assert os.environ["MLFLOW_TRACKING_USERNAME"] == os.environ["MLFLOW_TRACKING_PASSWORD"] == "token"
+
+
+def test_a_dagshub_token_goes_to_no_other_server(tracking, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://dagshub.com.evil.example/me/chest.mlflow")
+    monkeypatch.setenv("DAGSHUB_USER_TOKEN", "token")
+    connect(tracking)
+    assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
+
+
+def test_own_mlflow_credentials_win_over_a_dagshub_token(tracking, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://dagshub.com/me/chest.mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", OWN)
+    monkeypatch.setenv("DAGSHUB_USER_TOKEN", "token")
+    connect(tracking)
+    assert os.environ["MLFLOW_TRACKING_USERNAME"] == "me"
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == OWN
+
+
+@pytest.mark.server
+def test_a_dagshub_of_ones_own_takes_the_token_below_a_repositorys_path(servers, tracking, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", USER)  # the admin: a fresh server has no other user
+    monkeypatch.setenv("DAGSHUB_USER_TOKEN", PASSWORD)
+    servers["auth"].wait()
+    with front_door(servers["auth"].port, prefix="/me/chest.mlflow") as address:
+        monkeypatch.setenv("DAGSHUB_CLIENT_HOST", address.removesuffix("/me/chest.mlflow"))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        connect(tracking).check()
+
+
+def test_the_token_of_dagshub_login_is_used_and_no_browser_opened(tmp_path):
+    """In a process of its own: dagshub reads its settings when it is imported."""
+    stored = tmp_path / "tokens"
+    api = partial(_DagsHubApi, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"http://127.0.0.1:{server.server_port}"
+        stored.write_text(f"version: '1'\n{host}:\n- access_token: kept\n  expiry: never\n  token_type: app-token\n")
+        before = stored.read_text()
+        assert _credentials_in_new_process(host, stored) == "kept kept"
+        assert stored.read_text() == before
+        assert _credentials_in_new_process(host, tmp_path / "none") == "None None"
+        server.shutdown()
+
+
+class _DagsHubApi(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        known = self.path == "/api/v1/user" and self.headers["Authorization"] == "Bearer kept"
+        self.send_response(200 if known else 401)
+        self.end_headers()
+        self.wfile.write(b'{"login": "me", "username": "me"}' if known else b"{}")
+
+
+def _credentials_in_new_process(host, stored):
+    code = (
+        "import os; from cnnClassifier.config.types import TrackingConfig;"
+        "from cnnClassifier.tracking.connection import connect; connect(TrackingConfig(uri='unused'));"
+        "print(*[os.environ.get('MLFLOW_TRACKING_' + name) for name in ('USERNAME', 'PASSWORD')])"
+    )
+    environ = {
+        "DAGSHUB_CLIENT_HOST": host,
+        "DAGSHUB_CLIENT_TOKENS_CACHE": str(stored),
+        "MLFLOW_TRACKING_URI": f"{host}/me/chest.mlflow",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environ}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

@@ -1,0 +1,125 @@
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from importlib.metadata import packages_distributions
+
+import pandas as pd
+import pytest
+from finished_project import CLASSES, NAME, picture
+
+from cnnClassifier.errors import DataError
+from cnnClassifier.tracking import registry
+from cnnClassifier.tracking.client import import_mlflow
+from cnnClassifier.tracking.packaging import MODEL_CODE, REQUIREMENTS, imported_modules, serving_files
+from cnnClassifier.tracking.run import open_run
+from mlflow_servers import SCRIPTS, answers, free_port
+
+REQUEST = json.dumps({"dataframe_records": [{"image": base64.b64encode(picture()).decode()}]})
+COLUMNS = ["label", "confidence", *[f"probability_{name}" for name in CLASSES], "model", "version"]
+# Loads and asks the saved model where none of these can be imported, nor this package but from the model.
+BARE = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name in {"tensorflow", "keras", "dvc", "kagglehub", "onnx", "tf2onnx", "dagshub", "matplotlib"}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+import mlflow, pandas
+model = mlflow.pyfunc.load_model(sys.argv[1])
+picture = open(sys.argv[2], "rb").read()
+print(model.predict(pandas.DataFrame({"image": [picture]})).to_json(orient="records"))
+import cnnClassifier
+print(cnnClassifier.__file__)
+"""
+
+
+def test_a_saved_model_brings_its_code_and_needs_no_tensorflow(model_folder, tmp_path):
+    (tmp_path / "picture.png").write_bytes(picture())
+    command = [sys.executable, "-c", BARE, str(model_folder), str(tmp_path / "picture.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    [answer], origin = map(_json_or_text, done.stdout.splitlines())
+    assert list(answer) == COLUMNS
+    assert answer["version"] == "unregistered"
+    assert origin.startswith(str(model_folder))
+
+
+def test_the_model_holds_pinned_requirements_and_the_keras_model(model_folder):
+    pinned = (model_folder / "requirements.txt").read_text().splitlines()
+    assert [line.partition("==")[0] for line in pinned] == list(REQUIREMENTS)
+    assert all("==" in line for line in pinned)
+    assert (model_folder / "artifacts" / "keras_model" / "model.weights.h5").is_file()
+    assert (model_folder / "artifacts" / "package" / "model.onnx").is_file()
+
+
+def test_only_code_that_serving_needs_is_shipped():
+    names = {file.name for file in serving_files()}
+    assert {"inference.py", "preprocessing.py", "types.py", "errors.py"} <= names
+    assert not {"loading.py", "modeling.py", "run.py"} & names
+
+
+def test_every_library_that_the_shipped_code_imports_is_among_the_requirements():
+    modules = {module.partition(".")[0] for file in [*serving_files(), MODEL_CODE] for module in imported_modules(file)}
+    libraries = modules - set(sys.stdlib_module_names) - {"cnnClassifier"}
+    owners = packages_distributions()
+    assert all({name.lower() for name in owners[library]} & set(REQUIREMENTS) for library in libraries)
+
+
+def test_base64_text_stands_for_bytes(model_folder):
+    model = import_mlflow().pyfunc.load_model(str(model_folder))
+    text = base64.encodebytes(picture()).decode()
+    images = [picture(), text, f"data:image/png;base64,{text}"]
+    answers = [model.predict(pd.DataFrame({"image": [image]})).to_dict("records") for image in images]
+    assert answers[0] == answers[1] == answers[2]
+
+
+@pytest.mark.parametrize("image", ["*", ["a"]])
+def test_what_is_neither_bytes_nor_base64_is_an_error(model_folder, image):
+    model = import_mlflow().pyfunc.load_model(str(model_folder))
+    with pytest.raises(DataError, match="column `image`"):
+        model.unwrap_python_model().predict(None, {"image": [image]})
+
+
+@pytest.mark.server
+def test_mlflow_predict_and_serve_answer_with_the_registered_model(local, settings, paths, model_folder, tmp_path):
+    run = open_run(local, settings, paths.cache)
+    version = registry.register(run, model_folder, NAME, "x", {})
+    registry.set_alias(local, NAME, version, "champion")
+    environ = {**os.environ, "MLFLOW_TRACKING_URI": local.uri, "PATH": f"{SCRIPTS}:{os.environ['PATH']}"}
+    model = ["-m", f"models:/{NAME}@champion", "--env-manager", "local"]
+    port = free_port()
+    with (tmp_path / "serve.log").open("wb") as log:
+        serving = subprocess.Popen(
+            [SCRIPTS / "mlflow", "models", "serve", *model, "-p", str(port)], env=environ, stdout=log, stderr=log
+        )
+    try:
+        (tmp_path / "request.json").write_text(REQUEST)
+        files = ["-i", tmp_path / "request.json", "-o", tmp_path / "answer.json"]
+        subprocess.run(
+            [SCRIPTS / "mlflow", "models", "predict", *model, *files], env=environ, check=True, capture_output=True
+        )
+        predicted = json.loads((tmp_path / "answer.json").read_text())["predictions"]
+        assert _ask(port) == predicted
+    finally:
+        serving.terminate()
+        serving.wait()
+    assert list(predicted[0]) == COLUMNS
+    assert predicted[0]["version"] == str(version)
+
+
+def _ask(port):
+    end = time.monotonic() + 90
+    while not answers(port):
+        assert time.monotonic() < end, "mlflow models serve does not answer"
+        time.sleep(0.2)
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", REQUEST.encode(), headers)
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)["predictions"]
+
+
+def _json_or_text(line):
+    return json.loads(line) if line.startswith("[") else line

@@ -1,0 +1,41 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from tiny_app import app_serving, app_without_model, running
+from tiny_model import write_package
+
+from cnnClassifier.inference import Classifier
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_package(tmp_path_factory.mktemp("models") / "colours")
+
+
+@pytest.fixture(scope="session")
+def classifier(package: Path) -> Classifier:
+    return Classifier.load(package, name="colours", version="7", threads=1)
+
+
+@pytest.fixture(scope="session")
+def app(classifier: Classifier) -> Flask:
+    return app_serving(classifier)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def client_without_model() -> FlaskClient:
+    return app_without_model().test_client()
+
+
+@pytest.fixture(scope="session")
+def server(app: Flask) -> Iterator[str]:
+    with running(app) as address:
+        yield address

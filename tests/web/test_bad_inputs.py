@@ -1,0 +1,141 @@
+import base64
+import io
+import logging
+import struct
+import zlib
+
+import pytest
+from PIL import Image
+from tiny_app import CONFIG, ROOT
+from tiny_model import noise, picture
+
+from cnnClassifier.web import ModelHolder, create_app
+
+
+def png_header_only(width: int, height: int) -> bytes:
+    """A PNG that promises `width` x `height` pixels and brings next to none."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + content
+
+
+def animation() -> bytes:
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("#f00", "#0f0", "#00f")]
+    encoded = io.BytesIO()
+    frames[0].save(encoded, "GIF", save_all=True, append_images=frames[1:])
+    return encoded.getvalue()
+
+
+UNREADABLE = {
+    "zero bytes": b"",
+    "text": b"patient 17, slice 4\n" * 50,
+    "html": b"<!doctype html><script>alert(1)</script>",
+    "svg": b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
+    "truncated png": noise(64)[:5000],
+    "truncated jpeg": picture(kind="JPEG")[:300],
+    "signature only": b"\x89PNG\r\n\x1a\n",
+    "decompression bomb": png_header_only(30_000, 30_000),
+    "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n",
+    "zip": b"PK\x03\x04" + bytes(200),
+    "pdf": b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n%%EOF",
+}
+
+
+def assert_problem(response, status: int, *words: str) -> None:
+    assert response.status_code == status
+    assert response.content_type == "application/problem+json"
+    assert response.json["status"] == status
+    assert set(response.json) == {"type", "title", "status", "detail"}
+    assert response.json["title"]
+    assert "Traceback" not in response.text
+    for word in words:
+        assert word in response.json["detail"]
+
+
+def upload(client, data: bytes, field: str = "image"):
+    return client.post("/predict", data={field: (io.BytesIO(data), "scan.png")})
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_file_that_is_no_picture_is_refused_with_a_reason(client, content):
+    response = upload(client, content)
+    assert_problem(response, 422)
+    assert response.json["type"] == "urn:cnnclassifier:problem:unreadable-image"
+    encoded = base64.b64encode(content).decode()
+    assert_problem(client.post("/predict", json={"image": encoded}), 422)
+
+
+def test_more_pixels_than_allowed_are_refused_before_decoding(client):
+    response = upload(client, png_header_only(2001, 2000))
+    assert_problem(response, 422, "2001 x 2000", "4,000,000")
+
+
+def test_a_single_pixel_is_a_picture(client):
+    assert upload(client, picture("normal", size=(1, 1))).json["label"] == "normal"
+
+
+def test_the_first_frame_of_an_animation_counts(client):
+    assert upload(client, animation()).json["label"] == "adenocarcinoma"
+
+
+def test_a_wrong_field_name_is_answered_with_the_right_one(client):
+    assert_problem(upload(client, picture(), field="file"), 400, "'image'", "file")
+
+
+def test_two_files_are_one_too_many(client):
+    files = [(io.BytesIO(picture()), "one.png"), (io.BytesIO(picture()), "two.png")]
+    assert_problem(client.post("/predict", data={"image": files}), 400, "Received: 2")
+
+
+def test_a_text_field_is_no_file(client):
+    response = client.post("/predict", data={"image": "text"}, content_type="multipart/form-data")
+    assert_problem(response, 400, "file")
+
+
+@pytest.mark.parametrize("body", ['{"image": "%%%"}', '{"image": "abc"}', '{"image": "ä"}'])
+def test_what_is_not_base64_is_called_so(client, body):
+    response = client.post("/predict", data=body.encode(), content_type="application/json")
+    assert_problem(response, 400, "base64")
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b'{"image": 5}', b'{"picture": "AAAA"}', b"{", b"", b"\xff"])
+def test_json_without_an_image_is_told_what_to_send(client, body):
+    response = client.post("/predict", data=body, content_type="application/json")
+    assert_problem(response, 400, '{"image": "<base64>"}')
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "image/png", None])
+def test_another_content_type_is_told_what_to_send(client, kind):
+    response = client.post("/predict", data=picture(), content_type=kind)
+    assert_problem(response, 415, "multipart/form-data", "application/json")
+
+
+def test_a_body_above_the_limit_is_refused(client):
+    assert_problem(upload(client, bytes(3 * 2**20)), 413, "2 MB")
+    assert_problem(client.post("/predict", json={"image": "A" * 3 * 2**20}), 413, "2 MB")
+
+
+def test_unknown_addresses_and_methods_are_problems_too(client):
+    assert_problem(client.get("/nothing"), 404)
+    response = client.get("/predict")
+    assert_problem(response, 405)
+    assert "POST" in response.headers["Allow"]
+
+
+def test_a_bug_is_logged_and_not_shown(classifier, caplog):
+    models = ModelHolder(lambda: classifier)
+    app = create_app(models, CONFIG, ROOT)
+
+    @app.get("/bug")
+    def bug() -> str:
+        raise ZeroDivisionError("secret inner state")
+
+    with caplog.at_level(logging.ERROR):
+        response = app.test_client().get("/bug")
+    assert_problem(response, 500)
+    assert "secret" not in response.text
+    assert "secret inner state" in caplog.text

@@ -1,0 +1,65 @@
+import pytest
+from tiny_app import ROOT
+from tiny_model import write_package
+
+from cnnClassifier.config.loading import load_project
+from cnnClassifier.errors import ModelError
+from cnnClassifier.tracking.connection import connect
+from cnnClassifier.tracking.registry import set_alias
+from cnnClassifier.web.model_source import model_source
+
+
+@pytest.fixture
+def project():
+    return load_project(ROOT / "config/config.yaml")
+
+
+def test_a_folder_in_the_environment_is_served_under_its_own_name_and_digest(project, package):
+    classifier = model_source(project, {"CNNCLASSIFIER_MODEL_DIR": str(package)})()
+    assert classifier.name == "colours"
+    assert len(classifier.version) == 12
+
+
+def test_the_environment_may_name_model_and_version(project, package):
+    environment = {
+        "CNNCLASSIFIER_MODEL_DIR": str(package),
+        "CNNCLASSIFIER_MODEL": "chest_ct",
+        "CNNCLASSIFIER_MODEL_VERSION": "12",
+    }
+    classifier = model_source(project, environment)()
+    assert (classifier.name, classifier.version) == ("chest_ct", "12")
+
+
+def test_the_version_of_a_folder_follows_its_weights(project, tmp_path):
+    one = model_source(project, {"CNNCLASSIFIER_MODEL_DIR": str(write_package(tmp_path / "one"))})()
+    other = model_source(project, {"CNNCLASSIFIER_MODEL_DIR": str(write_package(tmp_path / "other", size=None))})()
+    assert one.version != other.version
+
+
+def test_without_a_folder_the_registry_is_asked_for_the_alias(project, package, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)  # the cache of fetched models is relative to the project
+    tracking = project.tracking.model_copy(update={"uri": f"sqlite:///{tmp_path}/mlflow.db"})
+    load = model_source(project.model_copy(update={"tracking": tracking}), {"CNNCLASSIFIER_MODEL": "colours"})
+    with pytest.raises(ModelError, match="no model colours@champion"):
+        load()
+    register_twice(connect(tracking), package, "colours")
+    classifier = load()
+    assert (classifier.name, classifier.version) == ("colours", "2")
+
+
+def register_twice(connection, package, name: str) -> None:
+    """Two versions in a real registry, the second of them champion."""
+    client = connection.client
+    experiment = client.create_experiment(name, artifact_location=str(connection.artifact_root))
+    run = client.create_run(experiment).info
+    client.log_artifacts(run.run_id, str(package), "model/artifacts/package")
+    client.create_registered_model(name)
+    for _ in range(2):
+        client.create_model_version(name, f"{run.artifact_uri}/model", run.run_id)
+    set_alias(connection, name, 2, "champion")
+
+
+def test_a_folder_without_a_model_is_named(project, tmp_path):
+    with pytest.raises(ModelError, match="CNNCLASSIFIER_MODEL_DIR must name a package folder"):
+        model_source(project, {"CNNCLASSIFIER_MODEL_DIR": str(tmp_path)})()
