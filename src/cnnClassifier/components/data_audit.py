@@ -2,27 +2,40 @@
 
 import logging
 
+from cnnClassifier.audit.compliance import check_policy
+from cnnClassifier.audit.examine import examine
+from cnnClassifier.audit.facts import save_facts
+from cnnClassifier.audit.pairs import write_pairs
+from cnnClassifier.audit.policy import check_trainable
+from cnnClassifier.audit.report import write_report
+from cnnClassifier.audit.summary import summarise
 from cnnClassifier.components.base import Component
 from cnnClassifier.config.data import DataAuditConfig
-from cnnClassifier.datasets.audit import apply_policy, audit, check_trainable, summarise
-from cnnClassifier.datasets.manifest import read_manifest, write_manifest
+from cnnClassifier.datasets.manifest import read_classes, read_manifest, read_rejected, write_manifest
 from cnnClassifier.files import write_json
 
 log = logging.getLogger(__name__)
 
 
 class DataAudit(Component[DataAuditConfig]):
-    """manifest.csv -> audit.json and the manifest that the policy lets through."""
+    """Images and manifest -> the manifest that the policy lets through, with groups; pairs, facts, audit, report."""
 
     def run(self) -> None:
-        """Find copies and conflicts, apply the policy, write both."""
+        """Examine the images and write down what was found before anything is refused."""
         records = read_manifest(self.paths.manifest)
-        findings = audit(records)
-        kept = apply_policy(records, self.config)
-        write_manifest(kept, self.paths.audited_manifest)
-        write_json(summarise(records, kept, findings), self.paths.audit)
-        check_trainable(records, kept)
+        rejected = read_rejected(self.paths.rejected)
+        scratch = self.paths.work / "data_audit"
+        published = read_classes(self.paths.classes).published
+        found, facts = examine(records, self.paths.images, scratch, self.config, rejected, published)
+        audit = summarise(found)
+        write_pairs(found.pairs, self.paths.pairs)
+        save_facts(facts, self.paths.facts)
+        write_json(audit, self.paths.audit)
+        write_report(audit, found.records, found.pairs, self.paths.images, self.paths.audit_report)
+        log.info("%s", audit["verdict"])
+        check_policy(found)
+        check_trainable(records, found.kept.records)
+        write_manifest(found.kept.records, self.paths.audited_manifest)
         log.info(
-            "%d sets of exact copies, %d across the test border, %d label conflicts; %d of %d images kept",
-            len(findings.copies), len(findings.leaked_into_test), len(findings.conflicts), len(kept), len(records),
-        )  # fmt: skip
+            "%d of %d images kept; the report is %s", len(found.kept.records), len(records), self.paths.audit_report
+        )

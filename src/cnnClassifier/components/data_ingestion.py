@@ -30,7 +30,8 @@ class DataIngestion(Component[DataIngestionConfig]):
                 check_classes(records, names, self.config.filled_splits)
             self._keep_lesion_masks(work / "phantom" / "masks")
         write_manifest(records, self.paths.manifest)
-        write_classes(Classes(names, synthetic=self.config.source.kind == "phantom"), self.paths.classes)
+        drawn, published = self.config.source.kind == "phantom", self.config.splits is not None
+        write_classes(Classes(names, synthetic=drawn, published=published), self.paths.classes)
         log.info(
             "%d images of %d classes; %d files left out (%s)",
             len(records), len(names), len(misplaced) + len(unreadable), self.paths.rejected,

@@ -148,14 +148,26 @@ class DataIngestionConfig(Section):
         return SPLITS if drawn_valid else ("train", "test")
 
 
-class DataAuditConfig(Section):
-    """What to do with exact copies and label conflicts.
+Policy = Literal["drop", "keep", "fail"]
 
-    `copies`: "drop" removes training images whose pixels occur in test, and all but one of a set of
-    copies within train+valid; "keep" only reports; "fail" stops the pipeline.
-    `conflicts`: the same for one picture under two labels ("drop" removes every copy of it from train+valid).
-    The test split is never changed.
+
+class DataAuditConfig(Section):
+    """When two pictures are one, when they are of one patient, and what to do with what is found.
+
+    Both are correlations of fine detail after aligning the pictures (audit/alignment.py): from `near_copy` on they
+    are one picture saved twice, from `same_patient` on one patient's (only asked of images whose group no
+    metadata names). docs/audit.md says how to choose them.
+
+    Policies, each "drop", "keep" (only report) or "fail" (stop the pipeline): `copies` for equal pixels and
+    `near_copies` for one picture saved twice ("drop" removes training images that also occur in test, and all but
+    one of a set within train+valid), `conflicts` for one picture under two labels ("drop" removes all of it
+    from train+valid), `masks` for segmentation masks and blank pictures. The test split is never changed.
     """
 
-    copies: Literal["drop", "keep", "fail"] = "drop"
-    conflicts: Literal["drop", "keep", "fail"] = "drop"
+    seed: int = 0
+    near_copy: float = Field(default=0.95, gt=0, le=1)
+    same_patient: float = Field(default=0.75, ge=0.5, le=1)
+    copies: Policy = "drop"
+    near_copies: Policy = "drop"
+    conflicts: Policy = "drop"
+    masks: Policy = "drop"

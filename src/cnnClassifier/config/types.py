@@ -10,43 +10,10 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from cnnClassifier.config.data import DataAuditConfig, DataIngestionConfig
+from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
 from cnnClassifier.config.section import Fraction, Section
 
 # --- prepare_base_model -------------------------------------------------------------------
-
-
-class PreprocessingSpec(Section):
-    """How bytes become pixels. Saved inside every model; see `preprocessing.preprocess`.
-
-    `size` is the side of the square output in pixels, `contrast` a pair of percentiles
-    stretched to 0-255 (null: leave as is), `crop_margin` a share of the body's box added on
-    each side.
-    """
-
-    size: int = Field(default=224, ge=16, le=1024)
-    channels: Literal["grey", "rgb"] = "grey"
-    body_crop: bool = True
-    crop_margin: float = Field(default=0.0, ge=0, le=0.5)
-    contrast: tuple[float, float] | None = (1.0, 99.0)
-    resample: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = "bilinear"
-
-    @model_validator(mode="after")
-    def _contrast_is_an_interval(self) -> "PreprocessingSpec":
-        if self.contrast and not 0 <= self.contrast[0] < self.contrast[1] <= 100:
-            raise ValueError(f"contrast must be two rising percentiles in 0-100. Received: {self.contrast}")
-        return self
-
-
-class HeadConfig(Section):
-    """What stands on the backbone: pooling to a vector, then a small classifier.
-
-    `grid` is the n of n x n cells for pooling "grid" (mean of each cell).
-    """
-
-    pooling: Literal["mean", "max", "grid"] = "mean"
-    grid: int = Field(default=2, ge=1, le=8)
-    hidden_units: int = Field(default=0, ge=0, le=8192)
-    dropout: Fraction = 0.0
 
 
 class PrepareBaseModelConfig(Section):
@@ -87,7 +54,8 @@ class TrainingConfig(Section):
     """How the trainable part is fitted.
 
     `validation` is the share of the train+valid groups held out for early stopping; with `refit` the
-    model is then trained again on all of them, for the number of epochs that was best.
+    model is then trained again on all of them, for the number of epochs that was best. `folds` is how many parts
+    the groups are dealt into for the out-of-fold predictions that `grouped_cv`, calibration and thresholds rest on.
     """
 
     seed: int
@@ -100,32 +68,70 @@ class TrainingConfig(Section):
     validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     patience: PositiveInt = 10
     refit: bool = False
+    folds: int = Field(default=5, ge=2, le=20)
     augmentation: AugmentationConfig = AugmentationConfig()
 
 
 # --- evaluation, registration -------------------------------------------------------------
 
 
+class OperatingConfig(Section):
+    """Which way to err: a positive class is answered when their probabilities together reach a threshold.
+
+    The threshold is the one of best specificity among those that reach `sensitivity` on out-of-fold predictions.
+    """
+
+    positive: tuple[str, ...] = Field(min_length=1)
+    sensitivity: Annotated[float, Field(gt=0, le=1)] = 0.98
+
+
 class EvaluationConfig(Section):
-    """How test results are reported: `resamples` bootstrap draws for each interval at `confidence`."""
+    """How results are reported, and how probabilities become answers.
+
+    `resamples` bootstrap draws for each interval at `confidence`. `operating`: which classes count as disease and
+    how few of them may be missed (null: the most probable class is the answer). `coverage` is how often the
+    conformal set must hold the true class. `abstain` refers an image to a person: "never", or when the set holds
+    several classes ("ambiguous"), or positive and other classes at once ("undecided"). `refused` is the share of
+    this kind of image that the gate against other kinds may refuse.
+    """
 
     seed: int
     resamples: int = Field(default=1000, ge=100)
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    operating: OperatingConfig | None = None
+    coverage: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    abstain: Literal["never", "undecided", "ambiguous"] = "never"
+    refused: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+
+    @model_validator(mode="after")
+    def _undecided_needs_positives(self) -> "EvaluationConfig":
+        if self.abstain == "undecided" and self.operating is None:
+            raise ValueError("`abstain: undecided` needs `operating.positive`, the classes that count as disease")
+        return self
 
 
 class RegistrationConfig(Section):
     """Under which name a model is registered and when it becomes champion.
 
-    `metric` is `<protocol>.<metric>` of metrics.json; the challenger must beat the champion by more
-    than `margin`. `tolerance` is the largest allowed |ONNX - Keras| probability on real images.
+    `metric` is `<protocol>.<metric>` of metrics.json; the challenger must beat the champion by more than `margin`,
+    on the same images, with this `confidence` by a paired bootstrap over groups, and its expected calibration
+    error must be at most `calibration_error`. `tolerance` is the largest allowed |ONNX - Keras| probability
+    on real images. `intended_use`, `not_intended_use` and `data_source` are the model card's own words.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     description: str
-    metric: str = "published.balanced_accuracy"
+    metric: str = "grouped_cv.balanced_accuracy"
     margin: float = Field(default=0.0, ge=0, lt=1)
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    calibration_error: Annotated[float, Field(gt=0, le=1)] = 0.05
     tolerance: Annotated[float, Field(gt=0)] = 1e-4
+    intended_use: str = "Research and education: comparing methods on images like those it learned from."
+    not_intended_use: str = (
+        "Diagnosis, triage, treatment or any other decision about a patient; images of another kind, from another "
+        "source or of other people than those it learned from."
+    )
+    data_source: str = "As `data_ingestion.source` of the settings that are logged with the run says."
 
 
 class Settings(Section):
@@ -152,14 +158,21 @@ class Paths(Section):
     lesion_masks: Path
     audited_manifest: Path
     audit: Path
+    audit_report: Path
+    pairs: Path
+    facts: Path
     base_model: Path
     model: Path
     history: Path
+    out_of_fold: Path
     training_plots: Path
     tensorboard: Path
     predictions: Path
     metrics: Path
     evaluation_plots: Path
+    decision: Path
+    outliers: Path
+    model_card: Path
     package: Path
     registration: Path
     cache: Path

@@ -29,7 +29,7 @@ def list_folder(root: Path, config: DataIngestionConfig) -> Listing:
         raise DataError(f"{root}: no such folder; correct `data_ingestion.source`")
     folders = {split: PurePosixPath(name).as_posix() for split, name in (config.splits or {}).items()}
     _check_split_folders(root, folders)
-    return in_path_order(_place(root, path, folders, config) for path in _walk(root, config.exclude))
+    return in_path_order(_place(root, path, folders, config) for path in walk_files(root, config.exclude))
 
 
 def _check_split_folders(root: Path, folders: dict[Split, str]) -> None:
@@ -41,8 +41,11 @@ def _check_split_folders(root: Path, folders: dict[Split, str]) -> None:
         check_inside(root / folder, root, "data_ingestion.splits")
 
 
-def _walk(root: Path, exclude: Sequence[str]) -> Iterator[str]:
-    """Files below the root, as paths relative to it; hidden and excluded files and folders are passed over."""
+def walk_files(root: Path, exclude: Sequence[str] = ()) -> Iterator[str]:
+    """Files below the root, as paths relative to it; hidden and excluded files and folders are passed over.
+
+    Raises DataError for a link that leads out of the root, and for a folder that may not be listed.
+    """
     linked: dict[str, Path] = {}
     for parent, folders, files in os.walk(root, followlinks=True, onerror=_refuse_unlisted):
         above = "" if parent == str(root) else f"{Path(parent).relative_to(root).as_posix()}/"

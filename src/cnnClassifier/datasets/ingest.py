@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from itertools import islice
@@ -28,24 +28,15 @@ BATCH = 1024
 def copy_readable(
     candidates: Sequence[Candidate], images: Path, workers: int | None = None
 ) -> tuple[list[ImageRecord], list[RejectedFile]]:
-    """Copy each file that decodes whole into `images`; list the others with the reason.
+    """Copy each file that decodes whole into `images`; list the others with the reason."""
+    return _describe_all(candidates, lambda candidate: _copy_one(candidate, images), workers)
 
-    Decoding and hashing release the interpreter's lock, so threads keep all cores busy.
-    """
-    records: list[ImageRecord] = []
-    rejected: list[RejectedFile] = []
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        tqdm(total=len(candidates), desc="ingest", unit="image", disable=None) as progress,
-    ):
-        for batch in _batched(candidates, BATCH):
-            for outcome in pool.map(lambda candidate: _copy_one(candidate, images), batch):
-                progress.update()
-                if isinstance(outcome, ImageRecord):
-                    records.append(outcome)
-                else:
-                    rejected.append(outcome)
-    return records, rejected
+
+def describe_readable(
+    candidates: Sequence[Candidate], workers: int | None = None
+) -> tuple[list[ImageRecord], list[RejectedFile]]:
+    """Describe each file that decodes whole where it lies; list the others with the reason."""
+    return _describe_all(candidates, _describe_one, workers)
 
 
 def draw_missing_splits(records: Iterable[ImageRecord], shares: RandomSplit | None, seed: int) -> list[ImageRecord]:
@@ -69,14 +60,40 @@ def check_classes(records: Iterable[ImageRecord], classes: Iterable[str], splits
                 )
 
 
+def _describe_all(
+    candidates: Sequence[Candidate], describe: Callable[[Candidate], ImageRecord | RejectedFile], workers: int | None
+) -> tuple[list[ImageRecord], list[RejectedFile]]:
+    """Decoding and hashing release the interpreter's lock, so threads keep all cores busy."""
+    records: list[ImageRecord] = []
+    rejected: list[RejectedFile] = []
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(total=len(candidates), desc="read", unit="image", disable=None) as progress,
+    ):
+        for batch in _batched(candidates, BATCH):
+            for outcome in pool.map(describe, batch):
+                progress.update()
+                if isinstance(outcome, ImageRecord):
+                    records.append(outcome)
+                else:
+                    rejected.append(outcome)
+    return records, rejected
+
+
 def _copy_one(candidate: Candidate, images: Path) -> ImageRecord | RejectedFile:
+    described = _describe_one(candidate)
+    if isinstance(described, ImageRecord):
+        destination = images / candidate.path
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(candidate.file, destination)
+    return described
+
+
+def _describe_one(candidate: Candidate) -> ImageRecord | RejectedFile:
     try:
         facts = inspect_image(candidate.file)
     except ImageError as error:
         return RejectedFile(candidate.path, str(error))
-    destination = images / candidate.path
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(candidate.file, destination)
     return ImageRecord(
         id=hashlib.sha256(candidate.path.encode()).hexdigest()[:16],
         path=candidate.path,

@@ -70,12 +70,23 @@ def write_rejected(rejected: Iterable[RejectedFile], path: Path) -> None:
     _write_table(rows, ("path", "reason"), path)
 
 
+def read_rejected(path: Path) -> list[RejectedFile]:
+    """Read the files left out; none if the table is not there."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [RejectedFile(row["path"], row["reason"]) for row in csv.DictReader(file)]
+
+
 @dataclass(frozen=True)
 class Classes:
-    """Class names in index order; `synthetic` says that the images are drawn, not taken of patients."""
+    """Class names in index order; `synthetic`: the images are drawn, not taken of patients; `published`: the splits are
+    the source's own, not drawn here.
+    """
 
     names: tuple[str, ...]
     synthetic: bool
+    published: bool = True
 
 
 def write_classes(classes: Classes, path: Path) -> None:
@@ -87,7 +98,7 @@ def read_classes(path: Path) -> Classes:
     """Read class names in index order; raise DataError when the file is missing or something else."""
     try:
         content = read_json(path)
-        return Classes(tuple(content["names"]), content["synthetic"])
+        return Classes(tuple(content["names"]), content["synthetic"], content["published"])
     except FileNotFoundError:
         raise DataError(f"{path}: no class names; run `python main.py data_ingestion` first") from None
     except (KeyError, TypeError, ValueError) as error:

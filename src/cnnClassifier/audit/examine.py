@@ -1,0 +1,97 @@
+"""The whole audit of a set of images, from files to findings."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnClassifier.audit.descriptor import sketch_images
+from cnnClassifier.audit.facts import Facts, gather_facts
+from cnnClassifier.audit.findings import Findings
+from cnnClassifier.audit.groups import assign_groups, copy_pairs, has_metadata, threshold_table
+from cnnClassifier.audit.near_copies import Match, find_matches
+from cnnClassifier.audit.policy import apply_policy
+from cnnClassifier.audit.shortcuts import find_shortcuts
+from cnnClassifier.audit.splits import compare_splits
+from cnnClassifier.audit.suspects import Suspect, find_suspects
+from cnnClassifier.config.data import DataAuditConfig
+from cnnClassifier.datasets.manifest import ImageRecord, RejectedFile
+from cnnClassifier.files import scratch_folder
+
+
+def examine(
+    records: Sequence[ImageRecord],
+    images: Path,
+    scratch: Path,
+    config: DataAuditConfig,
+    rejected: Sequence[RejectedFile] = (),
+    published: bool = True,
+    applied: bool = True,
+) -> tuple[Findings, Facts]:
+    """Look at every image, compare them, group them, apply the policy; the findings, and the facts they rest on.
+
+    `scratch` is a folder for what does not fit into memory; it is gone afterwards. `published` and `applied` as in
+    Findings. Nothing found is an error here: what must not be is for `compliance.check_policy`, once all is written
+    down.
+    """
+    facts = gather_facts(records, images)
+    suspects = find_suspects(records, facts)
+    scans, matches = _match(records, facts, suspects, images, scratch)
+    pairs = copy_pairs(scans, matches, config.near_copy)
+    grouped = assign_groups(records, scans, matches, pairs, config.same_patient)
+    # Masks are a finding of their own; here they would pass for a shortcut, or for a difference between splits.
+    strangers = {suspect.path for suspect in suspects}
+    proper = [record for record in grouped if record.path not in strangers]
+    labels, groups = [record.label for record in proper], [record.group for record in proper]
+    findings = Findings(
+        records=grouped,
+        kept=apply_policy(grouped, pairs, suspects, config),
+        pairs=pairs,
+        suspects=suspects,
+        shortcuts=find_shortcuts(facts.of(proper), labels, groups, config.seed),
+        differences=compare_splits(proper, facts.of(proper)),
+        rejected=rejected,
+        published=published,
+        grouping=_grouping(scans, matches, config.same_patient),
+        config=config,
+        applied=applied,
+    )
+    return findings, facts
+
+
+def _match(
+    records: Sequence[ImageRecord], facts: Facts, suspects: Sequence[Suspect], images: Path, scratch: Path
+) -> tuple[list[ImageRecord], list[Match]]:
+    """The images that are scans, and which of them are alike: masks of neighbouring slices would be, too."""
+    strangers = {suspect.path for suspect in suspects}
+    # In path order: aligning one picture to another is not quite the same as the other way round.
+    rows = sorted(
+        (row for row, record in enumerate(records) if record.path not in strangers), key=lambda row: records[row].path
+    )
+    scans = [records[row] for row in rows]
+    hashes = np.ascontiguousarray(facts.phash[rows]).view(np.uint8).reshape(-1, 8)
+    with scratch_folder(scratch) as folder:
+        return scans, find_matches(sketch_images(scans, images, folder), hashes)
+
+
+def _grouping(scans: Sequence[ImageRecord], matches: Sequence[Match], same_patient: float) -> dict[str, Any]:
+    named = sum(has_metadata(record) for record in scans)
+    return {
+        "how": _how(named, len(scans), same_patient),
+        "from_metadata": named,
+        "threshold": same_patient,
+        "by_threshold": threshold_table(scans, matches),
+    }
+
+
+def _how(named: int, images: int, same_patient: float) -> str:
+    if named == images:
+        return "Groups are what the metadata or the file names say; those that share a copy are joined."
+    clustered = (
+        "images whose fine detail correlates, once aligned, by at least "
+        f"{same_patient:g} are taken for one patient's, and so are those connected through others"
+    )
+    if not named:
+        return f"No metadata names patients: {clustered}."
+    return f"Metadata names the patient of {named} of {images} images; of the others, {clustered}."

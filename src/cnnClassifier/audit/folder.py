@@ -1,0 +1,102 @@
+"""Audit a folder of images as it lies there: no configuration, nothing copied, nothing changed."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cnnClassifier.audit.examine import examine
+from cnnClassifier.audit.findings import Findings
+from cnnClassifier.audit.pairs import write_pairs
+from cnnClassifier.audit.report import write_report
+from cnnClassifier.audit.summary import summarise
+from cnnClassifier.config.data import DataAuditConfig, Split
+from cnnClassifier.datasets.candidates import Candidate, Listing, in_path_order, refuse_name
+from cnnClassifier.datasets.folders import walk_files
+from cnnClassifier.datasets.ingest import describe_readable
+from cnnClassifier.errors import ConfigError, DataError
+from cnnClassifier.files import write_json
+
+SPLIT_NAMES: Mapping[str, Split] = {
+    "train": "train", "training": "train",
+    "valid": "valid", "val": "valid", "validation": "valid",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+REPORT, SUMMARY, PAIRS = "audit.html", "audit.json", "pairs.csv"
+
+
+def audit_folder(folder: Path, out: Path, config: DataAuditConfig) -> tuple[dict[str, Any], Findings]:
+    """Audit all images below a folder and write audit.html, audit.json and pairs.csv into `out`; also return it.
+
+    Raises DataError for a folder without images, ConfigError for an `out` inside the folder.
+    """
+    _check_apart(folder, out)
+    found = look_through(folder, out / "scratch", config)
+    audit = summarise(found)
+    write_json(audit, out / SUMMARY)
+    write_pairs(found.pairs, out / PAIRS)
+    write_report(audit, found.records, found.pairs, folder, out / REPORT, title=f"Audit of {folder}")
+    return audit, found
+
+
+def look_through(folder: Path, scratch: Path, config: DataAuditConfig) -> Findings:
+    """All that is found in a folder; DataError if it has no readable image."""
+    candidates, misnamed = list_images(folder)
+    records, unreadable = describe_readable(candidates)
+    rejected = sorted([*misnamed, *unreadable], key=lambda item: item.path)
+    if not records:
+        first = f", the first: {rejected[0].path}: {rejected[0].reason}" if rejected else ""
+        raise DataError(f"{folder}: no image that can be read; files: {len(rejected)}{first}")
+    split = any(candidate.split for candidate in candidates)
+    found, _ = examine(records, folder, scratch, config, rejected, published=split, applied=False)
+    return found
+
+
+def list_images(folder: Path) -> Listing:
+    """The files below a folder with what their places say: split, where a folder above is called so, and class.
+
+    A file's class is the name of the folder it lies in, "images" if that is the root or a split.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; `python main.py audit <folder>` wants one with images in it")
+    candidates, refused = in_path_order(refuse_name(path) or _place(folder, path) for path in walk_files(folder))
+    names = join_class_names((item.split, item.label) for item in candidates)
+    return [replace(item, label=names[item.label]) for item in candidates], refused
+
+
+def join_class_names(found: Iterable[tuple[Split | None, str]]) -> dict[str, str]:
+    """For each class name the one it stands for: mostly itself.
+
+    Some sources say more in one split than in another ("x" and "x_of_site_2"): such a name stands for
+    the longest other one that it begins with, unless a split has both and so tells them apart.
+    """
+    splits = defaultdict(set)
+    for split, name in found:
+        splits[name].add(split)
+    return {name: _plain_name(name, splits) for name in splits}
+
+
+def _plain_name(name: str, splits: Mapping[str, set[Split | None]]) -> str:
+    plainer = [
+        other
+        for other in splits
+        if re.match(rf"{re.escape(other)}[^0-9A-Za-z]", name) and not splits[other] & splits[name]
+    ]
+    return max(plainer, key=len, default=name)
+
+
+def _place(folder: Path, path: str) -> Candidate:
+    above = PurePosixPath(path).parts[:-1]
+    depth = next((depth for depth, name in enumerate(above) if name.lower() in SPLIT_NAMES), None)
+    split = None if depth is None else SPLIT_NAMES[above[depth].lower()]
+    below: Sequence[str] = above if depth is None else above[depth + 1 :]
+    return Candidate(folder / path, path, below[-1] if below else "images", split, None)
+
+
+def _check_apart(folder: Path, out: Path) -> None:
+    """The report's own pictures must not be the next audit's."""
+    if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
+        raise ConfigError(f"--out {out}: lies in the audited folder {folder}, which is only read; name another place")

@@ -1,0 +1,41 @@
+"""What may be configured of a network: how bytes become its input, and what stands on its backbone."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from cnnClassifier.config.section import Fraction, Section
+
+
+class PreprocessingSpec(Section):
+    """How bytes become pixels. Saved inside every model; see `preprocessing.preprocess`.
+
+    `size` is the side of the square output in pixels, `contrast` a pair of percentiles
+    stretched to 0-255 (null: leave as is), `crop_margin` a share of the body's box added on
+    each side.
+    """
+
+    size: int = Field(default=224, ge=16, le=1024)
+    channels: Literal["grey", "rgb"] = "grey"
+    body_crop: bool = True
+    crop_margin: float = Field(default=0.0, ge=0, le=0.5)
+    contrast: tuple[float, float] | None = (1.0, 99.0)
+    resample: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = "bilinear"
+
+    @model_validator(mode="after")
+    def _contrast_is_an_interval(self) -> "PreprocessingSpec":
+        if self.contrast and not 0 <= self.contrast[0] < self.contrast[1] <= 100:
+            raise ValueError(f"contrast must be two rising percentiles in 0-100. Received: {self.contrast}")
+        return self
+
+
+class HeadConfig(Section):
+    """What stands on the backbone: pooling to a vector, then a small classifier.
+
+    `grid` is the n of n x n cells for pooling "grid" (mean of each cell).
+    """
+
+    pooling: Literal["mean", "max", "grid"] = "mean"
+    grid: int = Field(default=2, ge=1, le=8)
+    hidden_units: int = Field(default=0, ge=0, le=8192)
+    dropout: Fraction = 0.0

@@ -1,0 +1,83 @@
+"""Masks and blank pictures: all found, and no scan taken for one, however its contrast is clipped."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnClassifier.audit.facts import NAMES, Facts, look_at
+from cnnClassifier.audit.suspects import find_suspects
+from cnnClassifier.preprocessing import decode
+from pictures import encode
+
+KAGGLE = Path(os.environ.get("KAGGLEHUB_CACHE", Path.home() / ".cache/kagglehub")) / "datasets"
+ULTRASOUND = KAGGLE / "aryashah2k/breast-ultrasound-images-dataset/versions/1/Dataset_BUSI_with_GT"
+
+
+def kind_of(record, *pictures: bytes) -> list[str | None]:
+    """What the audit takes encoded pictures for; any record lends them its name."""
+    rows = np.array([look_at(decode(picture))[0] for picture in pictures], np.float32)
+    facts = Facts(np.array([record.id] * len(rows)), NAMES, rows, np.zeros(len(rows), np.uint64))
+    return [(find_suspects([record], one_row(facts, row)) or [None])[0] for row in range(len(rows))]
+
+
+def one_row(facts: Facts, row: int) -> Facts:
+    return Facts(facts.ids[row : row + 1], facts.names, facts.values[row : row + 1], facts.phash[row : row + 1])
+
+
+def kinds(record, *pictures: bytes) -> list[str | None]:
+    return [suspect and suspect.kind for suspect in kind_of(record, *pictures)]
+
+
+def test_all_planted_masks_are_found_and_nothing_else(faulty):
+    found = find_suspects(faulty.records, faulty.facts)
+    assert {suspect.path for suspect in found} == faulty.with_fault("mask_among_images")
+    assert {suspect.kind for suspect in found} == {"mask"}
+
+
+def test_a_clean_set_has_no_suspects(clean):
+    assert find_suspects(clean.records, clean.facts) == []
+
+
+def test_masks_are_known_resized_and_compressed(faulty):
+    path = sorted(faulty.with_fault("mask_among_images"))[0]
+    mask = Image.open(faulty.images / path)
+    again = [
+        encode(mask, "JPEG", quality=40),
+        encode(mask.resize((200, 160), Image.Resampling.BICUBIC)),
+        encode(mask.resize((256, 256), Image.Resampling.BILINEAR), "JPEG", quality=75),
+        encode(mask.convert("1")),
+    ]
+    assert kinds(faulty.records[0], *again) == ["mask"] * 4
+
+
+def test_a_mask_of_several_classes_is_a_mask(clean):
+    classes = np.zeros((90, 120), np.uint8)
+    classes[20:50, 30:60], classes[60:80, 30:60], classes[20:80, 70:100] = 85, 170, 255
+    assert kinds(clean.records[0], encode(Image.fromarray(classes))) == ["mask"]
+
+
+def test_flat_pictures_are_blank_also_with_noise(clean):
+    noisy = np.random.default_rng(0).normal(240, 1.5, (100, 100)).clip(0, 255).astype(np.uint8)
+    pictures = [Image.new("L", (50, 40)), Image.new("RGB", (50, 40), "white"), Image.fromarray(noisy)]
+    assert kinds(clean.records[0], *map(encode, pictures)) == ["blank"] * 3
+
+
+@pytest.mark.parametrize("window", [(1, 99), (10, 90), (1, 60), (50, 99)])
+def test_scans_with_clipped_contrast_are_not_masks(clean, window):
+    scans = [decode((clean.images / record.path).read_bytes()) for record in clean.records[::8]]
+    limits = [np.percentile(scan, window) for scan in scans]
+    clipped = [(scan - low) * (255 / (high - low)) for scan, (low, high) in zip(scans, limits, strict=True)]
+    pictures = [encode(Image.fromarray(scan.clip(0, 255).astype(np.uint8)[..., 0])) for scan in clipped]
+    assert kinds(clean.records[0], *pictures) == [None] * len(pictures)
+
+
+@pytest.mark.skipif(not ULTRASOUND.is_dir(), reason="the ultrasound sample is not on this machine")
+def test_the_seven_masks_of_the_ultrasound_sample_are_found_and_no_scan(clean):
+    files = sorted(ULTRASOUND.rglob("*.png"))
+    found = kinds(clean.records[0], *(file.read_bytes() for file in files))
+    assert [file.name for file, kind in zip(files, found, strict=True) if kind] == [
+        file.name for file in files if "_mask" in file.name
+    ]
