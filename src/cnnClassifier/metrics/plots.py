@@ -42,7 +42,7 @@ def plot_history(history: Sequence[Mapping[str, float]], best: int, path: Path) 
                 axes.plot(range(1, len(values) + 1), values, label=label, color=colour)
         axes.axvline(best + 1, color=INK, linewidth=0.8, linestyle=":", label=f"best epoch, {best + 1}")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _label(axes, "epoch", name)
+        label_axes(axes, "epoch", name)
         axes.legend(frameon=False)
     figure.savefig(path, dpi=130)
 
@@ -60,12 +60,12 @@ def _plot_confusion(truth: Integers, probabilities: Floats, classes: Sequence[st
     names = [label.replace("_", "\n") for label in classes]
     axes.set_xticks(range(len(classes)), names, fontsize=8)
     axes.set_yticks(range(len(classes)), names, fontsize=8)
-    _label(axes, "predicted", "true")
+    label_axes(axes, "predicted", "true")
     axes.set_title(f"{title}, {len(truth)} images", fontsize=10, color=INK)
     figure.savefig(path.with_suffix(".png"), dpi=130)
     predicted = probabilities.argmax(axis=1)
     pairs = ((classes[t], classes[p]) for t, p in zip(truth, predicted, strict=True))
-    _write_csv(path.with_suffix(".csv"), ("actual", "predicted"), pairs)
+    write_csv(path.with_suffix(".csv"), ("actual", "predicted"), pairs)
 
 
 def _plot_curves(name: str, points: Mapping[str, tuple[Floats, Floats]], title: str, path: Path) -> None:
@@ -82,14 +82,14 @@ def _plot_curves(name: str, points: Mapping[str, tuple[Floats, Floats]], title: 
     if name != "precision_recall":
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    _label(axes, x_name.replace("_", " "), y_name.replace("_", " "))
+    label_axes(axes, x_name.replace("_", " "), y_name.replace("_", " "))
     heading = name.replace("_", " ")
     axes.set_title(f"{heading}, {title}", fontsize=10, color=INK)
     if points:
         axes.legend(frameon=False, fontsize=8)
     figure.savefig(path.with_suffix(".png"), dpi=130)
     rows = ((label, f"{a:.6f}", f"{b:.6f}") for label, (x, y) in points.items() for a, b in zip(x, y, strict=True))
-    _write_csv(path.with_suffix(".csv"), ("class", x_name, y_name), rows)
+    write_csv(path.with_suffix(".csv"), ("class", x_name, y_name), rows)
 
 
 def _roc(positive: np.ndarray, score: Floats) -> tuple[Floats, Floats]:
@@ -107,13 +107,15 @@ def _calibration(positive: np.ndarray, score: Floats) -> tuple[Floats, Floats]:
     return predicted, observed
 
 
-def _label(axes: Axes, x: str, y: str) -> None:
+def label_axes(axes: Axes, x: str, y: str) -> None:
+    """Name both axes, and leave out the two sides of the frame that nothing is read from."""
     axes.set_xlabel(x, color=INK)
     axes.set_ylabel(y, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write the numbers behind a plot."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
