@@ -156,8 +156,13 @@ def fit(
             shuffle=False,
             verbose=0,
         )
-    _assign(tail.variables, state.best_weights)
+    restore_best(tail, state)
     return state
+
+
+def restore_best(tail: Any, state: FitState) -> None:
+    """Give a tail the weights of a fit's best epoch."""
+    _assign(tail.variables, state.best_weights)
 
 
 def is_finished(state: FitState, config: TrainingConfig) -> bool:

@@ -15,12 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from cnnClassifier.backbones import build_backbone, load_weights
-from cnnClassifier.config.types import HeadConfig, PrepareBaseModelConfig
+from cnnClassifier.config.network import HeadConfig
+from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.errors import ConfigError, ModelError
 from cnnClassifier.model_spec import ModelSpec, read_spec, write_spec
 
 ARCHITECTURE_FILE = "architecture.json"
 WEIGHTS_FILE = "model.weights.h5"
+POOL = "pool"  # the layer between backbone and head: what the model sees of an image, as one vector
 STANDARDISE = "standardise"  # the head's layer that scales frozen features
 
 
@@ -34,6 +36,11 @@ class Cut:
     trunk: Any
     tail: Any
     layer: str
+
+    @property
+    def is_whole_backbone(self) -> bool:
+        """Whether the trunk ends with the pooled features, so that the tail is the head alone."""
+        return self.layer == POOL
 
 
 def build_classifier(config: PrepareBaseModelConfig, classes: int) -> Any:
@@ -65,9 +72,16 @@ def cut(model: Any, freeze: str) -> Cut:
     return Cut(keras.Model(model.input, layer.output, name="trunk"), tail, layer.name)
 
 
+def up_to_pool(model: Any) -> Any:
+    """The part of a model, or of its tail, up to the pooled features that the head judges by."""
+    return keras.Model(model.input, model.get_layer(POOL).output, name="up_to_pool")
+
+
 def forward(model: Any) -> Any:
     """A compiled inference function of a model: float32 batch in, numpy out; faster than `predict` on batches."""
-    call = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+    # One trace for batches of all sizes: the last one of a pass is mostly smaller.
+    batches = tf.TensorSpec((None, *model.input.shape[1:]), tf.float32)
+    call = tf.function(lambda batch: model(batch, training=False), input_signature=[batches])
     return lambda batch: call(tf.convert_to_tensor(batch)).numpy()
 
 
@@ -127,11 +141,11 @@ def _add_head(feature_map: Any, head: HeadConfig, classes: int, *, standardise: 
 
 def _pool(feature_map: Any, head: HeadConfig) -> Any:
     if head.pooling == "mean":
-        return keras.layers.GlobalAveragePooling2D(name="pool")(feature_map)
+        return keras.layers.GlobalAveragePooling2D(name=POOL)(feature_map)
     if head.pooling == "max":
-        return keras.layers.GlobalMaxPooling2D(name="pool")(feature_map)
+        return keras.layers.GlobalMaxPooling2D(name=POOL)(feature_map)
     cells = keras.layers.AdaptiveAveragePooling2D(head.grid, name="cells")(feature_map)
-    return keras.layers.Flatten(name="pool")(cells)
+    return keras.layers.Flatten(name=POOL)(cells)
 
 
 def _freeze(model: Any, last: str) -> None:
@@ -143,9 +157,9 @@ def _freeze(model: Any, last: str) -> None:
 
 def _cut_name(model: Any, freeze: str) -> str:
     """The layer that a freeze point names: the image, the pooling, or what lies between."""
-    name = {"all": "pool", "none": "image"}.get(freeze, freeze)
+    name = {"all": POOL, "none": "image"}.get(freeze, freeze)
     names = [layer.name for layer in model.layers]
-    names = names[: names.index("pool") + 1]
+    names = names[: names.index(POOL) + 1]
     if name not in names:
         nearest = ", ".join(get_close_matches(name, names, n=5, cutoff=0.0))
         raise ConfigError(

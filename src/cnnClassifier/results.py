@@ -13,14 +13,16 @@ from cnnClassifier.errors import DataError
 from cnnClassifier.files import read_json
 from cnnClassifier.model_spec import read_spec
 
-SHOWN = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "macro_roc_auc": "macro ROC-AUC",
-}
+SHOWN = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "macro_roc_auc": "macro ROC-AUC"}
+CONTROLS = {"nearest_neighbour": "1-nearest neighbour", "shortcut": "file facts alone"}
+CONTROL_METRIC = "balanced_accuracy"
 START, END = "<!-- results -->", "<!-- /results -->"
-PROTOCOLS = {"published": "published test split", "without_exact_copies": "without exact copies"}
+PROTOCOLS = {
+    "grouped_cv": "grouped cross-validation",
+    "published": "published test split",
+    "without_exact_copies": "less exact copies",
+    "deduplicated": "less all copies",
+}
 
 
 def terminal_report(paths: Paths) -> Group:
@@ -34,6 +36,7 @@ def terminal_report(paths: Paths) -> Group:
     )
     return Group(
         _table(metrics, title=f"{registration['name']}: {spec.backbone}, {len(spec.classes)} classes"),
+        *(f"[yellow]{sentence}[/]" for sentence in metrics["controls"]["verdicts"]),
         f"{kind}Registered {registration['name']} version {registration['version']}"
         f" ({'champion' if registration['champion'] else 'challenger'}): {registration['reason']}",
         "Next: `make serve` and open http://127.0.0.1:8080, or `make ui` to compare runs",
@@ -43,7 +46,8 @@ def terminal_report(paths: Paths) -> Group:
 
 def markdown_table(results: Mapping[str, Path]) -> str:
     """Experiments' metrics.json files as one Markdown table, a row for each protocol."""
-    header = ["experiment", "test images", *SHOWN.values()]
+    controls = [f"{label}, {SHOWN[CONTROL_METRIC]}" for label in CONTROLS.values()]
+    header = ["experiment", "protocol", "images", *SHOWN.values(), *controls]
     rows = [row for name, path in results.items() for row in _markdown_rows(name, read_json(path))]
     return "".join(f"| {' | '.join(row)} |\n" for row in [header, ["---"] * len(header), *rows])
 
@@ -65,22 +69,35 @@ def with_section(text: str, section: str) -> str:
 
 
 def _table(metrics: Mapping[str, Any], title: str) -> Table:
-    """A row a metric, a column a protocol: fits into 80 columns."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    """A row a protocol: fits into 80 columns."""
+    table = Table(title=title, title_justify="left", title_style="bold", padding=(0, 0, 0, 1))
     table.add_column("")
+    for label in ("images", "balanced\naccuracy", "accuracy", "1-nearest\nneighbour"):
+        table.add_column(label, justify="right")
     for protocol, label in _present(metrics):
-        table.add_column(f"{label}\n{metrics[protocol]['images']} images", justify="right")
-    for metric, label in SHOWN.items():
-        table.add_row(label, *(_cell(metrics[protocol][metric]) for protocol, _ in _present(metrics)))
+        values = metrics[protocol]
+        found = (_cell(values["balanced_accuracy"]), _cell(values["accuracy"]))
+        table.add_row(label, str(values["images"]), *found, _control(metrics, protocol, "nearest_neighbour"))
     return table
 
 
 def _markdown_rows(name: str, metrics: Mapping[str, Any]) -> list[list[str]]:
     kind = " (synthetic)" if metrics["data"].get("synthetic") else ""
     return [
-        [name + kind, f"{metrics[protocol]['images']}, {label}", *(_cell(metrics[protocol][m]) for m in SHOWN)]
+        [
+            name + kind,
+            label,
+            str(metrics[protocol]["images"]),
+            *(_cell(metrics[protocol][metric]) for metric in SHOWN),
+            *(_control(metrics, protocol, control) for control in CONTROLS),
+        ]
         for protocol, label in _present(metrics)
     ]
+
+
+def _control(metrics: Mapping[str, Any], protocol: str, control: str) -> str:
+    """What a rule without any learning of disease reaches by the same protocol."""
+    return _short(metrics["controls"][protocol][control][CONTROL_METRIC]["value"])
 
 
 def _present(metrics: Mapping[str, Any]) -> Sequence[tuple[str, str]]:

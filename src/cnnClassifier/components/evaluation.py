@@ -1,93 +1,171 @@
-"""evaluation: what the model says of the test split, with intervals, and what that is worth."""
+"""evaluation: what the model says of images it did not learn from, what that is worth, and how it will answer."""
 
-import csv
-import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from cnnClassifier.audit.facts import load_facts
+from cnnClassifier.audit.pairs import read_pairs
 from cnnClassifier.components.base import Component
 from cnnClassifier.config.types import EvaluationConfig
-from cnnClassifier.datasets.audit import is_copy_of_training
 from cnnClassifier.datasets.manifest import ImageRecord, digest_records, read_manifest
-from cnnClassifier.features.network import predict
+from cnnClassifier.decision import ConformalRule, DecisionSpec, OperatingPoint, OutlierRule
+from cnnClassifier.errors import ConfigError, DataError
+from cnnClassifier.features.extraction import FeatureExtractor
+from cnnClassifier.features.network import open_features, predict_tail
+from cnnClassifier.features.vectors import pooled_features, pooled_features_of_files
 from cnnClassifier.files import new_folder, write_json, write_text
 from cnnClassifier.fitting import make_deterministic
+from cnnClassifier.judgement import judge, truth_of, without_copies
+from cnnClassifier.metrics.answers import answers_report
+from cnnClassifier.metrics.calibration import calibration_report
+from cnnClassifier.metrics.conformal import conformal_report
+from cnnClassifier.metrics.controls import verdicts
+from cnnClassifier.metrics.decision_plots import plot_decisions, plot_gate
+from cnnClassifier.metrics.operating import operating_report
+from cnnClassifier.metrics.outliers import gate_report
 from cnnClassifier.metrics.plots import plot_evaluation
-from cnnClassifier.metrics.report import report
-from cnnClassifier.modeling import load_model
+from cnnClassifier.metrics.predictions import Predictions, folds_of, read_predictions, write_predictions
+from cnnClassifier.metrics.protocols import Judged, Reporting, report_controls, report_protocol
+from cnnClassifier.model_spec import ModelSpec
+from cnnClassifier.modeling import Cut, cut, forward, load_model
+from cnnClassifier.outliers import Gate, distances, fit_outliers, save_reference
+from cnnClassifier.probes import probes
 
 log = logging.getLogger(__name__)
 
+PROBES = 20  # pictures of each other kind that the gate is tried on
+GATE_IMAGES = 4096  # training images are enough to fit the gate; keeps memory flat
+
 
 class Evaluation(Component[EvaluationConfig]):
-    """Model and manifest -> predictions.csv, metrics.json, plots.
+    """Model, manifests, out-of-fold predictions -> predictions.csv, metrics.json, decision.json, outliers.npz, plots.
 
-    Protocols: `published`, the test split as given; `without_exact_copies`, less the images whose
-    pixels also occur in train or valid as published (left out if none remains).
+    Protocols: `grouped_cv`, train+valid by models that saw nobody's other images, the number to believe; `published`,
+    the test split as given; `without_exact_copies` and `deduplicated`, less the test images whose picture also is in
+    train or valid as published: pixel for pixel, or re-cropped, re-windowed or drawn on, too.
     """
 
     def run(self) -> None:
-        """Predict the test split once and report on it by every protocol."""
+        """Predict the test split once, report by every protocol, fit the rules for answers."""
         make_deterministic(self.config.seed)
         model, spec = load_model(self.paths.model)
-        records = read_manifest(self.paths.manifest)
-        test = [record for record in records if record.split == "test"]
-        probabilities = predict(model, spec, test, self.paths)
-        copies = is_copy_of_training(records)
-        protocols = {
-            "published": list(range(len(test))),
-            "without_exact_copies": [row for row, record in enumerate(test) if record.id not in copies],
-        }
-        metrics = {
-            name: self._report([test[row] for row in rows], probabilities[rows], spec.classes)
-            for name, rows in protocols.items()
-            if rows
-        }
-        data = {"test_sha256": digest_records(test), "synthetic": spec.synthetic}
-        write_json({**metrics, "data": data}, self.paths.metrics)
-        write_text(predictions_table(test, probabilities, spec.classes), self.paths.predictions)
-        with new_folder(self.paths.evaluation_plots) as folder:
-            plot_evaluation(_truth(test, spec.classes), probabilities, spec.classes, "published test split", folder)
-        for name, values in metrics.items():
-            log.info("%s: accuracy %.3f on %d images", name, values["accuracy"]["value"], values["images"])
+        out_of_fold = read_predictions(self.paths.out_of_fold, "training")
+        test, trained = self._records(out_of_fold)
+        parts = cut(model, spec.freeze)
+        features = open_features(parts, spec, self.paths)
+        how = self._reporting(spec)
 
-    def _report(
-        self, records: Sequence[ImageRecord], probabilities: np.ndarray, classes: tuple[str, ...]
+        probabilities = predict_tail(forward(parts.tail), features, test)
+        metrics = self._protocols(features, trained, out_of_fold, test, probabilities, how)
+        metrics |= self._rules(out_of_fold, how)
+        gate = self._fit_gate(parts, features, trained)
+        metrics["gate_of_kind"] = self._try_gate(gate, model, spec, pooled_features(parts, features, test))
+        decision = self._decision(metrics, gate)
+        metrics["answers"] = answers_report(out_of_fold, decision)
+        metrics["data"] = {"test_sha256": digest_records(test), "synthetic": spec.synthetic}
+
+        write_predictions(test, probabilities, spec.classes, self.paths.predictions)
+        save_reference(gate.reference, self.paths.outliers)
+        write_text(decision.model_dump_json(indent=2) + "\n", self.paths.decision)
+        self._plot(metrics, test, probabilities, out_of_fold)
+        write_json(metrics, self.paths.metrics)
+
+    def _records(self, out_of_fold: Predictions) -> tuple[list[ImageRecord], list[ImageRecord]]:
+        """The test split, and the images with out-of-fold predictions in their table's order; groups as audited."""
+        records = {record.path: record for record in read_manifest(self.paths.audited_manifest)}
+        if missing := next((path for path in out_of_fold.paths if path not in records), None):
+            raise DataError(
+                f"{self.paths.out_of_fold}: {missing} is not in {self.paths.audited_manifest}; "
+                "run `python main.py training` again"
+            )
+        test = [record for record in records.values() if record.split == "test"]
+        return test, [records[path] for path in out_of_fold.paths]
+
+    def _reporting(self, spec: ModelSpec) -> Reporting:
+        names = self.config.operating.positive if self.config.operating else ()
+        if strangers := sorted(set(names) - set(spec.classes)):
+            raise ConfigError(
+                f"evaluation.operating.positive: expected classes of {', '.join(spec.classes)}. "
+                f"Received: {', '.join(strangers)}"
+            )
+        positive = tuple(spec.classes.index(name) for name in names)
+        return Reporting(spec.classes, positive, self.config.resamples, self.config.confidence, self.config.seed)
+
+    def _protocols(
+        self,
+        features: FeatureExtractor,
+        trained: Sequence[ImageRecord],
+        out_of_fold: Predictions,
+        test: Sequence[ImageRecord],
+        probabilities: np.ndarray,
+        how: Reporting,
     ) -> dict[str, Any]:
-        groups = np.array([record.group for record in records])
-        return report(
-            _truth(records, classes),
-            probabilities,
-            groups,
-            classes,
-            resamples=self.config.resamples,
-            confidence=self.config.confidence,
-            seed=self.config.seed,
+        """Every protocol's metrics, those of the controls, and in words where a control comes near the model."""
+        facts = load_facts(self.paths.facts)
+        by_groups, published = judge(features, facts, trained, out_of_fold, test, probabilities, self.config.seed)
+        records, pairs = read_manifest(self.paths.manifest), read_pairs(self.paths.pairs)
+        judged: dict[str, Judged] = {
+            "grouped_cv": by_groups,
+            "published": published,
+            **without_copies(published, test, records, pairs),
+        }
+        metrics: dict[str, Any] = {name: report_protocol(images, how) for name, images in judged.items()}
+        metrics["controls"] = {name: report_controls(images, how) for name, images in judged.items()}
+        metrics["controls"]["verdicts"] = verdicts(metrics)
+        for name in judged:
+            value = metrics[name]["balanced_accuracy"]["value"]
+            log.info("%s: balanced accuracy %.3f on %d images", name, value, metrics[name]["images"])
+        return metrics
+
+    def _rules(self, out_of_fold: Predictions, how: Reporting) -> dict[str, Any]:
+        """Calibration, conformal sets and operating threshold, each fitted and judged on out-of-fold predictions."""
+        judged = (out_of_fold.truth, out_of_fold.probabilities, folds_of(out_of_fold))
+        kinds = (out_of_fold.groups, how.classes)
+        draws: dict[str, Any] = {"resamples": how.resamples, "confidence": how.confidence, "seed": how.seed}
+        found = {
+            "calibration": calibration_report(*judged, seed=how.seed),
+            "conformal": conformal_report(*judged, *kinds, self.config.coverage, **draws),
+        }
+        if self.config.operating:
+            target = self.config.operating.sensitivity
+            found["operating"] = operating_report(*judged, *kinds, how.positive, target, **draws)
+        return found
+
+    def _fit_gate(self, parts: Cut, features: FeatureExtractor, trained: Sequence[ImageRecord]) -> Gate:
+        sample = trained[:: -(-len(trained) // GATE_IMAGES)]
+        groups = [record.group for record in sample]
+        return fit_outliers(pooled_features(parts, features, sample), groups, self.config.refused, self.config.seed)
+
+    def _try_gate(self, gate: Gate, model: Any, spec: ModelSpec, test: np.ndarray) -> dict[str, Any]:
+        """How well the gate tells other kinds of picture from its own, and how many of the test split it refuses."""
+        others = {
+            kind: distances(gate.reference, pooled_features_of_files(model, spec, files))
+            for kind, files in probes(PROBES, self.config.seed).items()
+        }
+        refused = float((distances(gate.reference, test) > gate.threshold).mean())
+        return {**gate_report(gate.held_out, others, gate.threshold), "test_refused": round(refused, 6)}
+
+    def _decision(self, metrics: Mapping[str, Any], gate: Gate) -> DecisionSpec:
+        point = metrics.get("operating")
+        return DecisionSpec(
+            temperature=metrics["calibration"]["temperature"],
+            outliers=OutlierRule(threshold=gate.threshold),
+            operating=point and OperatingPoint(positive=tuple(point["positive"]), threshold=point["threshold"]),
+            conformal=ConformalRule(coverage=self.config.coverage, quantile=metrics["conformal"]["quantile"]),
+            abstain=self.config.abstain,
         )
 
-
-def predictions_table(records: Sequence[ImageRecord], probabilities: np.ndarray, classes: tuple[str, ...]) -> str:
-    """CSV: id, path, group, label, predicted, then a probability for each class."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "path", "group", "label", "predicted", *classes])
-    for record, row in zip(records, probabilities, strict=True):
-        predicted = classes[int(row.argmax())]
-        writer.writerow(
-            [
-                record.id,
-                record.path,
-                record.group,
-                record.label,
-                predicted,
-                *(f"{value:.6f}" for value in row),
-            ]
-        )
-    return text.getvalue()
-
-
-def _truth(records: Sequence[ImageRecord], classes: tuple[str, ...]) -> np.ndarray:
-    return np.array([classes.index(record.label) for record in records])
+    def _plot(
+        self, metrics: Mapping[str, Any], test: Sequence[ImageRecord], probabilities: np.ndarray, held_out: Predictions
+    ) -> None:
+        classes, by_groups = held_out.classes, "grouped cross-validation"
+        with new_folder(self.paths.evaluation_plots) as folder:
+            plot_evaluation(truth_of(test, classes), probabilities, classes, "published test split", folder)
+            (folder / "grouped_cv").mkdir()
+            judged = (held_out.truth, held_out.probabilities)
+            plot_evaluation(*judged, classes, by_groups, folder / "grouped_cv")
+            plot_decisions(*judged, folds_of(held_out), classes, metrics, by_groups, folder / "grouped_cv")
+            plot_gate(metrics["gate_of_kind"], folder)

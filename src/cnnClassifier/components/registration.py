@@ -1,21 +1,31 @@
 """registration: the trained model as a served package, checked, registered, and perhaps champion."""
 
 import logging
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cnnClassifier.audit.copies import copies_of_training
+from cnnClassifier.audit.pairs import KINDS, read_pairs
 from cnnClassifier.components.base import Component
 from cnnClassifier.config.types import Paths, RegistrationConfig
 from cnnClassifier.datasets.manifest import read_manifest
-from cnnClassifier.errors import ConfigError
+from cnnClassifier.decision import DecisionSpec
+from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.export import check_equal, export_package
-from cnnClassifier.files import new_folder, read_json, write_json
-from cnnClassifier.gate import Champion, Decision, decide
+from cnnClassifier.files import new_folder, read_json, scratch_folder, write_json
+from cnnClassifier.gate import Decision, Rival, decide, meet
+from cnnClassifier.metrics.classification import OVERALL
+from cnnClassifier.metrics.predictions import Predictions, read_predictions
+from cnnClassifier.model_card.card import PROTOCOLS, Registered, write_card
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import load_model
 from cnnClassifier.tracking import registry
+from cnnClassifier.tracking.identity import run_tags
 from cnnClassifier.tracking.packaging import save_pyfunc
 from cnnClassifier.tracking.run import PipelineRun
 
@@ -23,10 +33,12 @@ log = logging.getLogger(__name__)
 
 CHECKED_IMAGES = 24  # at least, if there are as many: real images on which ONNX and Keras are compared
 TEST_DATA_TAG = "data.test_sha256"
+# Test images that a protocol does not count: those that also are in training, by these kinds of copy.
+LEFT_OUT = {"without_exact_copies": ("exact",), "deduplicated": KINDS}
 
 
 class Registration(Component[RegistrationConfig]):
-    """Model and metrics -> package (ONNX), a version in the registry, registration.json."""
+    """Model, decision and metrics -> package (ONNX), a version in the registry, model card, registration.json."""
 
     def __init__(self, config: RegistrationConfig, paths: Paths, pipeline_run: PipelineRun) -> None:
         super().__init__(config, paths, pipeline_run)
@@ -37,12 +49,15 @@ class Registration(Component[RegistrationConfig]):
         metrics = read_json(self.paths.metrics)
         score = find_metric(metrics, self.config.metric)
         self.pipeline_run.complete(self.paths)
-        spec, difference = self._export()
+        registered = Registered(_today(), self.pipeline_run.run_id, run_tags().get("mlflow.source.git.commit"))
+        spec, difference = self._export(registered)
         version = self._register(spec, score, metrics["data"]["test_sha256"])
-        decision = self._decide(score, metrics["data"]["test_sha256"])
-        if decision.promote:
-            registry.set_alias(self.pipeline_run.connection, self.config.name, version, "champion")
-        log.info("%s version %d %s: %s", self.config.name, version, _verdict(decision), decision.reason)
+        audit = read_json(self.paths.audit)
+        decision = decide(version, score, self._rival(), metrics, audit, self.config)
+        self._carry_out(decision, version)
+        with new_folder(self.paths.model_card) as folder:
+            decided = replace(registered, version=version, champion=decision.promote, reason=decision.reason)
+            self._write_card(folder, spec, decided)
         write_json(
             {
                 "name": self.config.name,
@@ -52,24 +67,30 @@ class Registration(Component[RegistrationConfig]):
                 "reason": decision.reason,
                 "metric": self.config.metric,
                 "score": score,
+                "gate": decision.numbers,
                 "onnx_difference": difference,
             },
             self.paths.registration,
         )
 
-    def _export(self) -> tuple[ModelSpec, float]:
+    def _export(self, registered: Registered) -> tuple[ModelSpec, float]:
         model, spec = load_model(self.paths.model)
-        spec = spec.model_copy(update={"description": self.config.description})
+        decision = DecisionSpec.model_validate_json(self.paths.decision.read_bytes())
+        spec = spec.model_copy(update={"description": self.config.description, "decision": decision})
         with new_folder(self.paths.package) as folder:
-            export_package(model, spec, folder)
+            export_package(model, spec, folder, self.paths.outliers)
             images = self._sample_images()
             difference = check_equal(model, folder, images, self.config.tolerance)
+            self._write_card(folder, spec, registered)
         log.info("ONNX and Keras differ by at most %.1g on %d real images", difference, len(images))
         return spec, difference
 
     def _sample_images(self) -> Sequence[Path]:
         test = [record for record in read_manifest(self.paths.manifest) if record.split == "test"]
         return [self.paths.images / record.path for record in test[:: max(1, len(test) // CHECKED_IMAGES)]]
+
+    def _write_card(self, folder: Path, spec: ModelSpec, registered: Registered) -> None:
+        write_card(folder, self.config, spec, read_json(self.paths.audit), read_json(self.paths.metrics), registered)
 
     def _register(self, spec: ModelSpec, score: float, test_data: str) -> int:
         destination = self.paths.work / "pyfunc"
@@ -85,29 +106,53 @@ class Registration(Component[RegistrationConfig]):
         shutil.rmtree(destination)
         return version
 
-    def _decide(self, score: float, test_data: str) -> Decision:
-        found = registry.find(self.pipeline_run.connection, self.config.name, "champion")
-        if found is None:
-            return decide(score, None, self.config.margin, same_data=True)
-        recorded = found.tags.get(self.config.metric)
-        champion = Champion(found.version, float(recorded) if recorded else None)
-        return decide(score, champion, self.config.margin, same_data=found.tags.get(TEST_DATA_TAG) == test_data)
+    def _rival(self) -> Rival | None:
+        """The champion, and how this model compares with it on the images that the metric is about."""
+        champion = registry.find(self.pipeline_run.connection, self.config.name, registry.CHAMPION)
+        if champion is None:
+            return None
+        table, artifact, left_out = self._predictions()
+        with scratch_folder(self.paths.work / "champion") as folder:
+            theirs = registry.fetch_file(self.pipeline_run.connection, champion.run_id, artifact, folder)
+            if theirs is None:
+                return Rival(champion.version, None, f"its run keeps no {artifact}")
+            try:
+                return meet(champion.version, table, read_predictions(theirs), self.config, left_out)
+            except DataError as error:
+                return Rival(champion.version, None, str(error))
+
+    def _predictions(self) -> tuple[Predictions, str, set[str]]:
+        """This model's predictions that the metric rests on, their name in a run, and the ids that do not count."""
+        protocol = self.config.metric.partition(".")[0]
+        if protocol == "grouped_cv":
+            table = read_predictions(self.paths.out_of_fold, "training")
+            return table, f"training/{self.paths.out_of_fold.name}", set()
+        records, pairs = read_manifest(self.paths.manifest), read_pairs(self.paths.pairs)
+        left_out = copies_of_training(records, pairs, LEFT_OUT[protocol]) if protocol in LEFT_OUT else set()
+        return read_predictions(self.paths.predictions), f"evaluation/{self.paths.predictions.name}", left_out
+
+    def _carry_out(self, decision: Decision, version: int) -> None:
+        """Record the decision with the version, and move the alias if it says so."""
+        tags = {"gate": "passed" if decision.promote else "failed", "gate.reason": decision.reason}
+        registry.record_decision(self.pipeline_run, self.config.name, version, tags, decision.numbers)
+        if decision.promote:
+            registry.set_alias(self.pipeline_run.connection, self.config.name, version, registry.CHAMPION)
+        verdict = "is champion" if decision.promote else "stays challenger"
+        log.info("%s version %d %s: %s", self.config.name, version, verdict, decision.reason)
 
 
-def find_metric(metrics: dict[str, Any], name: str) -> float:
-    """The value of `<protocol>.<metric>` in metrics.json; ConfigError listing what there is."""
-    protocol, _, metric = name.partition(".")
-    try:
-        return float(metrics[protocol][metric]["value"])
-    except (KeyError, TypeError):
-        known = [
-            f"{protocol}.{metric}"
-            for protocol, values in metrics.items()
-            for metric, value in values.items()
-            if isinstance(value, dict) and "value" in value
-        ]
-        raise ConfigError(f"registration.metric: expected one of {', '.join(known)}. Received: {name!r}") from None
+def find_metric(metrics: Mapping[str, Any], name: str) -> float:
+    """The value of `<protocol>.<metric>` in metrics.json; ConfigError listing those that models are compared by."""
+    known = {
+        f"{protocol}.{metric}": metrics[protocol][metric]["value"]
+        for protocol in PROTOCOLS
+        if protocol in metrics
+        for metric in OVERALL
+    }
+    if name not in known:
+        raise ConfigError(f"registration.metric: expected one of {', '.join(known)}. Received: {name!r}")
+    return math.nan if known[name] is None else float(known[name])
 
 
-def _verdict(decision: Decision) -> str:
-    return "is champion" if decision.promote else "stays challenger"
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()

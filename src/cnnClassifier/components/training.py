@@ -2,120 +2,64 @@
 
 import hashlib
 import logging
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cnnClassifier.augmentation import View, all_views
 from cnnClassifier.components.base import Component
 from cnnClassifier.config.data import RandomSplit
 from cnnClassifier.config.types import TrainingConfig
+from cnnClassifier.cross_validation import cross_validate, deal_folds
 from cnnClassifier.datasets.manifest import ImageRecord, digest_records, read_manifest
 from cnnClassifier.datasets.splits import assign_splits
 from cnnClassifier.errors import DataError
-from cnnClassifier.features.extraction import FeatureExtractor
-from cnnClassifier.features.network import PLAIN, open_features
+from cnnClassifier.features.network import open_features
 from cnnClassifier.files import new_folder, write_text
-from cnnClassifier.fitting import (
-    Examples,
-    FitState,
-    balanced_weights,
-    fit,
-    history_table,
-    make_deterministic,
-    standardise,
-)
+from cnnClassifier.fitting import FitState, history_table, make_deterministic, restore_best
 from cnnClassifier.metrics.plots import plot_history
+from cnnClassifier.metrics.predictions import write_predictions
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import cut, digest_weights, load_model, save_model
+from cnnClassifier.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
-STANDARDISATION_SAMPLE = 4096  # images are enough for means and deviations; keeps memory flat
-
 
 class Training(Component[TrainingConfig]):
-    """Base model and audited manifest -> trained model, history.csv, plots, TensorBoard log."""
+    """Base model and audited manifest -> trained model, out_of_fold.csv, history.csv, plots, TensorBoard log."""
 
     def run(self) -> None:
-        """Hold out groups, fit with early stopping, fit again on everything if asked, write the model."""
+        """Fit with early stopping on held-out groups, cross-validate, fit again on everything if asked."""
         make_deterministic(self.config.seed)
         model, spec = load_model(self.paths.base_model)
         records = [record for record in read_manifest(self.paths.audited_manifest) if record.split != "test"]
-        fitted, held_out = hold_out(records, self.config.validation, self.config.seed)
-        log.info("fitting on %d images, early stopping on %d of other groups", len(fitted), len(held_out))
-
+        fold = deal_folds(records, self.config.folds, self.config.seed)
         parts = cut(model, spec.freeze)
-        features = open_features(parts, spec, self.paths)
-        key = self._key(model, features, fitted, held_out)
+        recipe = Recipe(parts.tail, open_features(parts, spec, self.paths), spec, self.config)
+        key = self._key(model, recipe, records)
         checkpoints = self.paths.cache / "checkpoints" / key
-        untrained = parts.tail.get_weights()
-        state = self._fit(parts.tail, features, spec, fitted, held_out, checkpoints / "search.npz", key)
-        log.info("best validation loss %.4f in epoch %d", state.best["val_loss"], state.best_epoch + 1)
+
+        state = self._search(recipe, records, checkpoints, key)
+        epochs = state.best_epoch + 1
+        probabilities = cross_validate(recipe, records, fold, epochs, checkpoints)
         if self.config.refit:
-            parts.tail.set_weights(untrained)
-            self._refit(parts.tail, features, spec, records, state.best_epoch + 1, checkpoints / "refit.npz")
+            # On the held-out groups too, for as long as was best (Goodfellow et al., Deep Learning, 7.8).
+            log.info("fitting again on all %d images for %d epochs", len(records), epochs)
+            recipe.fit_for(records, epochs, checkpoints / "refit.npz")
+        else:
+            restore_best(recipe.tail, state)
+        write_predictions(records, probabilities, spec.classes, self.paths.out_of_fold, fold)
         self._write(model, spec, state)
         shutil.rmtree(checkpoints)
 
-    def _fit(
-        self,
-        tail: Any,
-        features: FeatureExtractor,
-        spec: ModelSpec,
-        fitted: Sequence[ImageRecord],
-        held_out: Sequence[ImageRecord],
-        checkpoint: Path,
-        name: str,
-    ) -> FitState:
-        views = all_views(self.config.augmentation, self.config.seed)
-        train = self._examples(features, spec, fitted, views)
-        valid = self._examples(features, spec, held_out, [PLAIN])
-        self._standardise(tail, features, fitted)
-        return fit(tail, train, valid, self.config, checkpoint, self.epoch_log.log_epoch, self.paths.tensorboard / name)
-
-    def _refit(
-        self,
-        tail: Any,
-        features: FeatureExtractor,
-        spec: ModelSpec,
-        records: Sequence[ImageRecord],
-        epochs: int,
-        checkpoint: Path,
-    ) -> None:
-        """Fit on the held-out groups too, for as long as was best (Goodfellow et al., Deep Learning, 7.8)."""
-        log.info("fitting again on all %d images for %d epochs", len(records), epochs)
-        train = self._examples(features, spec, records, all_views(self.config.augmentation, self.config.seed))
-        self._standardise(tail, features, records)
-        config = self.config.model_copy(update={"epochs": epochs})
-        fit(tail, train, None, config, checkpoint)
-
-    def _examples(
-        self,
-        features: FeatureExtractor,
-        spec: ModelSpec,
-        records: Sequence[ImageRecord],
-        views: Sequence[View],
-    ) -> Examples:
-        """Examples whose features are read from the cache, each time in a view drawn at random."""
-        features.ensure(records, views)
-        labels = np.array([spec.classes.index(record.label) for record in records])
-
-        def read(rows: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-            drawn = draw.integers(len(views), size=len(rows))
-            return features.read_views([(records[row], views[view]) for row, view in zip(rows, drawn, strict=True)])
-
-        balanced = self.config.class_weights == "balanced"
-        weights = balanced_weights(labels, len(spec.classes)) if balanced else np.ones(len(labels), np.float32)
-        return Examples(read, labels, weights)
-
-    def _standardise(self, tail: Any, features: FeatureExtractor, records: Sequence[ImageRecord]) -> None:
-        sample = records[:: math.ceil(len(records) / STANDARDISATION_SAMPLE)]
-        standardise(tail, features.read(sample, PLAIN))
+    def _search(self, recipe: Recipe, records: Sequence[ImageRecord], checkpoints: Path, key: str) -> FitState:
+        fitted, held_out = hold_out(records, self.config.validation, self.config.seed)
+        log.info("fitting on %d images, early stopping on %d of other groups", len(fitted), len(held_out))
+        tensorboard = self.paths.tensorboard / key
+        state = recipe.search(fitted, held_out, checkpoints / "search.npz", self.epoch_log.log_epoch, tensorboard)
+        log.info("best validation loss %.4f in epoch %d", state.best["val_loss"], state.best_epoch + 1)
+        return state
 
     def _write(self, model: Any, spec: ModelSpec, state: FitState) -> None:
         with new_folder(self.paths.model) as folder:
@@ -124,11 +68,10 @@ class Training(Component[TrainingConfig]):
         with new_folder(self.paths.training_plots) as folder:
             plot_history(state.history, state.best_epoch, folder / "history.png")
 
-    def _key(
-        self, model: Any, features: FeatureExtractor, fitted: Sequence[ImageRecord], held_out: Sequence[ImageRecord]
-    ) -> str:
+    def _key(self, model: Any, recipe: Recipe, records: Sequence[ImageRecord]) -> str:
         """Names this training: a checkpoint of another one is never taken up."""
-        images = f"{digest_records(fitted)}|{digest_records(held_out)}|{features.space.key}"
+        groups = "".join(f"{record.sha256}{record.group};" for record in records)
+        images = f"{digest_records(records)}|{groups}|{recipe.features.space.key}"
         text = f"{self.config.model_dump_json()}|{digest_weights(model)}|{model.to_json()}|{images}"
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from cnnClassifier import augmentation, preprocessing
 from cnnClassifier.augmentation import View
-from cnnClassifier.config.types import PreprocessingSpec
+from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features.store import FeatureStore
 

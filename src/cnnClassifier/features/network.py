@@ -9,7 +9,7 @@ import numpy as np
 from cnnClassifier.augmentation import View
 from cnnClassifier.config.types import AugmentationConfig, Paths
 from cnnClassifier.datasets.manifest import ImageRecord
-from cnnClassifier.features.extraction import FeatureExtractor, Space
+from cnnClassifier.features.extraction import FeatureExtractor, Forward, Space
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import Cut, cut, digest_weights, forward
 
@@ -28,9 +28,12 @@ def open_features(parts: Cut, spec: ModelSpec, paths: Paths) -> FeatureExtractor
 def predict(model: Any, spec: ModelSpec, records: Sequence[ImageRecord], paths: Paths) -> np.ndarray:
     """Class probabilities of images, float64 (n, classes), rows summing to 1."""
     parts = cut(model, spec.freeze)
-    features = open_features(parts, spec, paths)
+    return predict_tail(forward(parts.tail), open_features(parts, spec, paths), records)
+
+
+def predict_tail(tail: Forward, features: FeatureExtractor, records: Sequence[ImageRecord]) -> np.ndarray:
+    """What a compiled tail makes of its trunk's features: probabilities, float64 (n, classes)."""
     features.ensure(records, [PLAIN])
-    tail = forward(parts.tail)
     chunks = [records[start : start + CHUNK] for start in range(0, len(records), CHUNK)]
     return softmax(np.concatenate([tail(features.read(chunk, PLAIN)) for chunk in chunks]))
 

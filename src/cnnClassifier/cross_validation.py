@@ -1,0 +1,77 @@
+"""Out-of-fold predictions: every image is judged by a model that saw no image of its group."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.errors import DataError
+from cnnClassifier.files import new_file
+from cnnClassifier.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+
+def deal_folds(records: Sequence[ImageRecord], folds: int, seed: int) -> NDArray[np.int64]:
+    """A fold for each record, (n,) from 0: no group in two folds, classes spread as evenly as the groups allow.
+
+    A class of fewer groups than `folds` is missing from some folds, never from what is fitted on. Raises DataError
+    for a class whose images are all of one group.
+    """
+    check_groups(records)
+    labels = [record.label for record in records]
+    groups = [record.group for record in records]
+    folds = min(folds, len(set(groups)))
+    fold = np.empty(len(records), np.int64)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for number, (_, members) in enumerate(splitter.split(labels, labels, groups)):
+        fold[members] = number
+    return fold
+
+
+def check_groups(records: Iterable[ImageRecord]) -> None:
+    """Raise DataError for a class that has one group only: nothing is left to learn it from when that is held out."""
+    groups = defaultdict(set)
+    for record in records:
+        groups[record.label].add(record.group)
+    if single := sorted(label for label, names in groups.items() if len(names) < 2):
+        raise DataError(
+            f"training.folds: all training images of {', '.join(single)} are of one patient or scan, so no part of "
+            "them can be held out; bring images of others, or raise `data_audit.same_patient` if they are of others"
+        )
+
+
+def cross_validate(
+    recipe: Recipe, records: Sequence[ImageRecord], fold: NDArray[np.int64], epochs: int, checkpoints: Path
+) -> np.ndarray:
+    """Probabilities of every record by the model of the other folds, float64 (n, classes).
+
+    Each model is fitted for the same number of `epochs`, which early stopping chose once. A finished fold is kept
+    in `checkpoints` and not fitted again after a kill.
+    """
+    probabilities = np.empty((len(records), len(recipe.spec.classes)))
+    for number in sorted(set(fold.tolist())):
+        held_out = [record for record, its_fold in zip(records, fold, strict=True) if its_fold == number]
+        rest = [record for record, its_fold in zip(records, fold, strict=True) if its_fold != number]
+        log.info("fold %d: fitting on %d images, predicting %d of other groups", number + 1, len(rest), len(held_out))
+        checkpoint = checkpoints / f"fold{number}"
+        probabilities[fold == number] = _predict_fold(recipe, rest, held_out, epochs, checkpoint)
+    return probabilities
+
+
+def _predict_fold(
+    recipe: Recipe, rest: Sequence[ImageRecord], members: Sequence[ImageRecord], epochs: int, checkpoint: Path
+) -> np.ndarray:
+    finished = checkpoint.with_suffix(".predicted.npy")
+    if not finished.is_file():
+        recipe.fit_for(rest, epochs, checkpoint.with_suffix(".npz"))
+        probabilities = recipe.predict(members)
+        with new_file(finished) as partial, partial.open("wb") as file:
+            np.save(file, probabilities)
+    predicted: np.ndarray = np.load(finished)
+    return predicted

@@ -1,0 +1,62 @@
+"""One vector an image: what the frozen part sees of it, and what the head judges it by."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.features.extraction import BATCH, FeatureExtractor
+from cnnClassifier.features.network import CHUNK, PLAIN
+from cnnClassifier.model_spec import ModelSpec
+from cnnClassifier.modeling import Cut, forward, up_to_pool
+from cnnClassifier.preprocessing import preprocess
+
+GRIDS = (8, 4, 2, 1)  # cells a side that activations are summed over: the finest that keeps a vector this short
+LONGEST = 4096
+
+Floats = NDArray[np.float32]
+
+
+def frozen_vectors(features: FeatureExtractor, records: Sequence[ImageRecord]) -> Floats:
+    """What the trunk says of each image, which no training has touched: (n, at most LONGEST unless it is a vector)."""
+    features.ensure(records, [PLAIN])
+    return _stack(_shorten(features.read(chunk, PLAIN)) for chunk in _chunks(records))
+
+
+def pooled_features(parts: Cut, features: FeatureExtractor, records: Sequence[ImageRecord]) -> Floats:
+    """The vector that the head judges each image by, before it is standardised, (n, d)."""
+    features.ensure(records, [PLAIN])
+    if parts.is_whole_backbone:
+        return _stack(features.read(chunk, PLAIN) for chunk in _chunks(records))
+    call = forward(up_to_pool(parts.tail))
+    return _stack(call(features.read(chunk, PLAIN)) for chunk in _chunks(records))
+
+
+def pooled_features_of_files(model: Any, spec: ModelSpec, files: Iterable[bytes]) -> Floats:
+    """The same vector for encoded images that are in no cache."""
+    call = forward(up_to_pool(model))
+    pixels = (preprocess(data, spec.preprocessing) for data in files)
+    return _stack(call(np.stack(batch)) for batch in iter(lambda: list(islice(pixels, BATCH)), []))
+
+
+def _shorten(activations: Floats) -> Floats:
+    """Activations (n, height, width, channels) summed over cells and laid flat; vectors (n, d) as they are."""
+    if activations.ndim == 2:
+        return activations
+    n, height, width, channels = activations.shape
+    grid = next((g for g in GRIDS if g * g * channels <= LONGEST and g <= min(height, width)), 1)
+    rows, columns = (np.linspace(0, side, grid + 1).astype(int)[:-1] for side in (height, width))
+    sums = np.add.reduceat(np.add.reduceat(activations, rows, axis=1), columns, axis=2)
+    return sums.reshape(n, -1)
+
+
+def _chunks(records: Sequence[ImageRecord]) -> Iterator[Sequence[ImageRecord]]:
+    return (records[start : start + CHUNK] for start in range(0, len(records), CHUNK))
+
+
+def _stack(parts: Iterable[Floats]) -> Floats:
+    stacked: Floats = np.concatenate(list(parts))
+    return stacked
