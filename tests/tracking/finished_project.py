@@ -10,7 +10,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from cnnClassifier.config.types import Paths, PreprocessingSpec, Settings
+from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.config.types import Paths, Settings
 from cnnClassifier.model_spec import ONNX_FILE, ModelSpec, write_spec
 
 CLASSES = ("adenocarcinoma", "large_cell_carcinoma", "squamous_cell_carcinoma", "normal")
@@ -45,7 +46,9 @@ def settings(**training: Any) -> Settings:
 def project_paths(root: Path) -> Paths:
     files = {"manifest": "in/manifest.csv", "rejected": "in/rejected.csv", "classes": "in/classes.json"}
     files |= {"audit": "audit/audit.json", "audited_manifest": "audit/manifest.csv"}
+    files |= {"audit_report": "audit/audit.html", "pairs": "audit/pairs.csv"}
     files |= {"history": "training/history.csv", "training_plots": "training/plots"}
+    files |= {"out_of_fold": "training/out_of_fold.csv", "decision": "evaluation/decision.json"}
     files |= {"metrics": "evaluation/metrics.json", "evaluation_plots": "evaluation/plots"}
     files |= {"predictions": "evaluation/predictions.csv", "registration": "registration.json"}
     return Paths(**{name: root / files.get(name, name) for name in Paths.model_fields})
@@ -58,13 +61,17 @@ def write_stage_files(paths: Paths) -> None:
     _write(paths.classes, json.dumps(CLASSES))
     _write(paths.audit, json.dumps({"copies": {"across_splits": 3, "examples": ["a", "b"]}}))
     _write(paths.audited_manifest, "id,split\na,train\nc,test\n")
+    _write(paths.audit_report, "<!doctype html>")
+    _write(paths.pairs, "kind,first,second,correlation\n")
     _write(paths.base_model / "summary.txt", "tiny")
     _write(paths.base_model / "parameters.json", json.dumps({"total": 12, "trainable": 4}))
     write_history(paths)
     _write(paths.training_plots / "history.png", "png")
+    _write(paths.out_of_fold, "id,fold,label\na,0,normal\n")
     _write(paths.metrics, json.dumps({"published": {"accuracy": {"value": 0.9, "low": 0.8, "high": 0.95}}}))
     _write(paths.evaluation_plots / "roc.csv", "fpr,tpr\n0,0\n")
     _write(paths.predictions, "id,label\nc,normal\n")
+    _write(paths.decision, json.dumps({"temperature": 1.0}))
 
 
 def write_history(paths: Paths) -> None:

@@ -19,7 +19,8 @@ from cnnClassifier.tracking.run import open_run
 from mlflow_servers import SCRIPTS, answers, free_port
 
 REQUEST = json.dumps({"dataframe_records": [{"image": base64.b64encode(picture()).decode()}]})
-COLUMNS = ["label", "confidence", *[f"probability_{name}" for name in CLASSES], "model", "version"]
+DECIDED = ["label", "confidence", "state", "prediction_set", "changes"]
+COLUMNS = [*DECIDED, *[f"probability_{name}" for name in CLASSES], "model", "version"]
 # Loads and asks the saved model where none of these can be imported, nor this package but from the model.
 BARE = """
 import sys
@@ -57,7 +58,7 @@ def test_the_model_holds_pinned_requirements_and_the_keras_model(model_folder):
 
 def test_only_code_that_serving_needs_is_shipped():
     names = {file.name for file in serving_files()}
-    assert {"inference.py", "preprocessing.py", "types.py", "errors.py"} <= names
+    assert {"inference.py", "preprocessing.py", "decision.py", "outliers.py", "errors.py"} <= names
     assert not {"loading.py", "modeling.py", "run.py"} & names
 
 

@@ -38,7 +38,7 @@ def test_a_pipelines_stages_are_one_complete_run(place, settings, paths):
     for name in ("loss", "val_loss"):
         history = place.client.get_metric_history(run.run_id, name)
         assert sorted((each.step, each.value) for each in history) == [(i, row[name]) for i, row in enumerate(EPOCHS)]
-    assert _artifacts(place, run.run_id, "evaluation") == ["metrics.json", "plots", "predictions.csv"]
+    assert _artifacts(place, run.run_id, "evaluation") == ["decision.json", "metrics.json", "plots", "predictions.csv"]
     assert _artifacts(place, run.run_id, "evaluation/plots") == ["roc.csv"]
     assert _artifacts(place, run.run_id, "data_ingestion") == ["classes.json", "manifest.csv", "rejected.csv"]
 

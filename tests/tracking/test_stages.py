@@ -24,6 +24,7 @@ def test_artifacts_stand_under_their_stage(paths):
         ("evaluation", "metrics.json"),
         ("evaluation/plots", "roc.csv"),
         ("evaluation", "predictions.csv"),
+        ("evaluation", "decision.json"),
     ]
 
 

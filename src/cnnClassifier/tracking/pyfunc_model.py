@@ -55,12 +55,15 @@ def as_bytes(image: object) -> bytes:
         raise DataError(f"column `image` holds text that is not base64: {error}") from None
 
 
-def as_row(prediction: Prediction) -> dict[str, str | float]:
+def as_row(prediction: Prediction) -> dict[str, str | float | None]:
     """One answer in the columns of the model's signature."""
     probabilities = {f"probability_{name}": value for name, value in prediction.probabilities.items()}
     return {
         "label": prediction.label,
         "confidence": prediction.confidence,
+        "state": prediction.state,
+        "prediction_set": ", ".join(prediction.prediction_set),
+        "changes": "; ".join(prediction.changes),
         **probabilities,
         "model": prediction.model,
         "version": prediction.version,

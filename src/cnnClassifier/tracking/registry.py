@@ -1,12 +1,14 @@
-"""Register a model, find it by alias, move an alias, fetch what is served.
+"""Register a model, find it by alias, move an alias and say why, fetch what is served.
 
 Only requests that servers since MLflow 2.3 know: nothing here needs the logged models of MLflow 3.
 """
 
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +19,13 @@ from cnnClassifier.tracking.client import error_code, import_mlflow, tracking_er
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.packaging import PACKAGE_ARTIFACT
 from cnnClassifier.tracking.run import PipelineRun
+from cnnClassifier.tracking.values import legal_name
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 MODEL_FOLDER = "model"  # in the run's artifacts
 PACKAGE_FOLDER = f"artifacts/{PACKAGE_ARTIFACT}"  # in the model folder
 READY_SECONDS = 60
+TAG_LENGTH = 5000  # what servers keep of a version's tag
 UNSUPPORTED = ("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
 ABSENT = (
     "RESOURCE_DOES_NOT_EXIST",
@@ -84,6 +88,52 @@ def set_alias(connection: Connection, name: str, version: int, alias: str) -> No
         connection.client.set_registered_model_alias(name, alias, str(version))
 
 
+def record_decision(
+    run: PipelineRun, name: str, version: int, tags: Mapping[str, str], numbers: Mapping[str, float]
+) -> None:
+    """Keep what the gate decided: tags on the version, and its numbers as metrics `gate.<name>` of the run."""
+    now = time.time_ns() // 1_000_000
+    metric = import_mlflow().entities.Metric
+    metrics = [metric(legal_name(f"gate.{key}"), value, now, 0) for key, value in numbers.items()]
+    with tracking_errors(run.connection.uri, "record the gate's decision"):
+        run.connection.client.log_batch(run.run_id, metrics=metrics)
+    _set_tags(run.connection, name, version, tags)
+
+
+def promote(connection: Connection, name: str, version: int, because: str) -> int | None:
+    """Make a version champion whatever the gate said, recorded in tags of it and of the one it replaces.
+
+    Gives the version that was champion before, or None. ModelError listing the versions if there is no such one.
+    """
+    _check_version(connection, name, version)
+    found = find(connection, name, CHAMPION)
+    before = found.version if found else None
+    if before == version:
+        return before
+    record = {"because": because, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+    # The record comes first: a champion without one must not be, whenever the server is lost.
+    replaced = {"promoted.replaced": str(before or "none")}
+    _set_tags(connection, name, version, replaced | {f"promoted.{key}": text for key, text in record.items()})
+    set_alias(connection, name, version, CHAMPION)
+    if before is not None:
+        by = {"replaced.by": str(version)}
+        _set_tags(connection, name, before, by | {f"replaced.{key}": text for key, text in record.items()})
+    return before
+
+
+def fetch_file(connection: Connection, run_id: str, artifact: str, destination: Path) -> Path | None:
+    """A file of a run's artifacts, such as training/history.csv; None if the run or the file is no longer there."""
+    folder, _, _ = artifact.rpartition("/")
+    artifacts = import_mlflow().artifacts
+    with tracking_errors(connection.uri, f"fetch {artifact} of run {run_id}"):
+        root = _artifact_root(connection, run_id) if run_id else None
+        # Asked by address, as download is: old servers do not know what a client of today asks about a run.
+        listed = root and artifacts.list_artifacts(artifact_uri=f"{root}/{folder}", tracking_uri=connection.uri)
+        if Path(artifact).name not in {Path(each.path).name for each in listed or ()}:
+            return None
+        return Path(_download(connection, f"{root}/{artifact}", str(destination)))
+
+
 def download(connection: Connection, name: str, alias: str, destination: Path) -> ServedPackage:
     """Fetch the package behind an alias into its own folder under `destination`, unless it is there already.
 
@@ -97,6 +147,32 @@ def download(connection: Connection, name: str, alias: str, destination: Path) -
     if not folder.is_dir():
         _fetch(connection, found, folder)
     return ServedPackage(folder, str(found.version), name)
+
+
+def _artifact_root(connection: Connection, run_id: str) -> str | None:
+    try:
+        return str(connection.client.get_run(run_id).info.artifact_uri)
+    except import_mlflow().exceptions.MlflowException as error:
+        if error_code(error) != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+
+
+def _check_version(connection: Connection, name: str, version: int) -> None:
+    with tracking_errors(connection.uri, f"list the versions of {name}"):
+        found = connection.client.search_model_versions(f"name='{name}'")
+    known = sorted(int(each.version) for each in found)
+    if not known:
+        raise ModelError(f"{connection.title}: no model {name}; run the pipeline to register one")
+    if version not in known:
+        versions = ", ".join(map(str, known))
+        raise ModelError(f"{connection.title}: {name} has no version {version}; there are: {versions}")
+
+
+def _set_tags(connection: Connection, name: str, version: int, tags: Mapping[str, str]) -> None:
+    with tracking_errors(connection.uri, f"tag version {version} of {name}"):
+        for key, text in tags.items():
+            connection.client.set_model_version_tag(name, str(version), key, text[:TAG_LENGTH])
 
 
 def _says_absent(error: Exception) -> bool:

@@ -38,14 +38,14 @@ class Artifact:
 
 STAGES: Mapping[str, StageFiles] = {
     "data_ingestion": StageFiles(("manifest", "rejected", "classes"), dataset="manifest"),
-    "data_audit": StageFiles(("audit", "audited_manifest"), metrics={"audit": "audit."}),
+    "data_audit": StageFiles(("audit", "audited_manifest", "audit_report", "pairs"), metrics={"audit": "audit."}),
     "prepare_base_model": StageFiles(
         ("base_model/summary.txt", "base_model/parameters.json"),
         metrics={"base_model/parameters.json": "parameters."},
     ),
-    "training": StageFiles(("history", "training_plots"), history="history"),
-    "evaluation": StageFiles(("metrics", "evaluation_plots", "predictions"), metrics={"metrics": ""}),
-    "registration": StageFiles(("registration",)),
+    "training": StageFiles(("history", "training_plots", "out_of_fold"), history="history"),
+    "evaluation": StageFiles(("metrics", "evaluation_plots", "predictions", "decision"), metrics={"metrics": ""}),
+    "registration": StageFiles(("registration", "model_card")),
 }
 
 

@@ -1,0 +1,264 @@
+"""The model card: says what settings, audit and metrics say, leaves out what they do not, and stands by itself."""
+
+import copy
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnnClassifier import DISCLAIMER
+from cnnClassifier.audit.policy import Kept
+from cnnClassifier.audit.summary import Findings, summarise
+from cnnClassifier.config.data import SPLITS
+from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.config.types import RegistrationConfig
+from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.metrics.calibration import calibration_report
+from cnnClassifier.metrics.conformal import conformal_report
+from cnnClassifier.metrics.operating import operating_report
+from cnnClassifier.metrics.report import report
+from cnnClassifier.model_card.card import HTML, MARKDOWN, Registered, as_page, card_text, write_card
+from cnnClassifier.model_spec import ModelSpec
+
+CLASSES = ("ill_defined_mass", "spiculated_mass", "no_finding")
+SPEC = ModelSpec(classes=CLASSES, preprocessing=PreprocessingSpec(), backbone="VGG16", weights="imagenet", freeze="all")
+CONFIG = RegistrationConfig(
+    name="masses",
+    description="Three classes of mass.",
+    intended_use="Teaching.",
+    not_intended_use="Anything about a patient.",
+    data_source="Collected by the tests.",
+)
+REGISTERED = Registered(date="2026-03-01", run_id="0a1b2c", commit="f" * 40)
+
+
+def interval(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.05, "high": value + 0.03}
+
+
+def protocol(value: float, images: int) -> dict[str, Any]:
+    overall = ("accuracy", "balanced_accuracy", "macro_f1", "macro_roc_auc", "macro_pr_auc", "loss")
+    per_class = {name: interval(value - 0.01 * place) for place, name in enumerate(("precision", "recall", "f1"))}
+    return {
+        "images": images,
+        "groups": images // 3,
+        **{name: interval(value) for name in overall},
+        "per_class": {name: {"support": images // 3, **per_class} for name in CLASSES},
+        "any_positive": {"sensitivity": interval(0.91), "specificity": interval(0.89)},
+    }
+
+
+METRICS = {
+    "published": protocol(0.953, 315),
+    "deduplicated": protocol(0.864, 240),
+    "grouped_cv": protocol(0.751, 685),
+    "data": {"test_sha256": "abc", "synthetic": False},
+    "calibration": {
+        "temperature": 1.73,
+        "ece": {"before": 0.131, "after": 0.027, "by_chance": 0.021},
+        "brier": {"before": 0.41, "after": 0.36},
+        "log_loss": {"before": 0.92, "after": 0.64},
+    },
+    "operating": {
+        "positive": ["ill_defined_mass", "spiculated_mass"],
+        "target_sensitivity": 0.98,
+        "threshold": 0.314,
+        "sensitivity": interval(0.941),
+        "specificity": interval(0.812),
+    },
+    "conformal": {"nominal": 0.9, "coverage": interval(0.907), "mean_size": 1.42, "singletons": 0.66},
+    "gate_of_kind": {"own_refused": 0.012, "kinds": {"photographs": {"auroc": 0.9991, "refused": 0.995}}},
+    "controls": {
+        "published": {"nearest_neighbour": protocol(0.942, 315), "shortcut": protocol(0.41, 315)},
+        "grouped_cv": {"nearest_neighbour": protocol(0.612, 685)},
+        "verdicts": ["published: the 1-nearest-neighbour rule (0.942) is as good as the model"],
+    },
+}
+AUDIT = {
+    "verdict": "The published test split shares 61 of 315 images with training.",
+    "images": {"train": 600, "valid": 0, "test": 315},
+    "kept": {"train": 540, "valid": 0, "test": 315},
+    "classes": {"train": dict.fromkeys(CLASSES, 200), "valid": dict.fromkeys(CLASSES, 0), "test": {CLASSES[0]: 315}},
+    "across_test": {"images": 61, "exact": 46, "near": 15},
+    "exact_copies": {"sets": 81, "redundant_images": 153},
+    "near_copies": {"pairs": 37},
+    "label_conflicts": {"sets": 1},
+    "suspects": {"masks": 2, "blank": 0, "in_test": 0},
+    "unreadable": 3,
+    "imbalance": {"ratio": 1.8, "train": 1.0},
+    "shortcuts": {"border": {"balanced_accuracy": interval(0.52), "chance": 0.333333, "flagged": 1}},
+    "groups": {"count": 214, "largest": 12, "test_images_of_training_groups": 88},
+    "dropped": {"copy of a test image": 41, "mask or blank picture": 2},
+    "policy": {"satisfied": True, "broken": []},
+}
+OPTIONAL = {
+    "calibration": "## Calibration",
+    "operating": "## Operating threshold",
+    "conformal": "## How sure is an answer",
+    "gate_of_kind": "## Images of another kind",
+    "controls": "## Controls",
+}
+
+
+def card(metrics: dict[str, Any] = METRICS, audit: dict[str, Any] = AUDIT, **changes: Any) -> str:
+    config, spec = changes.pop("config", CONFIG), changes.pop("spec", SPEC)
+    return card_text(config, spec, audit, metrics, changes.pop("registered", REGISTERED))
+
+
+def test_it_says_what_the_settings_say():
+    text = card()
+    for said in ("Teaching.", "Anything about a patient.", "Collected by the tests.", "VGG16", "imagenet", "f" * 40):
+        assert said in text
+    assert text.index("## Intended use") < text.index("Teaching.") < text.index("## Not intended use")
+    assert DISCLAIMER in text
+
+
+def test_protocols_stand_side_by_side_with_their_intervals():
+    rows = [line for line in card().splitlines() if line.startswith(("| published", "| dedup", "| grouped_cv"))]
+    assert "0.953 (0.903-0.983)" in rows[0]
+    assert "0.751 (0.701-0.781)" in rows[2]
+    assert "without_exact_copies" not in card()
+
+
+def test_results_by_class_are_those_of_the_protocol_that_the_gate_looks_at():
+    text = card()
+    assert "By `grouped_cv`:" in text
+    assert "| spiculated_mass | 228 | 0.741 (0.691-0.771) |" in text
+
+
+def test_faults_of_the_data_are_told_with_the_verdict():
+    text = card()
+    assert "> The published test split shares 61 of 315 images" in text
+    assert "| test images that training has, too: pixel for pixel | 46 |" in text
+    assert "policy: 41 as copy of a test image, 2 as mask or blank picture." in text
+    assert "214 groups" in text
+    assert "| border | 0.520 (0.470-0.550) | 0.333 | 1 |" in text
+    assert "The audit's policy is satisfied." in text
+
+
+def test_a_broken_policy_is_told_with_what_broke_it():
+    audit = {**AUDIT, "policy": {"satisfied": False, "broken": ["4 copies of test images are left in training"]}}
+    assert "policy is broken: 4 copies of test images are left in training." in card(audit=audit)
+
+
+def test_controls_stand_beside_the_model_with_what_that_means():
+    text = card()
+    assert "- published: the 1-nearest-neighbour rule (0.942) is as good as the model" in text
+    assert "| published | nearest neighbour | 0.942 (0.892-0.972) | 0.953 (0.903-0.983) |" in text
+    assert "No rule comes within" not in text
+    weak = {**METRICS, "controls": {**METRICS["controls"], "verdicts": []}}
+    assert "No rule comes within the model's interval." in card(weak)
+
+
+def test_every_section_of_the_metrics_is_told():
+    text = card()
+    for said in ("0.027", "1.730", "0.314", "98 %", "0.907 (0.857-0.937)", "66 %", "1.2 %", "0.999"):
+        assert said in text, said
+
+
+@pytest.mark.parametrize("section", OPTIONAL)
+def test_a_section_that_metrics_do_not_have_is_left_out(section):
+    without = {name: values for name, values in METRICS.items() if name != section}
+    assert OPTIONAL[section] in card()
+    assert OPTIONAL[section] not in card(without)
+    assert "unknown" not in card(without)
+
+
+def test_what_evaluation_and_audit_really_write_is_told_without_a_gap():
+    text = card(measured(), summarised())
+    assert all(heading in text for name, heading in OPTIONAL.items() if name not in ("gate_of_kind", "controls"))
+    assert "### Any positive class" in text
+    assert "unknown" not in text
+    assert "|  |" not in text
+
+
+def measured() -> dict[str, Any]:
+    """metrics.json's sections by the functions that make them, of random predictions."""
+    random = np.random.default_rng(0)
+    truth, groups = np.arange(120) % 3, np.arange(120).astype(str)
+    probabilities = random.dirichlet((1, 1, 1), 120) * 0.5 + np.eye(3)[truth] * 0.5
+    given = {"resamples": 100, "confidence": 0.95, "seed": 0}
+    folds = np.arange(120) // 3 % 4
+    return {
+        "grouped_cv": report(truth, probabilities, groups, CLASSES, positive=(0, 1), **given),
+        "calibration": calibration_report(truth, probabilities, folds, seed=0),
+        "operating": operating_report(truth, probabilities, folds, groups, CLASSES, (0, 1), 0.95, **given),
+        "conformal": conformal_report(truth, probabilities, folds, groups, CLASSES, 0.9, **given),
+    }
+
+
+def summarised() -> dict[str, Any]:
+    """audit.json by the function that makes it, of three images of each class."""
+    known = {"width": 8, "height": 8, "mode": "L", "format": "PNG", "bytes": 99}
+    records = [
+        ImageRecord(name, name, label, split, f"g{name}", name, name, **known)
+        for label in CLASSES
+        for split in SPLITS
+        for name in [f"{split}/{label}/1.png"]
+    ]
+    return summarise(Findings(records, Kept(records, []), [], [], [], []))
+
+
+def test_a_card_of_an_empty_audit_and_no_metrics_still_says_what_the_model_is_for():
+    text = card({"data": {}}, {})
+    assert "Teaching." in text
+    assert "None" not in text
+    assert "## How good it is" not in text
+
+
+def test_a_metric_that_could_not_be_measured_is_unknown():
+    metrics = copy.deepcopy(METRICS)
+    metrics["grouped_cv"]["per_class"]["no_finding"]["recall"] = {"value": None, "low": None, "high": None}
+    assert "| no_finding | 228 | unknown |" in card(metrics)
+
+
+def test_the_version_and_the_gates_decision_are_told_once_they_are_known():
+    decided = Registered("2026-03-01", "0a1b2c", version=7, champion=False, reason="above the bar")
+    assert "# Model card: masses, version 7" in card(registered=decided)
+    assert "challenger: above the bar" in card(registered=decided)
+    assert "challenger" not in card()
+    assert "version" not in card().splitlines()[0]
+
+
+def test_a_synthetic_model_is_told_apart_at_the_top():
+    assert "Synthetic" not in card()
+    assert "**Synthetic.**" in card(spec=SPEC.model_copy(update={"synthetic": True})).partition("## Model")[0]
+
+
+def test_tables_have_as_many_cells_in_every_row():
+    for table in re.findall(r"(?:^\|.*\n)+", card(), re.MULTILINE):
+        assert len({re.sub(r"\\.", "", row).count("|") for row in table.splitlines()}) == 1, table
+
+
+def test_names_from_the_data_cannot_break_the_page():
+    evil = "<script>alert(1)</script> | *x*"
+    config = CONFIG.model_copy(update={"data_source": evil})
+    page = as_page(card(config=config, audit={**AUDIT, "verdict": evil}), "x")
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; | *x*" in page
+
+
+def test_the_page_is_one_file_that_needs_nothing_else(tmp_path):
+    write_card(tmp_path / "card", CONFIG, SPEC, AUDIT, METRICS, REGISTERED)
+    page = (tmp_path / "card" / HTML).read_text(encoding="utf-8")
+    assert (tmp_path / "card" / MARKDOWN).read_text(encoding="utf-8") == card()
+    assert "<title>Model card: masses</title>" in page
+    seen = Elements()
+    seen.feed(page)
+    assert not seen.links
+    assert {"table", "h2", "blockquote", "style"} <= seen.tags
+
+
+class Elements(HTMLParser):
+    """The tags of a page, and all that it would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]

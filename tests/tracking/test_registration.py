@@ -1,0 +1,188 @@
+"""registration: what a run leaves becomes a version, and champion only through the gate."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnClassifier.audit.pairs import pair_up, write_pairs
+from cnnClassifier.components.registration import Registration
+from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.config.types import Paths, PrepareBaseModelConfig, RegistrationConfig
+from cnnClassifier.datasets.manifest import ImageRecord, write_manifest
+from cnnClassifier.decision import DecisionSpec
+from cnnClassifier.errors import ConfigError
+from cnnClassifier.files import read_json, write_json, write_text
+from cnnClassifier.inference import Classifier
+from cnnClassifier.metrics.classification import OVERALL
+from cnnClassifier.metrics.predictions import write_predictions
+from cnnClassifier.model_spec import ModelSpec
+from cnnClassifier.tracking import registry
+from cnnClassifier.tracking.connection import Connection
+from cnnClassifier.tracking.run import open_run
+
+CLASSES = ("disc", "square")
+NAME = "shapes"
+IMAGES, TESTED = 80, 6
+
+
+@dataclass
+class Trained:
+    """A project whose evaluation has run; `register` gives registration.json of the next version."""
+
+    paths: Paths
+    connection: Connection
+    settings: Any
+
+    def register(self, wrong: int, metric: str = "grouped_cv.balanced_accuracy", **results: Any) -> dict[str, Any]:
+        """Register a model that takes `wrong` of the images for the other class."""
+        write_results(self.paths, wrong, **results)
+        run = open_run(self.connection, self.settings, self.paths.cache)
+        config = RegistrationConfig(name=NAME, description="Two shapes.", metric=metric)
+        Registration(config, self.paths, run).run()
+        run.log_stage("registration", self.paths)
+        run.finish()
+        return read_json(self.paths.registration)
+
+    def champion(self) -> int:
+        return registry.find(self.connection, NAME, "champion").version
+
+    def tags(self, version: int) -> dict[str, str]:
+        return self.connection.client.get_model_version(NAME, str(version)).tags
+
+
+@pytest.fixture(scope="module")
+def keras_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from cnnClassifier.modeling import build_classifier, save_model
+
+    preprocessing = PreprocessingSpec(size=16, body_crop=False)
+    config = PrepareBaseModelConfig(seed=1, backbone="SmallCNN", weights="none", preprocessing=preprocessing)
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    folder.mkdir()
+    spec = ModelSpec(
+        classes=CLASSES, preprocessing=preprocessing, backbone="SmallCNN", weights="none", freeze="all", synthetic=True
+    )
+    save_model(build_classifier(config, 2), spec, folder)
+    return folder
+
+
+@pytest.fixture
+def trained(paths, keras_model, local, settings) -> Trained:
+    paths = paths.model_copy(update={"model": keras_model})
+    for record in records("test")[:TESTED]:
+        file = paths.images / record.path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((20, 20), 40).save(file)
+    return Trained(paths, local, settings)
+
+
+def records(split: str) -> list[ImageRecord]:
+    known = {"width": 20, "height": 20, "mode": "L", "format": "PNG", "bytes": 99}
+    return [
+        ImageRecord(name, f"{name}.png", CLASSES[number % 2], split, f"g{number // 2}", name, name, **known)
+        for number in range(IMAGES)
+        for name in [f"{split}{number:03}"]
+    ]
+
+
+def write_results(
+    paths: Paths, wrong: int, ece: float = 0.02, broken: tuple[str, ...] = (), classes: tuple[str, ...] = CLASSES
+) -> None:
+    answers = np.array([[0.9, 0.1], [0.1, 0.9]])[np.arange(IMAGES) % 2]
+    answers[:wrong] = answers[:wrong, ::-1]
+    write_predictions(records("train"), answers, classes, paths.out_of_fold, np.arange(IMAGES) // 2 % 4)
+    write_predictions(records("test"), answers, classes, paths.predictions)
+    write_manifest([*records("train"), *records("test")[:TESTED]], paths.manifest)
+    write_pairs([pair_up("near", "test000.png", "train000.png", 0.97)], paths.pairs)
+    score = {"value": 1 - wrong / IMAGES, "low": 0.1, "high": 1.0}
+    protocol = {"images": IMAGES, "groups": IMAGES // 2, **dict.fromkeys(OVERALL, score), "per_class": {}}
+    protocols = dict.fromkeys(("published", "without_exact_copies", "deduplicated", "grouped_cv"), protocol)
+    metrics = {**protocols, "data": {"test_sha256": "abc", "synthetic": True}}
+    calibration = {"temperature": 1.2, "ece": {"before": 0.1, "debiased": ece}}
+    write_json({**metrics, "calibration": calibration}, paths.metrics)
+    write_json({"verdict": "Clean.", "policy": {"satisfied": not broken, "broken": list(broken)}}, paths.audit)
+    write_text(DecisionSpec(temperature=1.2).model_dump_json(), paths.decision)
+
+
+def test_a_first_good_model_becomes_champion_and_carries_its_card_and_its_decision(trained, tmp_path):
+    registered = trained.register(wrong=4)
+    assert (registered["version"], registered["champion"], trained.champion()) == (1, True, 1)
+    served = registry.download(trained.connection, NAME, "champion", tmp_path / "served").folder
+    assert {"model.onnx", "model.json", "model_card.md", "model_card.html"} == {file.name for file in served.iterdir()}
+    assert Classifier.load(served, NAME, "1").spec.decision.temperature == 1.2
+    card = (trained.paths.model_card / "model_card.md").read_text()
+    assert card.startswith("# Model card: shapes, version 1\n")
+    assert "champion: there is no champion yet" in card
+    assert "version" not in (served / "model_card.md").read_text().splitlines()[0]
+
+
+def test_the_decision_and_its_numbers_are_with_the_version_the_run_and_the_file(trained):
+    trained.register(wrong=20)
+    registered = trained.register(wrong=4)
+    assert registered["champion"]
+    assert trained.champion() == 2
+    assert trained.tags(2)["gate"] == "passed"
+    assert trained.tags(2)["gate.reason"] == registered["reason"]
+    assert "0.9500 against 0.7500 of version 1: a gain of +0.2000" in registered["reason"]
+    logged = trained.connection.client.get_run(registered["run_id"]).data.metrics
+    for name in ("gain", "low", "high", "probability_better", "ece", "score", "challenger", "champion"):
+        assert logged[f"gate.{name}"] == pytest.approx(registered["gate"][name])
+
+
+@pytest.mark.parametrize("metric", ["grouped_cv.balanced_accuracy", "published.macro_f1"])
+def test_a_model_that_is_not_surely_better_stays_challenger(trained, metric):
+    trained.register(wrong=6, metric=metric)
+    registered = trained.register(wrong=5, metric=metric)
+    assert not registered["champion"]
+    assert trained.champion() == 1
+    assert trained.tags(2)["gate"] == "failed"
+    assert "python main.py promote 2" in registered["reason"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "right"), [("published", 76 / 80), ("without_exact_copies", 76 / 80), ("deduplicated", 76 / 79)]
+)
+def test_test_images_that_the_metrics_protocol_leaves_out_are_not_compared(trained, protocol, right):
+    trained.register(wrong=20, metric=f"{protocol}.accuracy")
+    registered = trained.register(wrong=4, metric=f"{protocol}.accuracy")
+    assert registered["gate"]["challenger"] == pytest.approx(right)
+
+
+def test_a_first_model_must_be_calibrated_and_honestly_trained_too(trained):
+    registered = trained.register(wrong=4, ece=0.09, broken=("3 copies of test images are left in training",))
+    assert not registered["champion"]
+    assert registry.find(trained.connection, NAME, "champion") is None
+    assert "0.090, above the bar of 0.050" in registered["reason"]
+    assert "3 copies of test images are left in training" in registered["reason"]
+    assert registry.promote(trained.connection, NAME, 1, "the only one there is") is None
+    assert trained.champion() == 1
+
+
+def test_a_champion_whose_predictions_are_gone_is_not_beaten(trained):
+    first = trained.register(wrong=30)
+    folder = Path(trained.connection.client.get_run(first["run_id"]).info.artifact_uri.removeprefix("file://"))
+    (folder / "training" / "out_of_fold.csv").unlink()
+    registered = trained.register(wrong=0)
+    assert not registered["champion"]
+    assert (
+        "cannot be compared with champion version 1: its run keeps no training/out_of_fold.csv" in registered["reason"]
+    )
+
+
+def test_a_champion_whose_predictions_cannot_be_read_is_not_beaten(trained):
+    first = trained.register(wrong=30)
+    folder = Path(trained.connection.client.get_run(first["run_id"]).info.artifact_uri.removeprefix("file://"))
+    (folder / "training" / "out_of_fold.csv").write_text("id,label\n")
+    registered = trained.register(wrong=0)
+    assert not registered["champion"]
+    assert "expected the columns" in registered["reason"]
+
+
+def test_a_metric_that_models_are_not_compared_by_is_an_error_that_lists_those_that_are(trained):
+    with pytest.raises(
+        ConfigError, match=r"registration\.metric: expected one of published\.accuracy.*'published.recall'"
+    ):
+        trained.register(wrong=4, metric="published.recall")
