@@ -17,6 +17,15 @@ function inWords(label) {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+function plain(text) {
+  return text.replaceAll("_", " ");
+}
+
+function either(labels) {
+  const words = labels.map(plain);
+  return [words.slice(0, -1).join(", "), words.at(-1)].filter(Boolean).join(" or ");
+}
+
 function inPercent(share) {
   const percent = 100 * share;
   if (percent > 0 && percent < 0.05) return "< 0.1 %";
@@ -52,10 +61,50 @@ function showError({ title, detail, canRetry = false }) {
   (canRetry ? element("again") : element("another")).focus();
 }
 
-function showResult(answer) {
-  element("label").textContent = inWords(answer.label);
+// What each state of an answer is called, says and advises.
+const STATES = {
+  answer: ({ label }) => ({ eyebrow: "Answer", heading: inWords(label) }),
+  abstained: ({ prediction_set }) => ({
+    eyebrow: "No answer: too close to call",
+    heading: `Could be ${either(prediction_set)}`,
+    advice: "A person should look at this image.",
+  }),
+  refused: () => ({
+    eyebrow: "No answer: another kind of image",
+    heading: "This does not look like the images this model knows",
+    advice: "What it would say of such an image means nothing, so it says nothing. Is this the right file?",
+  }),
+};
+
+function showVerdict(answer) {
+  const { eyebrow, heading, advice = "" } = STATES[answer.state](answer);
+  const others = answer.prediction_set.filter((label) => label !== answer.label);
+  element("verdict").dataset.state = answer.state;
+  element("eyebrow").textContent = eyebrow;
+  element("label").textContent = heading;
+  showIf("result-advice", advice !== "", advice);
+  showIf("also", answer.state === "answer" && others.length > 0, `Could also be ${either(others)}.`);
   element("confidence").textContent = inPercent(answer.confidence);
-  element("bars").replaceChildren(...ranked(answer.probabilities).map(bar));
+  element("result-confidence").hidden = answer.state !== "answer";
+  element("bars").hidden = answer.state === "refused";
+  element("changes").replaceChildren(...answer.changes.map(changeRow));
+  element("changes").hidden = answer.changes.length === 0;
+}
+
+function showIf(id, wanted, text) {
+  element(id).hidden = !wanted;
+  element(id).textContent = wanted ? text : "";
+}
+
+function changeRow(change) {
+  const row = document.createElement("li");
+  row.textContent = sentence(plain(change));
+  return row;
+}
+
+function showResult(answer) {
+  showVerdict(answer);
+  element("bars").replaceChildren(...ranked(answer.probabilities).map((entry) => bar(entry, answer.label)));
   element("result-model").textContent = answer.model;
   element("result-version").textContent = answer.version;
   element("result-synthetic").hidden = !answer.synthetic;
@@ -69,8 +118,9 @@ function ranked(probabilities) {
   return Object.entries(probabilities).sort(([, one], [, other]) => other - one);
 }
 
-function bar([label, probability]) {
+function bar([label, probability], answered) {
   const row = element("bar").content.firstElementChild.cloneNode(true);
+  row.classList.toggle("answered", label === answered);
   const meter = row.querySelector("[role=meter]");
   row.querySelector(".bar-name").textContent = inWords(label);
   row.querySelector(".bar-value").textContent = inPercent(probability);
@@ -215,6 +265,7 @@ function showStatus(state, text) {
 
 function showModel(model) {
   showStatus("ready", `${model.model} · version ${model.version}`);
+  element("model-card").hidden = !model.model_card;
   element("synthetic").hidden = !model.synthetic;
   if (model.description) element("description").textContent = model.description;
   element("classes").replaceChildren(...model.classes.map(classRow));

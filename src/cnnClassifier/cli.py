@@ -76,6 +76,21 @@ for _stage in STAGES:
 
 
 @app.command()
+def audit(
+    folder: Annotated[Path, typer.Argument(help="Class folders, with or without train/valid/test above them.")],
+    out: Annotated[Path, typer.Option(help="Where audit.html, audit.json and pairs.csv go.")] = Path("audit"),
+    near_copy: Annotated[
+        float, typer.Option(min=0.5, max=1, help="Correlation from which two are one picture.")
+    ] = 0.95,
+    same_patient: Annotated[float, typer.Option(min=0.5, max=1, help="... from which they are one patient's.")] = 0.75,
+) -> None:
+    """Say what is wrong with any folder of images: copies, conflicts, masks, shortcuts. Needs no configuration."""
+    from cnnClassifier.pipeline import audit_images
+
+    audit_images(folder, out, near_copy, same_patient)
+
+
+@app.command()
 def results() -> None:
     """Print the last run's results, the registered version and what to type next."""
     from cnnClassifier.pipeline import print_results
@@ -91,11 +106,24 @@ def readme() -> None:
     write_readme()
 
 
+@app.command()
+def promote(
+    version: Annotated[int, typer.Argument(help="Which version of the active experiment's model.")],
+    because: Annotated[str, typer.Option(help="Why; recorded with the version.")],
+) -> None:
+    """Make a version champion although the gate did not: the recorded way round it."""
+    from cnnClassifier.pipeline import promote_version
+
+    typer.echo(promote_version(version, because))
+
+
 def _set_up() -> None:
     load_dotenv(".env")
     # TensorFlow's start-up notes are no news, and without a GPU its first line is an error about that.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
     level = os.environ.get("CNNCLASSIFIER_LOG_LEVEL", "INFO").upper()
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    for noisy in ("alembic", "absl", "h5py", "matplotlib", "mlflow.store.db.utils", "tf2onnx", "urllib3"):
+    # It warns of functions traced often, and counts those of different models as one.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    for noisy in ("alembic", "absl", "faiss", "h5py", "matplotlib", "mlflow.store.db.utils", "tf2onnx", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

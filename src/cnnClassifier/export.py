@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,32 +13,41 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from cnnClassifier.errors import ModelError
-from cnnClassifier.inference import INPUT, OUTPUT, Classifier
-from cnnClassifier.model_spec import ONNX_FILE, ModelSpec, write_spec
-from cnnClassifier.modeling import forward
+from cnnClassifier.inference import FEATURES, INPUT, OUTPUT, Classifier
+from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, ModelSpec, write_spec
+from cnnClassifier.modeling import POOL
 from cnnClassifier.preprocessing import preprocess
 
 
-def export_package(model: Any, spec: ModelSpec, folder: Path) -> None:
-    """Write a served package: model.onnx (image RGB 0-255 -> probabilities) and model.json."""
+def export_package(model: Any, spec: ModelSpec, folder: Path, outliers: Path | None = None) -> None:
+    """Write a served package: model.onnx (image RGB 0-255 -> probabilities and pooled features) and model.json.
+
+    `outliers`, the file of the rule against other kinds of image, goes with it where the spec has that rule.
+    """
     import tf2onnx
 
     image = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
     with _quiet_conversion():
-        frozen = _freeze(keras.Sequential([_convertible(model), keras.layers.Softmax()]), image)
-        answer = tf.function(lambda image: {OUTPUT: frozen(image)[0]})
+        frozen = _freeze(_convertible(_two_outputs(model)), image)
+        answer = tf.function(lambda image: dict(zip((OUTPUT, FEATURES), frozen(image), strict=True)))
         tf2onnx.convert.from_function(answer, [image], output_path=str(folder / ONNX_FILE))
     write_spec(spec, folder)
+    if spec.decision.outliers is not None:
+        _copy_outliers(outliers, folder)
 
 
 def largest_difference(model: Any, package: Path, images: Iterable[Path]) -> float:
-    """The largest |ONNX Runtime - Keras| of any probability over encoded image files."""
+    """The largest |ONNX Runtime - Keras| over encoded image files: of any probability, and of any feature as a share
+    of the image's largest feature.
+    """
     served = Classifier.load(package, package.name, "unregistered")
-    probabilities = forward(keras.Sequential([model, keras.layers.Softmax()]))
+    keras_model = tf.function(_two_outputs(model))
     differences = []
     for image in images:
         pixels = preprocess(image.read_bytes(), served.spec.preprocessing)[np.newaxis]
-        differences.append(np.abs(served.classify_pixels(pixels) - probabilities(pixels)).max())
+        probabilities, features = (output.numpy() for output in keras_model(pixels, training=False))
+        differences.append(np.abs(served.classify_pixels(pixels) - probabilities).max())
+        differences.append(_relative(served.features_of_pixels(pixels), features))
     # Unlike Python's max, NumPy's is not a number where any difference is none.
     return float(np.max(differences, initial=0.0))
 
@@ -47,8 +57,8 @@ def check_equal(model: Any, package: Path, images: Iterable[Path], tolerance: fl
     difference = largest_difference(model, package, images)
     if not difference <= tolerance:
         raise ModelError(
-            f"{package / ONNX_FILE} differs from the Keras model by {difference:.2g} in a probability, more than "
-            f"registration.tolerance {tolerance:.2g}; nothing was registered"
+            f"{package / ONNX_FILE} differs from the Keras model by {difference:.2g} in a probability or a feature, "
+            f"more than registration.tolerance {tolerance:.2g}; nothing was registered"
         )
     return difference
 
@@ -61,22 +71,38 @@ def _freeze(model: Any, image: Any) -> Any:
     return convert_variables_to_constants_v2(traced)
 
 
+def _two_outputs(model: Any) -> Any:
+    """The classifier (images -> logits) as images -> probabilities, pooled features."""
+    return keras.Model(model.input, [keras.layers.Softmax()(model.output), model.get_layer(POOL).output])
+
+
+def _relative(values: np.ndarray, reference: np.ndarray) -> float:
+    largest = max(float(np.abs(reference).max()), float(np.finfo(np.float32).tiny))
+    return float(np.abs(values - reference).max()) / largest
+
+
+def _copy_outliers(outliers: Path | None, folder: Path) -> None:
+    if outliers is None or not outliers.is_file():
+        raise ModelError(f"the model refuses images of other kinds, but its {OUTLIERS_FILE} is missing: {outliers}")
+    shutil.copyfile(outliers, folder / OUTLIERS_FILE)
+
+
 def _convertible(model: Any) -> Any:
-    """A model of equal answers without what tf2onnx has no form for; itself if it is made of nothing of the kind."""
-    if not any(_is_depthwise(layer) or _is_gelu(layer) for layer in model.layers):
-        return model
+    """A model of equal answers, made of the same layers, but for those that tf2onnx has no form for."""
     clone = keras.models.clone_model(model, clone_function=_convertible_layer)
-    clone.set_weights([old.numpy().reshape(new.shape) for old, new in zip(model.weights, clone.weights, strict=True)])
+    for layer in filter(_is_depthwise, model.layers):
+        new = clone.get_layer(layer.name)
+        new.set_weights([old.numpy().reshape(mine.shape) for old, mine in zip(layer.weights, new.weights, strict=True)])
     return clone
 
 
 def _convertible_layer(layer: Any) -> Any:
     if _is_depthwise(layer):  # as a grouped convolution TensorFlow hands it to XLA
-        kept = {key: layer.get_config()[key] for key in ("name", "kernel_size", "strides", "padding", "use_bias")}
-        return keras.layers.DepthwiseConv2D(**kept)
+        kept = ("name", "kernel_size", "strides", "padding", "dilation_rate", "use_bias", "activation")
+        return keras.layers.DepthwiseConv2D(**{key: layer.get_config()[key] for key in kept})
     if _is_gelu(layer):
         return keras.layers.Activation(_gelu, name=layer.name)
-    return layer.__class__.from_config(layer.get_config())
+    return layer
 
 
 def _is_depthwise(layer: Any) -> bool:

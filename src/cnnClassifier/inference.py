@@ -1,4 +1,4 @@
-"""Encoded image in, class out: a served package (model.onnx and model.json) on ONNX Runtime.
+"""Encoded image in, class out: a served package (model.onnx, model.json and perhaps outliers.npz) on ONNX Runtime.
 
 No TensorFlow, no web and no registry here: whoever fetched the package says its name and version.
 """
@@ -7,7 +7,7 @@ import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx_state
 from PIL import Image
 
+from cnnClassifier.decision import decide
 from cnnClassifier.errors import ModelError
-from cnnClassifier.model_spec import ONNX_FILE, ModelSpec, read_spec
+from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, ModelSpec, read_spec
+from cnnClassifier.outliers import Reference, distances, load_reference
 from cnnClassifier.preprocessing import preprocess
 
 INPUT = "image"
 OUTPUT = "probabilities"
+FEATURES = "features"
+CARD_FILE = "model_card.html"
 SUM_TOLERANCE = 1e-3
 
 # What onnxruntime raises for a file it cannot use; it has no common base but Exception.
@@ -39,11 +43,14 @@ ONNX_ERRORS = (
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image's answer and who gave it; `probabilities` follow the model's class order and sum to 1."""
+    """One image's answer (as `decision.Answer` describes it) and who gave it."""
 
-    label: str
+    state: Literal["answer", "abstained", "refused"]
+    label: str | None
     confidence: float
     probabilities: dict[str, float]
+    prediction_set: tuple[str, ...]
+    changes: tuple[str, ...]
     model: str
     version: str
 
@@ -52,10 +59,12 @@ class Prediction:
 class Classifier:
     """A loaded model that may be asked from several threads at once."""
 
+    folder: Path
     spec: ModelSpec
     name: str
     version: str
     session: Any
+    reference: Reference | None = None
 
     @classmethod
     def load(cls, folder: Path, name: str, version: str, threads: int | None = None) -> "Classifier":
@@ -67,17 +76,22 @@ class Classifier:
         session = _open_session(folder / ONNX_FILE, threads or os.cpu_count() or 1)
         _check_input(session, spec, folder)
         _check_output(session, spec, folder)
-        return cls(spec, name, version, session)
+        return cls(folder, spec, name, version, session, _reference(session, spec, folder))
 
     def classify(self, data: bytes, max_pixels: int | None = None) -> Prediction:
         """Classify one encoded image; ImageError unless it is a picture of at most `max_pixels`."""
         pixels = preprocess(data, self.spec.preprocessing, max_pixels)
-        return self._prediction(self.classify_pixels(pixels[np.newaxis])[0])
+        probabilities, distance = self._measure(pixels[np.newaxis])
+        answer = decide(probabilities, self.spec.decision, self.spec.classes, distance)
+        return Prediction(**vars(answer), model=self.name, version=self.version)
 
     def classify_pixels(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities, shape (N, classes), of N images as `preprocess` returns them."""
-        probabilities: NDArray[np.float32] = self.session.run([OUTPUT], {INPUT: batch})[0]
-        return probabilities
+        """Uncalibrated probabilities, shape (N, classes), of N images as `preprocess` returns them."""
+        return self._run([OUTPUT], batch)[0]
+
+    def features_of_pixels(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pooled features, shape (N, d), of N images as `preprocess` returns them."""
+        return self._run([FEATURES], batch)[0]
 
     def self_test(self) -> None:
         """Classify a drawn picture; ModelError if the answer is not one probability a class, summing to 1."""
@@ -90,13 +104,24 @@ class Classifier:
             raise ModelError(f"{self._title} fails its self-test: its probabilities are {answer.tolist()}")
 
     @property
+    def card(self) -> Path:
+        """Where the package's model card stands, if it has one: older packages do not."""
+        return self.folder / CARD_FILE
+
+    @property
     def _title(self) -> str:
         return f"model {self.name} version {self.version}"
 
-    def _prediction(self, probabilities: NDArray[np.float32]) -> Prediction:
-        by_class = dict(zip(self.spec.classes, map(float, probabilities), strict=True))
-        label = max(by_class, key=by_class.__getitem__)
-        return Prediction(label, by_class[label], by_class, self.name, self.version)
+    def _measure(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], float | None]:
+        """One image's probabilities, and its distance from the training images where that is asked for."""
+        if self.reference is None:
+            return self.classify_pixels(image)[0], None
+        probabilities, features = self._run([OUTPUT, FEATURES], image)
+        return probabilities[0], float(distances(self.reference, features)[0])
+
+    def _run(self, outputs: list[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        arrays: list[NDArray[np.float32]] = self.session.run(outputs, {INPUT: batch})
+        return arrays
 
 
 def _open_session(path: Path, threads: int) -> Any:
@@ -119,6 +144,19 @@ def _check_output(session: Any, spec: ModelSpec, folder: Path) -> None:
     shape = _shape_of(OUTPUT, session.get_outputs(), folder)
     if not _fits(shape, (1, len(spec.classes))):
         raise ModelError(f"{folder}: model.json names {len(spec.classes)} classes, model.onnx answers {shape}")
+
+
+def _reference(session: Any, spec: ModelSpec, folder: Path) -> Reference | None:
+    """What the model's outlier rule compares images with; None without such a rule."""
+    if spec.decision.outliers is None:
+        return None
+    reference = load_reference(folder / OUTLIERS_FILE)
+    shape = _shape_of(FEATURES, session.get_outputs(), folder)
+    if not _fits(shape, (1, len(reference.deviation))):
+        raise ModelError(
+            f"{folder}: {OUTLIERS_FILE} is for {len(reference.deviation)} features, model.onnx has {shape}"
+        )
+    return reference
 
 
 def _shape_of(name: str, tensors: list[Any], folder: Path) -> list[Any]:

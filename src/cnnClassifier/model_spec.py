@@ -2,27 +2,30 @@
 
 `model.json` stands beside the weights, so that nothing is guessed from a folder's name at
 serving time. A Keras model folder holds architecture.json, model.weights.h5 and model.json; a served
-package holds model.onnx and model.json.
+package holds model.onnx and model.json, and outliers.npz where the model refuses images of other kinds.
 """
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
+from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.section import Section
-from cnnClassifier.config.types import PreprocessingSpec
+from cnnClassifier.decision import DecisionSpec
 from cnnClassifier.errors import ModelError
 
 SPEC_FILE = "model.json"
 ONNX_FILE = "model.onnx"
+OUTLIERS_FILE = "outliers.npz"
 
 
 class ModelSpec(Section):
     """A model's own description, in the order of its output columns.
 
     `description` is one line for people; `synthetic` says that it learned from drawn pictures (the phantom),
-    so that its answers mean nothing for a patient's.
+    so that its answers mean nothing for a patient's. `decision` turns probabilities into answers; without one,
+    as before there was any, the most probable class is the answer.
     """
 
     format: Literal[1] = 1
@@ -33,6 +36,14 @@ class ModelSpec(Section):
     freeze: str
     description: str = ""
     synthetic: bool = False
+    decision: DecisionSpec = DecisionSpec()
+
+    @model_validator(mode="after")
+    def _some_classes_are_positive(self) -> "ModelSpec":
+        point = self.decision.operating
+        if point is not None and not set(point.positive) < set(self.classes):
+            raise ValueError(f"the positive classes {point.positive} must be some of {self.classes}, and not all")
+        return self
 
 
 def read_spec(folder: Path) -> ModelSpec:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
-from cnnClassifier.errors import CnnClassifierError
+from cnnClassifier.errors import CnnClassifierError, ConfigError
 from cnnClassifier.files import read_json, write_text
 from cnnClassifier.quiet import native_stderr_held
 
@@ -63,6 +63,35 @@ def run_stage(stage: str) -> None:
     record_stage(connection, settings, project.paths, stage)
     if stage == "registration":
         run.finish()
+
+
+def promote_version(version: int, because: str) -> str:
+    """Make a version of the active experiment's model champion for a stated reason; a line that says what changed."""
+    if not because.strip():
+        raise ConfigError('promote: `--because` must say why, as in --because "checked by hand on 40 new scans"')
+    settings, project = load_settings(), load_project()
+    from cnnClassifier.tracking import connection, registry
+
+    server = connection.connect(project.tracking)
+    server.check()
+    name = settings.registration.name
+    before = registry.promote(server, name, version, because.strip())
+    if before == version:
+        return f"{name}: version {version} is champion already; nothing was changed"
+    instead = "the first" if before is None else f"in place of version {before}"
+    return f"{name}: version {version} is champion now, {instead}, because: {because.strip()}"
+
+
+def audit_images(folder: Path, out: Path, near_copy: float, same_patient: float) -> None:
+    """Audit a folder of images, write the report into `out`, and print what it says in short."""
+    from rich.console import Console
+
+    from cnnClassifier.audit.folder import REPORT, audit_folder
+    from cnnClassifier.audit.terminal import terminal_summary
+    from cnnClassifier.config.data import DataAuditConfig
+
+    audit, found = audit_folder(folder, out, DataAuditConfig(near_copy=near_copy, same_patient=same_patient))
+    Console().print(terminal_summary(audit, found, out / REPORT))
 
 
 def print_results() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
-from cnnClassifier.config.types import PreprocessingSpec
+from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.errors import ImageError
 
 Pixels = NDArray[np.float32]

@@ -21,11 +21,18 @@ class PredictRequest(Message):
 
 
 class PredictAnswer(Message):
-    """`POST /predict`: the most probable class and every class's probability, in the model's order."""
+    """`POST /predict`: the answer and every class's calibrated probability, in the model's order.
 
-    label: str
+    `label` is null where the model abstains (a person should look) or refuses (not its kind of image);
+    `prediction_set` is what the image may be, and `changes` says in words which rule changed the answer.
+    """
+
+    state: Literal["answer", "abstained", "refused"]
+    label: str | None
     confidence: float
     probabilities: dict[str, float]
+    prediction_set: tuple[str, ...]
+    changes: tuple[str, ...]
     model: str
     version: str
     synthetic: bool
@@ -44,13 +51,14 @@ class HealthAnswer(Message):
 
 
 class ReadyAnswer(Message):
-    """`GET /ready` once the model answered its self-test."""
+    """`GET /ready` once the model answered its self-test; `model_card`: does `GET /model-card` have one?"""
 
     status: Literal["ready"] = "ready"
     model: str
     version: str
     classes: tuple[str, ...]
     description: str
+    model_card: bool
     synthetic: bool
     disclaimer: str = DISCLAIMER
 
@@ -63,6 +71,7 @@ class ReadyAnswer(Message):
             version=classifier.version,
             classes=spec.classes,
             description=spec.description,
+            model_card=classifier.card.is_file(),
             synthetic=spec.synthetic,
         )
 

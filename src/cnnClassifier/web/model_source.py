@@ -9,11 +9,11 @@ from cnnClassifier.config.loading import load_settings
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.errors import ModelError
 from cnnClassifier.inference import Classifier
-from cnnClassifier.model_spec import ONNX_FILE
+from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, SPEC_FILE
 
 MODEL_DIR = "CNNCLASSIFIER_MODEL_DIR"  # a package folder, served as it is: no registry is asked
 MODEL_NAME = "CNNCLASSIFIER_MODEL"  # which registered model (default: the active experiment's)
-MODEL_VERSION = "CNNCLASSIFIER_MODEL_VERSION"  # what to call a folder's version (default: its weights' digest)
+MODEL_VERSION = "CNNCLASSIFIER_MODEL_VERSION"  # what to call a folder's version (default: its files' digest)
 
 
 def model_source(project: ProjectConfig, environ: Mapping[str, str]) -> Callable[[], Classifier]:
@@ -25,7 +25,7 @@ def model_source(project: ProjectConfig, environ: Mapping[str, str]) -> Callable
 
 def load_from_folder(folder: Path, name: str | None = None, version: str | None = None) -> Classifier:
     """Load a package folder; it is called after itself unless `name` says otherwise."""
-    return Classifier.load(folder, name or folder.resolve().name, version or _digest(folder / ONNX_FILE))
+    return Classifier.load(folder, name or folder.resolve().name, version or _digest(folder))
 
 
 def load_from_registry(project: ProjectConfig, name: str | None = None) -> Classifier:
@@ -39,10 +39,17 @@ def load_from_registry(project: ProjectConfig, name: str | None = None) -> Class
     return Classifier.load(served.folder, served.name, served.version)
 
 
-def _digest(path: Path) -> str:
-    """The first 12 hex digits of a file's SHA-256."""
+def _digest(folder: Path) -> str:
+    """12 hex digits that change with any file an answer depends on: weights, decision or outliers."""
+    outliers = folder / OUTLIERS_FILE
+    files = [folder / ONNX_FILE, folder / SPEC_FILE, *([outliers] if outliers.exists() else [])]
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such file; {MODEL_DIR} must name a package folder") from None
+        digests = b"".join(_sha256(file) for file in files)
+    except FileNotFoundError as error:
+        raise ModelError(f"{error.filename}: no such file; {MODEL_DIR} must name a package folder") from None
+    return hashlib.sha256(digests).hexdigest()[:12]
+
+
+def _sha256(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

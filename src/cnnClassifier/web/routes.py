@@ -3,12 +3,19 @@
 from dataclasses import dataclass
 
 from flask import Flask, Response, render_template, request
+from werkzeug.exceptions import NotFound
 
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.web.answers import HealthAnswer, Message, PredictAnswer, ReadyAnswer
 from cnnClassifier.web.model_holder import ModelHolder
 from cnnClassifier.web.uploads import image_bytes
+
+# The card is one file that brings its style with it and loads nothing, not even from here.
+CARD_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,7 @@ class Routes:
         app.post("/predict")(self.predict)
         app.get("/health")(self.health)
         app.get("/ready")(self.ready)
+        app.get("/model-card")(self.model_card)
 
     def index(self) -> str:
         """The page."""
@@ -42,6 +50,15 @@ class Routes:
     def ready(self) -> Response:
         """Whether it can predict, and with which model."""
         return _json(ReadyAnswer.of(self.models.get()))
+
+    def model_card(self) -> Response:
+        """The served model's card; 404 if its package is from before there were cards."""
+        classifier = self.models.get()
+        try:
+            page = classifier.card.read_bytes()
+        except FileNotFoundError:
+            raise NotFound(f"model {classifier.name} version {classifier.version} has no model card") from None
+        return Response(page, mimetype="text/html", headers={"Content-Security-Policy": CARD_POLICY})
 
 
 def _json(answer: Message) -> Response:
