@@ -24,7 +24,7 @@ ui: .venv/.run  ## compare runs in MLflow's pages at http://127.0.0.1:5000
 	  *) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; esac
 
 test: .venv/.dev .venv-mlflow2/.done browser  ## every test but those on the real data set
-	@$(BIN)/python -m pytest -m "not real_data"
+	@$(BIN)/python -m pytest -m "not real_data" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-real: .venv/.dev  ## train the real chest CT set from ingestion to champion (needs KAGGLEHUB_CACHE or Kaggle)
 	@$(BIN)/python -m pytest -m real_data

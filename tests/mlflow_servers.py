@@ -1,7 +1,9 @@
 """Real MLflow servers on loopback, and a front door that lacks or moves what some hosts lack or move."""
 
 import http.client
+import itertools
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,6 +20,10 @@ SCRIPTS = Path(sys.executable).parent
 OLD_MLFLOW = Path(__file__).parents[1] / ".venv-mlflow2" / "bin" / "mlflow"
 USER, PASSWORD = "admin", "a long test password"
 START_SECONDS = 120
+# Linux gives away ports from 32768 up. Each of pytest-xdist's processes counts up in a range of its own, not always
+# from the same port, so that two test runs at a time are not likely to meet either.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PORTS = itertools.count(12_000 + 2_000 * (WORKER % 10) + secrets.randbelow(1_800))
 
 
 @dataclass
@@ -96,9 +102,13 @@ def old_server(folder: Path) -> MlflowServer:
 
 
 def free_port() -> int:
+    """A port that no other process of this test run asks for, nor the system gives away before a server has it."""
+    return next(port for port in PORTS if _is_free(port))
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def answers(port: int) -> bool:

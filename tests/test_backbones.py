@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cnnClassifier.backbones import BACKBONES, WEIGHTS_DIR_VARIABLE, build_backbone
-from cnnClassifier.config.types import PrepareBaseModelConfig, PreprocessingSpec
+from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.errors import ConfigError, WeightsError
 from cnnClassifier.modeling import build_classifier, cut
 

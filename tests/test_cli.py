@@ -11,6 +11,7 @@ from cnnClassifier.config.loading import PARAMS_FILE
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.pipeline import activate
 from environment import clean_environment
+from pictures import write_tree
 from project import Project, copy_project
 
 
@@ -56,6 +57,19 @@ def test_a_stage_without_its_input_says_what_to_run_first(project):
     assert "python main.py data_ingestion" in done.stderr
 
 
+def test_any_folder_can_be_audited_without_a_configuration(project, tmp_path):
+    root = write_tree(tmp_path / "data", splits=["train", "test"])
+    (root / "test/normal/copy.png").write_bytes((root / "train/normal/p002_0.png").read_bytes())
+    done = project.main("audit", str(root), "--out", str(tmp_path / "out"))
+    shown = " ".join(done.stdout.split())
+    assert "The published test split shares 1 of 7 images with training" in shown
+    assert "13 images (train 6, test 7) of 3 classes (benign, malignant, normal)" in shown
+    assert (tmp_path / "out/audit.html").is_file()
+    refused = project.main("audit", str(tmp_path / "out"), check=False)
+    assert refused.returncode == 2
+    assert "no image that can be read" in refused.stderr.splitlines()[-1]
+
+
 def test_making_an_experiment_active_replaces_the_shipped_parameters(inside):
     activate("chest_ct")
     assert PARAMS_FILE.read_bytes() == (inside / "config/experiments/chest_ct.yaml").read_bytes()
@@ -79,6 +93,20 @@ def test_a_broken_experiment_file_leaves_the_active_one_alone(inside):
         activate("broken")
     assert PARAMS_FILE.read_bytes() == before
     broken.unlink()
+
+
+def test_a_promotion_without_a_reason_is_refused(project):
+    for arguments in (("promote", "1"), ("promote", "1", "--because", " ")):
+        done = project.main(*arguments, check=False)
+        assert done.returncode == 2
+        assert "because" in done.stderr
+
+
+def test_promoting_a_model_that_was_never_registered_is_one_line(project):
+    environment = {**project.environment, "MLFLOW_TRACKING_URI": f"sqlite:///{project.root}/none.db"}
+    done = Project(project.root, environment).main("promote", "1", "--because", "checked by hand", check=False)
+    assert done.returncode == 2
+    assert "no model phantom; run the pipeline to register one" in done.stderr.splitlines()[-1]
 
 
 def test_results_before_a_run_say_what_to_type(project):

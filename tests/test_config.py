@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from cnnClassifier.config.data import DataIngestionConfig
 from cnnClassifier.config.loading import experiment_file, load_project, load_settings
-from cnnClassifier.config.types import PreprocessingSpec, TrainingConfig
+from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.errors import ConfigError
 from imports import ROOT
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cnnClassifier.config.types import HeadConfig, PrepareBaseModelConfig, PreprocessingSpec, TrainingConfig
+from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
+from cnnClassifier.config.types import PrepareBaseModelConfig, TrainingConfig
 from cnnClassifier.errors import ModelError
 from cnnClassifier.fitting import (
     Examples,

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from cnnClassifier.config.types import HeadConfig, PrepareBaseModelConfig, PreprocessingSpec
+from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
+from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.errors import ConfigError, ModelError
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import (
@@ -20,6 +21,7 @@ from cnnClassifier.modeling import (
     load_model,
     save_model,
     summarise,
+    up_to_pool,
 )
 
 VGG16_BLOCKS = [f"block{n}_pool" for n in range(1, 6)]
@@ -60,6 +62,27 @@ def test_trunk_and_tail_together_say_what_the_whole_model_says(vgg16, freeze):
     parts = cut(vgg16, freeze)
     in_two_steps = forward(parts.tail)(forward(parts.trunk)(IMAGES))
     np.testing.assert_allclose(in_two_steps, forward(vgg16)(IMAGES), rtol=1e-5, atol=1e-6)
+
+
+def test_up_to_the_pool_a_model_is_its_backbone_whatever_it_is_cut_at(vgg16):
+    np.testing.assert_array_equal(forward(up_to_pool(vgg16))(IMAGES), forward(cut(vgg16, "all").trunk)(IMAGES))
+    assert [freeze for freeze in ("all", *VGG16_BLOCKS, "none") if cut(vgg16, freeze).is_whole_backbone] == ["all"]
+
+
+def test_batches_of_all_sizes_share_one_trace():
+    traced = []
+
+    class Told(keras.layers.Layer):
+        def call(self, inputs):
+            traced.append(inputs.shape)
+            return 2 * inputs
+
+    image = keras.Input((4,))
+    run = forward(keras.Model(image, Told()(image)))
+    traced.clear()
+    for images in (16, 1, 5):
+        np.testing.assert_array_equal(run(np.ones((images, 4), np.float32)), np.full((images, 4), 2))
+    assert len(traced) == 1
 
 
 @pytest.mark.parametrize("freeze", ["all", "none", "block1_pool", "block4_pool"])

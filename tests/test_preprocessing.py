@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from cnnClassifier.config.types import PreprocessingSpec
+from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.errors import ImageError
 from cnnClassifier.preprocessing import (
     RESAMPLE,

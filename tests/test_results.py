@@ -1,6 +1,5 @@
 """The last run's results as the terminal and the README show them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +7,28 @@ import pytest
 from rich.console import Console
 
 from cnnClassifier import DISCLAIMER
-from cnnClassifier.config.types import Paths, PreprocessingSpec
+from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.config.types import Paths
 from cnnClassifier.errors import DataError
 from cnnClassifier.files import write_json
 from cnnClassifier.model_spec import ModelSpec, write_spec
-from cnnClassifier.results import SHOWN, markdown_table, terminal_report
+from cnnClassifier.results import CONTROLS, SHOWN, markdown_table, terminal_report
 from ingestion import paths_below
 
 
-def protocol(images: int, value: float) -> dict[str, Any]:
-    return {"images": images, **{name: {"value": value, "low": value - 0.1, "high": 1.0} for name in SHOWN}}
+def values(value: float) -> dict[str, Any]:
+    return {name: {"value": value, "low": value - 0.1, "high": 1.0} for name in SHOWN}
 
 
-METRICS = {"published": protocol(315, 0.9254), "without_exact_copies": protocol(269, 0.5), "data": {"test_sha256": "x"}}
+def results(**protocols: tuple[int, float]) -> dict[str, Any]:
+    """metrics.json of protocols by their number of images and value; every control reaches half of it."""
+    controls = {name: dict.fromkeys(CONTROLS, values(value / 2)) for name, (_, value) in protocols.items()}
+    metrics = {name: {"images": images, **values(value)} for name, (images, value) in protocols.items()}
+    return {**metrics, "controls": {**controls, "verdicts": [VERDICT]}, "data": {"test_sha256": "x"}}
+
+
+VERDICT = "published: the 1-nearest-neighbour rule is as good as the model."
+METRICS = results(published=(315, 0.9254), without_exact_copies=(269, 0.9), grouped_cv=(600, 0.5))
 
 
 def finished(root: Path, *, synthetic: bool, champion: bool = True) -> Paths:
@@ -41,8 +49,8 @@ def finished(root: Path, *, synthetic: bool, champion: bool = True) -> Paths:
     return paths
 
 
-def printed(paths: Paths) -> str:
-    console = Console(width=120)
+def printed(paths: Paths, width: int = 120) -> str:
+    console = Console(width=width)
     with console.capture() as said:
         console.print(terminal_report(paths))
     return said.get()
@@ -51,13 +59,27 @@ def printed(paths: Paths) -> str:
 def test_the_report_says_results_version_and_what_to_type_next(tmp_path):
     text = printed(finished(tmp_path, synthetic=False))
     assert "chest_ct: VGG16, 2 classes" in text
-    for words in ("published test split", "315 images", "without exact copies", "269 images"):
-        assert words in text
-    assert ".925 (.825-1.000)" in text
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if "│" in line]
+    assert rows == [
+        ["grouped cross-validation", "600", ".500 (.400-1.000)", ".500 (.400-1.000)", ".250"],
+        ["published test split", "315", ".925 (.825-1.000)", ".925 (.825-1.000)", ".463"],
+        ["less exact copies", "269", ".900 (.800-1.000)", ".900 (.800-1.000)", ".450"],
+    ]
     assert "Registered chest_ct version 3 (champion): better by 0.02" in text
     assert "make serve" in text
     assert DISCLAIMER.split()[0] in text
     assert "SYNTHETIC" not in text
+
+
+def test_the_report_says_in_words_where_a_control_comes_near_the_model(tmp_path):
+    assert VERDICT in printed(finished(tmp_path, synthetic=False))
+
+
+def test_the_table_fits_a_narrow_terminal_without_losing_a_figure(tmp_path):
+    text = printed(finished(tmp_path, synthetic=False), width=80)
+    assert "…" not in text
+    for figures in (".500 (.400-1.000)", ".925 (.825-1.000)", ".900 (.800-1.000)"):
+        assert text.count(figures) == 2
 
 
 def test_the_report_of_a_phantom_says_loudly_that_it_is_synthetic(tmp_path):
@@ -73,12 +95,25 @@ def test_before_the_first_run_the_report_says_what_to_run(tmp_path):
         terminal_report(paths_below(tmp_path))
 
 
-def test_the_markdown_table_has_a_row_for_each_protocol_there_is(tmp_path):
-    file = tmp_path / "metrics.json"
-    file.write_text(json.dumps({key: METRICS[key] for key in ("published", "data")}))
-    table = markdown_table({"chest_ct": file, "twice": file}).splitlines()
-    assert table[0] == "| experiment | test images | accuracy | balanced accuracy | macro F1 | macro ROC-AUC |"
-    assert table[1] == "|" + " --- |" * 6
-    cells = " | ".join([".925 (.825-1.000)"] * 4)
-    assert table[2] == f"| chest_ct | 315, published test split | {cells} |"
-    assert len(table) == 4
+def test_the_markdown_table_has_a_row_for_each_protocol_there_is_and_its_controls(tmp_path):
+    one, synthetic = tmp_path / "metrics.json", tmp_path / "phantom.json"
+    write_json(METRICS, one)
+    write_json({**results(published=(9, 1.0)), "data": {"synthetic": True}}, synthetic)
+    header, line, *rows = markdown_table({"chest_ct": one, "phantom": synthetic}).splitlines()
+    assert header == (
+        "| experiment | protocol | images | balanced accuracy | accuracy | macro ROC-AUC "
+        "| 1-nearest neighbour, balanced accuracy | file facts alone, balanced accuracy |"
+    )
+    assert line == "|" + " --- |" * 8
+    cells = " | ".join([".500 (.400-1.000)"] * 3)
+    assert rows[0] == f"| chest_ct | grouped cross-validation | 600 | {cells} | .250 | .250 |"
+    assert [row.split(" | ")[1] for row in rows[1:3]] == ["published test split", "less exact copies"]
+    assert rows[3].startswith("| phantom (synthetic) | published test split | 9 | 1.000 (.900-1.000) |")
+    assert len(rows) == 4
+
+
+def test_a_metric_that_cannot_be_said_is_called_unknown(tmp_path):
+    metrics = results(published=(9, 1.0))
+    metrics["published"]["macro_roc_auc"] = {"value": None, "low": None, "high": None}
+    write_json(metrics, tmp_path / "metrics.json")
+    assert "| unknown (unknown-unknown) |" in markdown_table({"one": tmp_path / "metrics.json"})

@@ -45,7 +45,8 @@ def base_model(**changes: Any) -> PrepareBaseModelConfig:
 
 
 def training(**changes: Any) -> TrainingConfig:
-    settings = {"seed": 1, "epochs": 4, "batch_size": 8, "learning_rate": 0.01, "validation": 0.25}
+    # Two folds: each is one more fit.
+    settings = {"seed": 1, "epochs": 4, "batch_size": 8, "learning_rate": 0.01, "validation": 0.25, "folds": 2}
     return TrainingConfig(**{**settings, "augmentation": {"views": 1}, **changes})
 
 
@@ -68,8 +69,9 @@ def train(paths: Paths, log: NoLog | None = None, **changes: Any) -> None:
     Training(training(**changes), paths, log).run()
 
 
-def evaluate(paths: Paths) -> None:
-    Evaluation(EvaluationConfig(seed=1, resamples=100), paths).run()
+def evaluate(paths: Paths, **changes: Any) -> None:
+    settings = {"seed": 1, "resamples": 100, "operating": {"positive": CLASSES[:1]}, "abstain": "undecided"}
+    Evaluation(EvaluationConfig(**{**settings, **changes}), paths).run()
 
 
 def contents(folder: Path) -> dict[str, bytes]:

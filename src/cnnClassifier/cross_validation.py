@@ -23,10 +23,10 @@ def deal_folds(records: Sequence[ImageRecord], folds: int, seed: int) -> NDArray
     A class of fewer groups than `folds` is missing from some folds, never from what is fitted on. Raises DataError
     for a class whose images are all of one group.
     """
-    check_groups(records)
+    of_class = check_groups(records)
     labels = [record.label for record in records]
     groups = [record.group for record in records]
-    folds = min(folds, len(set(groups)))
+    folds = min(folds, max(map(len, of_class.values())))  # scikit-learn deals no more than that
     fold = np.empty(len(records), np.int64)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for number, (_, members) in enumerate(splitter.split(labels, labels, groups)):
@@ -34,9 +34,9 @@ def deal_folds(records: Sequence[ImageRecord], folds: int, seed: int) -> NDArray
     return fold
 
 
-def check_groups(records: Iterable[ImageRecord]) -> None:
-    """Raise DataError for a class that has one group only: nothing is left to learn it from when that is held out."""
-    groups = defaultdict(set)
+def check_groups(records: Iterable[ImageRecord]) -> dict[str, set[str]]:
+    """The groups of each class; DataError for one that has a single group: without it nothing is left to learn from."""
+    groups: defaultdict[str, set[str]] = defaultdict(set)
     for record in records:
         groups[record.label].add(record.group)
     if single := sorted(label for label, names in groups.items() if len(names) < 2):
@@ -44,6 +44,7 @@ def check_groups(records: Iterable[ImageRecord]) -> None:
             f"training.folds: all training images of {', '.join(single)} are of one patient or scan, so no part of "
             "them can be held out; bring images of others, or raise `data_audit.same_patient` if they are of others"
         )
+    return groups
 
 
 def cross_validate(

@@ -42,6 +42,12 @@ class Cut:
         """Whether the trunk ends with the pooled features, so that the tail is the head alone."""
         return self.layer == POOL
 
+    @property
+    def tail_up_to_pool(self) -> Any:
+        """Activations of `layer` -> the pooled features that the head judges by."""
+        # From the trunk's output: Keras gives a tail that starts inside a model an input of its own.
+        return keras.Model(self.trunk.output, self.tail.get_layer(POOL).output, name="tail_up_to_pool")
+
 
 def build_classifier(config: PrepareBaseModelConfig, classes: int) -> Any:
     """A Keras model: image (None, size, size, 3) RGB 0-255 -> logits (None, classes), frozen as configured.
@@ -73,7 +79,7 @@ def cut(model: Any, freeze: str) -> Cut:
 
 
 def up_to_pool(model: Any) -> Any:
-    """The part of a model, or of its tail, up to the pooled features that the head judges by."""
+    """The part of a model up to the pooled features that the head judges by."""
     return keras.Model(model.input, model.get_layer(POOL).output, name="up_to_pool")
 
 

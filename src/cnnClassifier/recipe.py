@@ -36,7 +36,8 @@ class Recipe:
     compiled: Forward = field(init=False)
 
     def __post_init__(self) -> None:
-        self.untrained = self.tail.get_weights()
+        # All variables: dropout's seeds, too, so that a fit does not depend on those before it.
+        self.untrained = [variable.numpy() for variable in self.tail.variables]
         self.compiled = forward(self.tail)
 
     def search(
@@ -62,7 +63,8 @@ class Recipe:
 
     def _start(self, records: Sequence[ImageRecord]) -> Examples:
         examples = self._examples(records, all_views(self.config.augmentation, self.config.seed))
-        self.tail.set_weights(self.untrained)
+        for variable, value in zip(self.tail.variables, self.untrained, strict=True):
+            variable.assign(value)
         sample = records[:: math.ceil(len(records) / STANDARDISATION_SAMPLE)]
         standardise(self.tail, self.features.read(sample, PLAIN))
         return examples

@@ -19,8 +19,8 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Paths:
 @pytest.fixture
 def project(audited: Paths, tmp_path: Path) -> Paths:
     """The same data, with everything from the base model on in a folder of the test's own."""
-    own = {"base_model", "model", "history", "training_plots", "tensorboard", "cache", "work"}
-    own |= {"predictions", "metrics", "evaluation_plots", "package", "registration"}
+    own = {"base_model", "model", "history", "out_of_fold", "training_plots", "tensorboard", "cache", "work"}
+    own |= {"predictions", "metrics", "evaluation_plots", "decision", "outliers", "package", "registration"}
     return audited.model_copy(update={name: tmp_path / "project" / name for name in own})
 
 

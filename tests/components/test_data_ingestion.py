@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cnnClassifier.audit.copies import copies_of_training, find_conflicts, gather_copies
+from cnnClassifier.audit.exact_copies import find_exact_copies
 from cnnClassifier.components.data_ingestion import DataIngestion
 from cnnClassifier.config.data import PhantomSource
 from cnnClassifier.config.loading import load_settings
-from cnnClassifier.datasets.audit import audit, is_copy_of_training
 from cnnClassifier.datasets.manifest import read_classes
 from cnnClassifier.errors import DataError
 from imports import ROOT
@@ -206,8 +207,10 @@ def test_the_real_chest_ct_has_the_copies_and_the_conflict_that_were_measured(tm
     assert Counter(record.split for record in run.records) == {"train": 613, "valid": 72, "test": 315}
     assert Counter(record.mode for record in run.records) == {"RGBA": 923, "RGB": 74, "L": 3}
     assert len({record.pixel_hash for record in run.records}) == 847
-    assert len(is_copy_of_training(run.records)) == 46
-    assert [[record.path for record in group] for group in audit(run.records).conflicts] == [
+    pairs = find_exact_copies(run.records)
+    assert len(copies_of_training(run.records, pairs)) == 46
+    conflicts = find_conflicts(gather_copies(run.records, pairs))
+    assert [[record.path for record in group] for group in conflicts] == [
         ["train/large.cell.carcinoma_left.hilum_T2_N2_M0_IIIa/l4.png",
          "train/squamous.cell.carcinoma_left.hilum_T1_N2_M0_IIIa/sq2.png"],
     ]  # fmt: skip

@@ -1,6 +1,7 @@
 """training: base model and audited manifest in; model, history and plots out; a kill costs no more than an epoch."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,13 +65,29 @@ def kill_while_training(paths, log: Path, **recipe) -> None:
 
 def results(paths) -> dict[str, bytes]:
     """What training writes that DVC hashes and people compare."""
-    return {**contents(paths.model), "history": paths.history.read_bytes()}
+    tables = {"history": paths.history.read_bytes(), "out_of_fold": paths.out_of_fold.read_bytes()}
+    return {**contents(paths.model), **tables}
 
 
 def elsewhere(paths, folder: Path, keep: str = ""):
     """The same data, with other outputs and an empty cache."""
-    own = {"base_model", "model", "history", "cache", "training_plots", "tensorboard"} - {keep}
+    own = {"base_model", "model", "history", "cache", "training_plots", "tensorboard", "out_of_fold"} - {keep}
     return paths.model_copy(update={name: folder / name for name in own})
+
+
+def continuing(paths, folder: Path):
+    """The same data in another folder, with a copy of what the cache holds."""
+    again = elsewhere(paths, folder)
+    shutil.copytree(paths.cache, again.cache)
+    return again
+
+
+def epochs_until(last: int, paths, **recipe) -> list[int]:
+    """Train and pull the plug when epoch `last` is done; the epochs that were told of."""
+    epochs = Epochs(stop_after=last)
+    with pytest.raises(KeyboardInterrupt):
+        train(paths, epochs, **recipe)
+    return epochs.told
 
 
 @pytest.fixture(scope="module")
@@ -78,26 +95,32 @@ def trained(audited, tmp_path_factory):
     """A project after a training of the upper half of a network; do not write to it."""
     paths = elsewhere(audited, tmp_path_factory.mktemp("trained"))
     prepare(paths, freeze="block2_pool", head={"dropout": 0.3})
-    train(paths, epochs=2)
+    train(paths, epochs=3, refit=True)
     return paths
 
 
-def test_a_killed_training_goes_on_and_ends_as_an_uninterrupted_one(project, tmp_path):
-    prepare(project, head={"dropout": 0.3})
-    kill_while_training(project, tmp_path / "log", refit=True)
-    resumed = Epochs()
-    train(project, resumed, refit=True)
-    assert resumed.told[0] == KILLED_IN_EPOCH
-    whole = elsewhere(project, tmp_path / "whole", keep="base_model")
-    train(whole, refit=True)
-    assert results(project) == results(whole)
+def test_a_killed_training_goes_on_and_ends_as_an_uninterrupted_one(trained, tmp_path):
+    killed, resumed = elsewhere(trained, tmp_path, keep="base_model"), Epochs()
+    kill_while_training(killed, tmp_path / "log", epochs=3, refit=True)
+    train(killed, resumed, epochs=3, refit=True)
+    assert resumed.told == [KILLED_IN_EPOCH]
+    assert results(killed) == results(trained)
 
 
 def test_the_same_training_gives_the_same_bytes_and_leaves_no_checkpoint(trained, tmp_path):
     again = elsewhere(trained, tmp_path, keep="base_model")
-    train(again, epochs=2)
+    train(again, epochs=3, refit=True)
     assert results(again) == results(trained)
     assert not list((again.cache / "checkpoints").iterdir())
+
+
+@pytest.fixture(scope="module")
+def interrupted(audited, tmp_path_factory):
+    """A project whose training was stopped in its second epoch; do not write to it."""
+    paths = elsewhere(audited, tmp_path_factory.mktemp("interrupted"))
+    prepare(paths)
+    epochs_until(1, paths)
+    return paths
 
 
 @pytest.mark.parametrize(
@@ -108,23 +131,16 @@ def test_the_same_training_gives_the_same_bytes_and_leaves_no_checkpoint(trained
         {"model": {"preprocessing": {"contrast": None}}},
     ],
 )
-def test_a_checkpoint_of_another_training_is_never_taken_up(project, other):
-    prepare(project)
-    with pytest.raises(KeyboardInterrupt):
-        train(project, Epochs(stop_after=1), epochs=3)
-    prepare(project, **other.get("model", {}))
-    told = Epochs()
-    train(project, told, epochs=3, **other.get("training", {}))
-    assert told.told[0] == 0
+def test_a_checkpoint_of_another_training_is_never_taken_up(interrupted, tmp_path, other):
+    again = continuing(interrupted, tmp_path)
+    prepare(again, **other.get("model", {}))
+    assert epochs_until(0, again, **other.get("training", {})) == [0]
 
 
-def test_the_checkpoint_of_the_same_training_is_taken_up(project):
-    prepare(project)
-    with pytest.raises(KeyboardInterrupt):
-        train(project, Epochs(stop_after=1), epochs=3)
-    told = Epochs()
-    train(project, told, epochs=3)
-    assert told.told == [2]
+def test_the_checkpoint_of_the_same_training_is_taken_up(interrupted, tmp_path):
+    again = continuing(interrupted, tmp_path)
+    prepare(again)
+    assert epochs_until(2, again) == [2]
 
 
 def test_what_is_frozen_stays_and_what_is_free_moves(trained):
@@ -140,7 +156,7 @@ def test_what_is_frozen_stays_and_what_is_free_moves(trained):
 
 def test_refitting_also_learns_from_the_held_out_groups(trained, tmp_path):
     again = elsewhere(trained, tmp_path, keep="base_model")
-    train(again, epochs=2, refit=True)
+    train(again, epochs=3, refit=False)
     assert again.history.read_bytes() == trained.history.read_bytes()
     assert contents(again.model) != contents(trained.model)
 
@@ -148,7 +164,7 @@ def test_refitting_also_learns_from_the_held_out_groups(trained, tmp_path):
 def test_the_history_has_a_row_an_epoch_and_no_timings(trained):
     header, *rows = trained.history.read_text().splitlines()
     assert header == "epoch,accuracy,loss,val_accuracy,val_loss"
-    assert [row.split(",")[0] for row in rows] == ["0", "1"]
+    assert [row.split(",")[0] for row in rows] == ["0", "1", "2"]
     assert (trained.training_plots / "history.png").stat().st_size > 5000
 
 
@@ -173,6 +189,7 @@ def test_groups_are_held_out_whole_and_every_class_is_on_both_sides(audited):
 
 def test_a_class_with_one_group_cannot_be_held_out(audited):
     records = read_manifest(audited.audited_manifest)
-    records = [record for record in records if record.label == "square" or record.group == "p001"]
+    alone = next(record.group for record in records if record.label == "disc")
+    records = [record for record in records if record.label == "square" or record.group == alone]
     with pytest.raises(DataError, match=r"training.validation: .* class 'disc' .*it has 1, the share held out is 0\.2"):
         hold_out(records, 0.2, seed=1)

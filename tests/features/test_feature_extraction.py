@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from cnnClassifier.augmentation import View, all_views
-from cnnClassifier.config.types import AugmentationConfig, PreprocessingSpec
+from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.config.types import AugmentationConfig
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.errors import ImageError
 from cnnClassifier.features.extraction import SHARD, FeatureExtractor, Space, feature_key

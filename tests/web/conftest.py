@@ -5,7 +5,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from tiny_app import app_serving, app_without_model, running
-from tiny_model import write_package
+from tiny_model import write_deciding_package, write_package, write_package_with_card
 
 from cnnClassifier.inference import Classifier
 
@@ -18,6 +18,20 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def classifier(package: Path) -> Classifier:
     return Classifier.load(package, name="colours", version="7", threads=1)
+
+
+@pytest.fixture(scope="session")
+def deciding(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """A model with every rule, which answers, abstains or refuses by a picture's colour."""
+    package = write_deciding_package(tmp_path_factory.mktemp("models") / "deciding")
+    return Classifier.load(package, name="deciding", version="8", threads=1)
+
+
+@pytest.fixture(scope="session")
+def carded(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """A model whose package has a card."""
+    package = write_package_with_card(tmp_path_factory.mktemp("models") / "carded")
+    return Classifier.load(package, name="carded", version="9", threads=1)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,30 @@
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_model import CLASSES, COLOURS, SIZE, SPEC, picture, write_package
+from tiny_model import (
+    CLASSES,
+    COLOURS,
+    DECIDING,
+    GREY,
+    LEANING,
+    MIXED,
+    PURE,
+    REFERENCE,
+    SIZE,
+    SPEC,
+    coloured,
+    picture,
+    write_deciding_package,
+    write_package,
+)
 
 from cnnClassifier.errors import ImageError, ModelError
 from cnnClassifier.inference import Classifier
-from cnnClassifier.model_spec import ONNX_FILE, SPEC_FILE
+from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, SPEC_FILE, read_spec
+from cnnClassifier.outliers import Reference, save_reference
 from cnnClassifier.preprocessing import preprocess
 
 
@@ -30,6 +47,67 @@ def test_a_batch_gives_what_its_images_give_alone(classifier):
     batch = np.stack([preprocess(data, SPEC.preprocessing) for data in pictures])
     alone = [list(classifier.classify(data).probabilities.values()) for data in pictures]
     assert classifier.classify_pixels(batch).tolist() == [pytest.approx(row) for row in alone]
+
+
+@pytest.mark.parametrize(
+    ("colour", "state", "label"),
+    [
+        (PURE, "answer", "adenocarcinoma"),
+        (LEANING, "answer", "large_cell_carcinoma"),
+        (MIXED, "abstained", None),
+        (GREY, "refused", None),
+    ],
+)
+def test_a_model_s_own_rules_make_the_answer(deciding, colour, state, label):
+    prediction = deciding.classify(coloured(colour))
+    assert (prediction.state, prediction.label) == (state, label)
+    assert bool(prediction.changes) == (colour != PURE)
+
+
+def test_probabilities_of_pixels_are_uncalibrated_and_those_of_an_answer_calibrated(tmp_path):
+    decision = SPEC.decision.model_copy(update={"temperature": 3.0})
+    folder = write_package(tmp_path / "model", SPEC.model_copy(update={"decision": decision}))
+    warm = Classifier.load(folder, "colours", "1")
+    raw = warm.classify_pixels(preprocess(picture(), SPEC.preprocessing)[np.newaxis])[0]
+    expected = raw ** (1 / 3) / (raw ** (1 / 3)).sum()
+    assert list(warm.classify(picture()).probabilities.values()) == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+def test_features_of_pixels_are_the_pooled_ones(classifier):
+    batch = preprocess(coloured((40, 50, 60)), SPEC.preprocessing)[np.newaxis]
+    assert classifier.features_of_pixels(batch).tolist() == [pytest.approx([40, 50, 60], abs=0.01)]
+
+
+def test_an_outlier_rule_without_its_file_or_features_is_noticed_at_load(tmp_path):
+    assert_load_fails(write_package(tmp_path / "alone", DECIDING), r"outliers\.npz: no such file")
+    bare = write_package(tmp_path / "bare", DECIDING, features=False)
+    save_reference(REFERENCE, bare / OUTLIERS_FILE)
+    assert_load_fails(bare, "no tensor 'features'; there are: probabilities")
+
+
+def test_an_outlier_rule_of_another_model_is_noticed_at_load(tmp_path):
+    folder = write_deciding_package(tmp_path / "model")
+    wide = Reference(np.ones((5, 7), dtype=np.float32), np.ones(7, dtype=np.float32))
+    save_reference(wide, folder / OUTLIERS_FILE)
+    assert_load_fails(folder, r"outliers\.npz is for 7 features, model\.onnx has")
+
+
+def test_a_model_from_before_there_were_rules_still_loads(tmp_path):
+    folder = write_package(tmp_path / "model")
+    older = json.loads((folder / SPEC_FILE).read_text())
+    del older["decision"]
+    (folder / SPEC_FILE).write_text(json.dumps(older))
+    assert Classifier.load(folder, "colours", "1").classify(picture()).label == "adenocarcinoma"
+
+
+@pytest.mark.parametrize("positive", [[], ["no_class"], list(CLASSES)])
+def test_positive_classes_must_be_some_of_the_model_s(tmp_path, positive):
+    folder = write_deciding_package(tmp_path / "model")
+    changed = json.loads((folder / SPEC_FILE).read_text())
+    changed["decision"]["operating"]["positive"] = positive
+    (folder / SPEC_FILE).write_text(json.dumps(changed))
+    with pytest.raises(ModelError, match=r"(?s)model\.json: .*positive"):
+        read_spec(folder)
 
 
 def test_threads_may_share_a_classifier(classifier):

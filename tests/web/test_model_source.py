@@ -1,12 +1,16 @@
+import shutil
+
 import pytest
 from tiny_app import ROOT
-from tiny_model import write_package
+from tiny_model import DECIDING, REFERENCE, write_deciding_package, write_package
 
 from cnnClassifier.config.loading import load_project
 from cnnClassifier.errors import ModelError
+from cnnClassifier.model_spec import OUTLIERS_FILE, write_spec
+from cnnClassifier.outliers import Reference, save_reference
 from cnnClassifier.tracking.connection import connect
 from cnnClassifier.tracking.registry import set_alias
-from cnnClassifier.web.model_source import model_source
+from cnnClassifier.web.model_source import load_from_folder, model_source
 
 
 @pytest.fixture
@@ -30,10 +34,25 @@ def test_the_environment_may_name_model_and_version(project, package):
     assert (classifier.name, classifier.version) == ("chest_ct", "12")
 
 
-def test_the_version_of_a_folder_follows_its_weights(project, tmp_path):
-    one = model_source(project, {"CNNCLASSIFIER_MODEL_DIR": str(write_package(tmp_path / "one"))})()
-    other = model_source(project, {"CNNCLASSIFIER_MODEL_DIR": str(write_package(tmp_path / "other", size=None))})()
-    assert one.version != other.version
+def test_the_version_of_a_folder_follows_its_weights(tmp_path):
+    one, other = write_package(tmp_path / "one"), write_package(tmp_path / "other", size=None)
+    assert load_from_folder(one).version != load_from_folder(other).version
+
+
+def test_the_version_of_a_folder_follows_a_refitted_decision(tmp_path):
+    folder = write_deciding_package(tmp_path / "model")
+    fitted = load_from_folder(folder).version
+    save_reference(Reference(REFERENCE.rows, 2 * REFERENCE.deviation), folder / OUTLIERS_FILE)
+    other_outliers = load_from_folder(folder).version
+    warmer = DECIDING.decision.model_copy(update={"temperature": 1.5})
+    write_spec(DECIDING.model_copy(update={"decision": warmer}), folder)
+    assert len({fitted, other_outliers, load_from_folder(folder).version}) == 3
+
+
+def test_the_version_of_a_folder_is_not_its_place_nor_its_card(package, tmp_path):
+    copied = shutil.copytree(package, tmp_path / "copied")
+    (copied / "model_card.html").write_text("<!doctype html>")
+    assert load_from_folder(copied).version == load_from_folder(package).version
 
 
 def test_without_a_folder_the_registry_is_asked_for_the_alias(project, package, tmp_path, monkeypatch):

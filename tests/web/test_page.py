@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tiny_app import CONFIG, ROOT, app_serving, app_without_model, running
-from tiny_model import SPEC, noise, picture, write_package
+from tiny_model import GREY, LEANING, MIXED, SPEC, coloured, noise, picture, write_package
 
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.inference import Classifier
@@ -100,6 +100,47 @@ def test_every_class_has_a_bar_that_a_screen_reader_reads(page):
     assert [bar.get_attribute("aria-label") for bar in bars.all()].count("Normal") == 1
 
 
+@pytest.fixture(scope="module")
+def deciding_server(deciding: Classifier) -> Iterator[str]:
+    with running(app_serving(deciding)) as address:
+        yield address
+
+
+@pytest.fixture
+def deciding_page(browser: Browser, deciding_server: str) -> Iterator[Page]:
+    yield from open_page(browser, deciding_server)
+
+
+def test_an_answer_that_a_rule_changed_says_so_and_what_else_it_could_be(deciding_page):
+    choose(deciding_page, coloured(LEANING))
+    expect_answer(deciding_page, "Large cell carcinoma")
+    expect(deciding_page.locator("#bars .answered .bar-name")).to_have_text("Large cell carcinoma")
+    expect(deciding_page.locator("#also")).to_have_text("Could also be adenocarcinoma.")
+    expect(deciding_page.locator("#changes")).to_contain_text("Answered large cell carcinoma rather than")
+
+
+def test_an_abstention_asks_for_a_person_and_claims_no_confidence(deciding_page):
+    choose(deciding_page, coloured(MIXED))
+    expect(deciding_page.locator("#label")).to_have_text("Could be adenocarcinoma or large cell carcinoma")
+    expect(deciding_page.locator("#label")).to_be_focused()
+    expect(deciding_page.locator("#result-advice")).to_have_text("A person should look at this image.")
+    expect(deciding_page.locator("#result-confidence")).to_be_hidden()
+    expect(deciding_page.get_by_role("meter")).to_have_count(4)
+
+
+def test_a_refusal_shows_no_probabilities_and_the_next_answer_does(deciding_page):
+    choose(deciding_page, coloured(GREY))
+    expect(deciding_page.locator("#label")).to_have_text("This does not look like the images this model knows")
+    expect(deciding_page.locator("#bars")).to_be_hidden()
+    expect(deciding_page.locator("#changes")).to_contain_text("limit 0.80")
+    deciding_page.get_by_role("button", name="Try another image").click()
+    choose(deciding_page, picture())
+    expect_answer(deciding_page, "Adenocarcinoma")
+    expect(deciding_page.locator("#bars")).to_be_visible()
+    for left_over in ("#result-advice", "#also", "#changes"):
+        expect(deciding_page.locator(left_over)).to_be_hidden()
+
+
 @pytest.mark.parametrize(
     ("content", "title"),
     [
@@ -156,6 +197,31 @@ def test_the_keyboard_is_enough(page, key):
     expect(page.get_by_role("button", name="Try another image")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Drop an image here")).to_be_focused()
+
+
+@pytest.fixture(scope="module")
+def carded_server(carded: Classifier) -> Iterator[str]:
+    with running(app_serving(carded)) as address:
+        yield address
+
+
+def test_the_model_s_card_opens_beside_the_page(browser, carded_server):
+    for page in open_page(browser, carded_server):
+        with page.expect_popup() as popup:
+            page.get_by_role("banner").get_by_role("link", name="Model card").click()
+        expect(popup.value.get_by_role("heading", name="Model card: colours")).to_be_visible()
+        expect(page.locator("#drop")).to_be_visible()
+
+
+def test_the_card_s_own_style_is_let_through(browser, carded_server):
+    for card in open_page(browser, f"{carded_server}/model-card"):
+        assert card.evaluate("getComputedStyle(document.body).maxWidth") == "896px"
+        assert card.evaluate("getComputedStyle(document.querySelector('td')).textAlign") == "right"
+
+
+def test_a_model_without_a_card_has_no_link_to_one(page):
+    expect(page.locator("#model")).to_have_text("colours · version 7")
+    expect(page.locator("#model-card")).to_be_hidden()
 
 
 def brightness_of_background(page: Page) -> int:

@@ -16,6 +16,7 @@ from tiny_model import COLOURS, noise, picture
 
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.web.server import listening, make_server
+from mlflow_servers import free_port
 
 
 def ask(server: str, data: bytes) -> requests.Response:
@@ -89,11 +90,6 @@ def test_the_environment_says_where_to_listen():
     assert listening(CONFIG, {}) == CONFIG
     with pytest.raises(ConfigError, match="PORT in the environment"):
         listening(CONFIG, {"PORT": "http"})
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def wait_until_ready(address: str, seconds: float = 20) -> requests.Response:

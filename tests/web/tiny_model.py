@@ -8,9 +8,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from cnnClassifier.config.types import PreprocessingSpec
-from cnnClassifier.inference import INPUT, OUTPUT
-from cnnClassifier.model_spec import ONNX_FILE, ModelSpec, write_spec
+from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.decision import ConformalRule, DecisionSpec, OperatingPoint, OutlierRule
+from cnnClassifier.inference import FEATURES, INPUT, OUTPUT
+from cnnClassifier.model_card.card import HTML, as_page
+from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, ModelSpec, write_spec
+from cnnClassifier.outliers import Reference, save_reference
 
 SIZE = 32
 CLASSES = ("adenocarcinoma", "large_cell_carcinoma", "squamous_cell_carcinoma", "normal")
@@ -30,18 +33,55 @@ SPEC = ModelSpec(
 )
 
 
-def write_package(folder: Path, spec: ModelSpec = SPEC, outputs: int = 4, size: int | None = SIZE) -> Path:
+# Answers "large cell" (green) from a probability of 0.12 up, abstains between several classes, refuses grey.
+DECIDING = SPEC.model_copy(
+    update={
+        "decision": DecisionSpec(
+            outliers=OutlierRule(threshold=0.8),
+            operating=OperatingPoint(positive=("large_cell_carcinoma",), threshold=0.12),
+            conformal=ConformalRule(coverage=0.9, quantile=0.7),
+            abstain="ambiguous",
+        )
+    }
+)
+REFERENCE = Reference(np.eye(3, dtype=np.float32).repeat(5, axis=0), np.ones(3, dtype=np.float32))
+PURE, LEANING, MIXED, GREY = (250, 0, 0), (150, 112, 0), (125, 125, 0), (120, 120, 120)
+
+
+def write_package(
+    folder: Path, spec: ModelSpec = SPEC, outputs: int = 4, size: int | None = SIZE, features: bool = True
+) -> Path:
     """A package folder; `outputs` and `size` (None: open) are the ONNX file's own."""
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(_colour_model(outputs, size), folder / ONNX_FILE)
+    onnx.save(_colour_model(outputs, size, features), folder / ONNX_FILE)
     write_spec(spec, folder)
+    return folder
+
+
+def write_deciding_package(folder: Path) -> Path:
+    """A package with every rule: see DECIDING."""
+    save_reference(REFERENCE, write_package(folder, DECIDING) / OUTLIERS_FILE)
+    return folder
+
+
+def write_package_with_card(folder: Path) -> Path:
+    """A package with a card: Markdown made a page as registration makes it."""
+    write_package(folder)
+    (folder / HTML).write_text(
+        as_page("# Model card: colours\n\n| a | b |\n| -: | - |\n| 1 | 2 |\n", "Model card: colours")
+    )
     return folder
 
 
 def picture(label: str = "adenocarcinoma", size: tuple[int, int] = (48, 40), kind: str = "PNG") -> bytes:
     """An encoded picture that the tiny model takes for `label`."""
+    return coloured(COLOURS[label], size, kind)
+
+
+def coloured(colour: tuple[int, int, int], size: tuple[int, int] = (48, 40), kind: str = "PNG") -> bytes:
+    """An encoded picture of one colour."""
     encoded = io.BytesIO()
-    Image.new("RGB", size, COLOURS[label]).save(encoded, kind)
+    Image.new("RGB", size, colour).save(encoded, kind)
     return encoded.getvalue()
 
 
@@ -53,19 +93,20 @@ def noise(side: int) -> bytes:
     return encoded.getvalue()
 
 
-def _colour_model(outputs: int, size: int | None) -> onnx.ModelProto:
+def _colour_model(outputs: int, size: int | None, features: bool) -> onnx.ModelProto:
     side = size or "side"
     weights = 12 / 255 * np.eye(3, outputs, dtype=np.float32)
     bias = np.array([0, 0, 0, 4] + [0] * outputs, dtype=np.float32)[:outputs]
+    answers = {OUTPUT: outputs} | ({FEATURES: 3} if features else {})
     graph = helper.make_graph(
         [
-            helper.make_node("ReduceMean", [INPUT, "axes"], ["colour"], keepdims=0),
-            helper.make_node("Gemm", ["colour", "weights", "bias"], ["logits"]),
+            helper.make_node("ReduceMean", [INPUT, "axes"], [FEATURES], keepdims=0),
+            helper.make_node("Gemm", [FEATURES, "weights", "bias"], ["logits"]),
             helper.make_node("Softmax", ["logits"], [OUTPUT], axis=-1),
         ],
         "colours",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", side, side, 3])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", outputs])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width]) for name, width in answers.items()],
         [
             numpy_helper.from_array(np.array([1, 2], dtype=np.int64), "axes"),
             numpy_helper.from_array(weights, "weights"),

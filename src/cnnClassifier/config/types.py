@@ -114,8 +114,8 @@ class RegistrationConfig(Section):
     """Under which name a model is registered and when it becomes champion.
 
     `metric` is `<protocol>.<metric>` of metrics.json; the challenger must beat the champion by more than `margin`,
-    on the same images, with this `confidence` by a paired bootstrap over groups, and its expected calibration
-    error must be at most `calibration_error`. `tolerance` is the largest allowed |ONNX - Keras| probability
+    on the same images, with this `confidence` by a paired bootstrap over groups, and its calibration error, less what
+    chance adds, must be at most `calibration_error`. `tolerance` is the largest allowed |ONNX - Keras| probability
     on real images. `intended_use`, `not_intended_use` and `data_source` are the model card's own words.
     """
 

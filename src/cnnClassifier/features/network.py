@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from cnnClassifier.config.types import AugmentationConfig, Paths
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features.extraction import FeatureExtractor, Forward, Space
 from cnnClassifier.model_spec import ModelSpec
-from cnnClassifier.modeling import Cut, cut, digest_weights, forward
+from cnnClassifier.modeling import Cut, digest_weights, forward
 
 PLAIN = View(0, 0, AugmentationConfig())
 
@@ -23,12 +22,6 @@ def open_features(parts: Cut, spec: ModelSpec, paths: Paths) -> FeatureExtractor
     structure = hashlib.sha256(parts.trunk.to_json().encode()).hexdigest()
     space = Space(spec.preprocessing, f"{structure}{digest_weights(parts.trunk)}")
     return FeatureExtractor(paths.cache, paths.images, space, forward(parts.trunk))
-
-
-def predict(model: Any, spec: ModelSpec, records: Sequence[ImageRecord], paths: Paths) -> np.ndarray:
-    """Class probabilities of images, float64 (n, classes), rows summing to 1."""
-    parts = cut(model, spec.freeze)
-    return predict_tail(forward(parts.tail), open_features(parts, spec, paths), records)
 
 
 def predict_tail(tail: Forward, features: FeatureExtractor, records: Sequence[ImageRecord]) -> np.ndarray:

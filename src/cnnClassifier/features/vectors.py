@@ -31,7 +31,7 @@ def pooled_features(parts: Cut, features: FeatureExtractor, records: Sequence[Im
     features.ensure(records, [PLAIN])
     if parts.is_whole_backbone:
         return _stack(features.read(chunk, PLAIN) for chunk in _chunks(records))
-    call = forward(up_to_pool(parts.tail))
+    call = forward(parts.tail_up_to_pool)
     return _stack(call(features.read(chunk, PLAIN)) for chunk in _chunks(records))
 
 
