@@ -1,6 +1,7 @@
 """What all tests share: an environment without the developer's settings, and who runs with whom in one process."""
 
 import os
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from environment import AMBIENT
 
 # Each runs in one process, for what its files share takes long to set up; and first, being the longest.
 TOGETHER = ("tests/pipeline/", "tests/tracking/")
+
+SEARCH_PATH = pytest.StashKey[list[str]]()
 
 # Before anything imports TensorFlow, as the command line does it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,6 +36,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileOrFold
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest starts first: at the end no process waits for another."""
     items.sort(key=lambda item: [item.nodeid.startswith(folder) for folder in TOGETHER], reverse=True)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    session.config.stash[SEARCH_PATH] = list(sys.path)
+
+
+@pytest.fixture(autouse=True)
+def clean_search_path(monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> None:
+    """MLflow puts a loaded model's own copy of our code first, where processes started later would find it."""
+    monkeypatch.setattr(sys, "path", list(pytestconfig.stash[SEARCH_PATH]))
 
 
 @pytest.fixture(autouse=True)
