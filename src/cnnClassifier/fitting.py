@@ -108,8 +108,8 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         _check_finite(metrics, epoch)
         self.state.history.append(metrics)
-        self.state.weights = _values(self.model.variables)
-        self.state.optimizer = _values(self.model.optimizer.variables)
+        self.state.weights = values_of(self.model.variables)
+        self.state.optimizer = values_of(self.model.optimizer.variables)
         if self.state.best_epoch == epoch:
             self.state.best_weights = self.state.weights
         save_state(self.state, self.checkpoint)
@@ -162,7 +162,18 @@ def fit(
 
 def restore_best(tail: Any, state: FitState) -> None:
     """Give a tail the weights of a fit's best epoch."""
-    _assign(tail.variables, state.best_weights)
+    assign(tail.variables, state.best_weights)
+
+
+def values_of(variables: Sequence[Any]) -> list[np.ndarray]:
+    """The values of a model's or an optimizer's variables."""
+    return [variable.numpy() for variable in variables]
+
+
+def assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
+    """Give variables the values that `values_of` had from them."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def is_finished(state: FitState, config: TrainingConfig) -> bool:
@@ -246,8 +257,8 @@ def _resume(tail: Any, checkpoint: Path) -> FitState:
     if state.history:
         log.info("going on after epoch %d of a fit that was cut short", len(state.history))
         tail.optimizer.build(tail.trainable_variables)
-        _assign(tail.variables, state.weights)
-        _assign(tail.optimizer.variables, state.optimizer)
+        assign(tail.variables, state.weights)
+        assign(tail.optimizer.variables, state.optimizer)
     return state
 
 
@@ -256,12 +267,3 @@ def _check_finite(metrics: Mapping[str, float], epoch: int) -> None:
         raise ModelError(
             f"training diverged in epoch {epoch + 1} ({metrics}); lower training.learning_rate and run it again"
         )
-
-
-def _values(variables: Sequence[Any]) -> list[np.ndarray]:
-    return [variable.numpy() for variable in variables]
-
-
-def _assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)

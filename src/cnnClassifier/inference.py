@@ -17,14 +17,13 @@ from PIL import Image
 
 from cnnClassifier.decision import decide
 from cnnClassifier.errors import ModelError
-from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, ModelSpec, read_spec
+from cnnClassifier.model_spec import CARD_FILE, ONNX_FILE, OUTLIERS_FILE, ModelSpec, read_spec
 from cnnClassifier.outliers import Reference, distances, load_reference
 from cnnClassifier.preprocessing import preprocess
 
 INPUT = "image"
 OUTPUT = "probabilities"
 FEATURES = "features"
-CARD_FILE = "model_card.html"
 SUM_TOLERANCE = 1e-3
 
 # What onnxruntime raises for a file it cannot use; it has no common base but Exception.

@@ -18,6 +18,7 @@ from cnnClassifier.errors import ModelError
 SPEC_FILE = "model.json"
 ONNX_FILE = "model.onnx"
 OUTLIERS_FILE = "outliers.npz"
+CARD_FILE = "model_card.html"
 
 
 class ModelSpec(Section):

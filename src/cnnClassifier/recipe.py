@@ -13,7 +13,7 @@ from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features.extraction import FeatureExtractor, Forward
 from cnnClassifier.features.network import PLAIN, predict_tail
-from cnnClassifier.fitting import Examples, FitState, OnEpoch, balanced_weights, fit, standardise
+from cnnClassifier.fitting import Examples, FitState, OnEpoch, assign, balanced_weights, fit, standardise, values_of
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import forward
 
@@ -37,7 +37,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         # All variables: dropout's seeds, too, so that a fit does not depend on those before it.
-        self.untrained = [variable.numpy() for variable in self.tail.variables]
+        self.untrained = values_of(self.tail.variables)
         self.compiled = forward(self.tail)
 
     def search(
@@ -63,8 +63,7 @@ class Recipe:
 
     def _start(self, records: Sequence[ImageRecord]) -> Examples:
         examples = self._examples(records, all_views(self.config.augmentation, self.config.seed))
-        for variable, value in zip(self.tail.variables, self.untrained, strict=True):
-            variable.assign(value)
+        assign(self.tail.variables, self.untrained)
         sample = records[:: math.ceil(len(records) / STANDARDISATION_SAMPLE)]
         standardise(self.tail, self.features.read(sample, PLAIN))
         return examples

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from cnnClassifier.tracking.values import (
     VALUE_LENGTH,
-    batches,
     digest_of,
     legal_name,
     numbers,
@@ -73,7 +72,3 @@ def test_values_that_are_no_numbers_compare_as_servers_keep_them():
     assert not same_value(math.nan, 1.0)
     assert same_value(sys.float_info.max, math.inf)
     assert not same_value(sys.float_info.max, -math.inf)
-
-
-def test_batches_hold_at_most_their_size():
-    assert list(batches(range(5), 2)) == [[0, 1], [2, 3], [4]]

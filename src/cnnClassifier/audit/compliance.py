@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnnClassifier.audit.copies import Copies, find_conflicts, gather_copies, is_trainable, reachable
+from cnnClassifier.audit.copies import Copies, find_conflicts, is_trainable, reachable
 from cnnClassifier.audit.findings import Findings
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.errors import DataError
@@ -47,7 +47,7 @@ def check_policy(found: Findings) -> None:
 
 def count_left(found: Findings) -> Left:
     """Count what the policy is about among the images that training gets."""
-    copies = gather_copies(found.records, found.pairs)
+    copies = found.copies
     given = {record.path for record in (found.kept.records if found.applied else found.records) if is_trainable(record)}
     tested = [any(not is_trainable(record) for record in files) for files in copies.pictures]
     near = [
@@ -87,7 +87,7 @@ def _forbidden(found: Findings) -> Iterator[tuple[str, list[str]]]:
 
 
 def _cases(found: Findings) -> dict[str, list[list[str]]]:
-    copies = gather_copies(found.records, found.pairs)
+    copies = found.copies
     return {
         "copies": [_paths(files) for files in copies.sets],
         "near_copies": [[one[0].path, other[0].path] for one, other in copies.near_pairs],

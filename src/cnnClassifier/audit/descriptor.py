@@ -6,15 +6,14 @@ of its mirror image, and of the picture as it is. The descriptor proposes pairs;
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from tqdm import tqdm
 
+from cnnClassifier.batching import map_in_threads
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.preprocessing import Pixels, body_box, decode, resize, stretch_contrast, to_grey
 
@@ -55,9 +54,8 @@ def sketch_images(records: Sequence[ImageRecord], images: Path, scratch: Path) -
         for kind, view in enumerate((picture, picture[:, ::-1], resize(grey, SIDE, "box")[..., 0])):
             described[kind, row] = gradient_histogram(view)
 
-    with ThreadPoolExecutor() as pool, tqdm(total=len(records), desc="sketch", unit="image", disable=None) as progress:
-        for _ in pool.map(sketch, range(len(records))):
-            progress.update()
+    for _ in map_in_threads(sketch, range(len(records)), "sketch"):
+        pass
     return Sketches(pictures, *described)
 
 

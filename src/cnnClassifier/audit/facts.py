@@ -4,22 +4,19 @@ Three blocks of facts are where a label may hide without any anatomy (`shortcuts
 masks and blank pictures from scans (`suspects`) and one split from another (`splits`).
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
-from tqdm import tqdm
 
+from cnnClassifier.batching import map_in_threads
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.errors import DataError, ImageError
 from cnnClassifier.files import new_file
 from cnnClassifier.preprocessing import Pixels, decode, resize, to_grey
-
-BATCH = 1024  # futures in flight at a time: keeps the queue's memory flat for 100,000 files
 
 FRAME = 2  # pixels: width of the border that is looked at
 BINS = 16  # of the grey histogram
@@ -72,7 +69,8 @@ def gather_facts(records: Sequence[ImageRecord], images: Path, workers: int | No
     Raises DataError naming a file that is gone or can no longer be decoded.
     """
     file_names, file_values = describe_files(records)
-    looked_at = list(_look_at_all(records, images, workers))
+    files = [images / record.path for record in records]
+    looked_at = list(map_in_threads(_look_at_file, files, "look at images", workers=workers))
     seen = np.array([values for values, _ in looked_at], dtype=np.float32).reshape(len(records), len(NAMES))
     return Facts(
         ids=np.array([record.id for record in records], dtype=np.str_),
@@ -160,19 +158,6 @@ def load_facts(path: Path) -> Facts:
         raise DataError(f"{path}: no facts of the images; run `python main.py data_audit` first") from None
     except (KeyError, ValueError, OSError) as error:
         raise DataError(f"{path}: not a file of facts: {error}; run `python main.py data_audit` again") from None
-
-
-def _look_at_all(
-    records: Sequence[ImageRecord], images: Path, workers: int | None
-) -> Iterator[tuple[list[float], int]]:
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        tqdm(total=len(records), desc="look at images", unit="image", disable=None) as progress,
-    ):
-        for start in range(0, len(records), BATCH):
-            for outcome in pool.map(lambda record: _look_at_file(images / record.path), records[start : start + BATCH]):
-                progress.update()
-                yield outcome
 
 
 def _look_at_file(file: Path) -> tuple[list[float], int]:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from cnnClassifier.audit.copies import Copies, gather_copies
 from cnnClassifier.audit.pairs import CopyPair
 from cnnClassifier.audit.policy import Kept
 from cnnClassifier.audit.shortcuts import Shortcut
@@ -33,3 +35,8 @@ class Findings:
     grouping: Mapping[str, Any] = field(default_factory=dict)
     config: DataAuditConfig = field(default_factory=DataAuditConfig)
     applied: bool = True
+
+    @cached_property
+    def copies(self) -> Copies:
+        """Who is a copy of whom, among all records."""
+        return gather_copies(self.records, self.pairs)

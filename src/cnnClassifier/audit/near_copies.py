@@ -1,22 +1,20 @@
 """Which images are of one patient, and which are one picture saved twice: neighbours proposed, then aligned."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from cnnClassifier.audit.alignment import detail_correlation
 from cnnClassifier.audit.descriptor import Sketches, compact
 from cnnClassifier.audit.neighbours import nearest, nearest_hashes
+from cnnClassifier.batching import map_in_threads
 
 NEIGHBOURS = 16  # of the body-cropped picture; the others find what a wrong body crop hides
 MIRRORED_NEIGHBOURS, FRAME_NEIGHBOURS, HASH_NEIGHBOURS = 4, 6, 4
 LEAST_COSINE = 0.1  # of descriptors: one patient's pictures below it were 1 in 200
 MOST_DIFFERING_BITS = 8  # of 64
-BATCH = 4096  # pairs in flight: keeps the queue's memory flat
 RELATED = 0.5  # detail correlation from which a pair is kept: no threshold for one patient lies below
 
 
@@ -40,13 +38,7 @@ def find_matches(sketches: Sketches, hashes: NDArray[np.uint8]) -> list[Match]:
         other = pictures[second][:, ::-1] if mirrored else pictures[second]
         return Match(first, second, detail_correlation(pictures[first], other), mirrored)
 
-    with ThreadPoolExecutor() as pool, tqdm(total=len(pairs), desc="align", unit="pair", disable=None) as progress:
-        found = []
-        for start in range(0, len(pairs), BATCH):
-            part = pairs[start : start + BATCH]
-            found += [match for match in pool.map(align, part) if match.correlation >= RELATED]
-            progress.update(len(part))
-    return found
+    return [match for match in map_in_threads(align, pairs, "align", "pair") if match.correlation >= RELATED]
 
 
 def propose(sketches: Sketches, hashes: NDArray[np.uint8]) -> list[tuple[int, int, bool]]:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from cnnClassifier.datasets.manifest import read_table
 from cnnClassifier.errors import DataError
 from cnnClassifier.files import new_file
 
@@ -49,14 +50,7 @@ def write_pairs(pairs: Iterable[CopyPair], path: Path) -> None:
 
 def read_pairs(path: Path) -> list[CopyPair]:
     """Read pairs; raise DataError naming the file, and the line where a row is not one."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise DataError(f"{path}: expected the columns {','.join(COLUMNS)}. Received: {reader.fieldnames}")
-            return [_parse_row(row, f"{path}, line {reader.line_num}") for row in reader]
-    except FileNotFoundError:
-        raise DataError(f"{path}: no table of copies; run `python main.py data_audit` first") from None
+    return read_table(path, COLUMNS, _parse_row, "no table of copies; run `python main.py data_audit` first")
 
 
 def clusters(pairs: Iterable[CopyPair], *kinds: Kind) -> list[list[str]]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cnnClassifier.audit.compliance import describe_policy
-from cnnClassifier.audit.copies import Copies, copies_of_training, find_conflicts, gather_copies, is_trainable
+from cnnClassifier.audit.copies import Copies, copies_of_training, find_conflicts, is_trainable
 from cnnClassifier.audit.exact_copies import count_same_bytes
 from cnnClassifier.audit.findings import Findings
 from cnnClassifier.audit.shortcuts import Shortcut
@@ -17,7 +17,7 @@ from cnnClassifier.datasets.manifest import ImageRecord
 
 def summarise(found: Findings) -> dict[str, Any]:
     """The audit as JSON; lists stand below `files`, so that the numbers above are few and can be compared."""
-    copies = gather_copies(found.records, found.pairs)
+    copies = found.copies
     audit: dict[str, Any] = {
         "images": count_by_split(found.records),
         "kept": count_by_split(found.kept.records),

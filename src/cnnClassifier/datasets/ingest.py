@@ -3,26 +3,17 @@
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
-from tqdm import tqdm
-
+from cnnClassifier.batching import map_in_threads
 from cnnClassifier.config.data import RandomSplit, Split
 from cnnClassifier.datasets.candidates import Candidate
 from cnnClassifier.datasets.inspection import inspect_image
 from cnnClassifier.datasets.manifest import ImageRecord, RejectedFile
 from cnnClassifier.datasets.splits import assign_splits
 from cnnClassifier.errors import DataError, ImageError
-
-T = TypeVar("T")
-
-# Futures in flight at a time: keeps the queue's memory flat for 100,000 files.
-BATCH = 1024
 
 
 def copy_readable(
@@ -63,20 +54,13 @@ def check_classes(records: Iterable[ImageRecord], classes: Iterable[str], splits
 def _describe_all(
     candidates: Sequence[Candidate], describe: Callable[[Candidate], ImageRecord | RejectedFile], workers: int | None
 ) -> tuple[list[ImageRecord], list[RejectedFile]]:
-    """Decoding and hashing release the interpreter's lock, so threads keep all cores busy."""
     records: list[ImageRecord] = []
     rejected: list[RejectedFile] = []
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        tqdm(total=len(candidates), desc="read", unit="image", disable=None) as progress,
-    ):
-        for batch in _batched(candidates, BATCH):
-            for outcome in pool.map(describe, batch):
-                progress.update()
-                if isinstance(outcome, ImageRecord):
-                    records.append(outcome)
-                else:
-                    rejected.append(outcome)
+    for outcome in map_in_threads(describe, candidates, "read", workers=workers):
+        if isinstance(outcome, ImageRecord):
+            records.append(outcome)
+        else:
+            rejected.append(outcome)
     return records, rejected
 
 
@@ -102,9 +86,3 @@ def _describe_one(candidate: Candidate) -> ImageRecord | RejectedFile:
         group=candidate.group or facts.pixel_hash[:16],
         **asdict(facts),
     )
-
-
-def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -2,14 +2,16 @@
 
 import csv
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 from cnnClassifier.config.data import Split
 from cnnClassifier.errors import DataError
 from cnnClassifier.files import new_file, read_json, write_json
+
+RowT = TypeVar("RowT")
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,24 @@ def write_manifest(records: Iterable[ImageRecord], path: Path) -> None:
 
 def read_manifest(path: Path) -> list[ImageRecord]:
     """Read a manifest; raise DataError naming the file, and the line where a row is not one."""
+    return read_table(path, COLUMNS, _parse_row, "no manifest; run `python main.py data_ingestion` first")
+
+
+def read_table(
+    path: Path, columns: tuple[str, ...], parse: Callable[[dict[str, str], str], RowT], absent: str
+) -> list[RowT]:
+    """Rows of a CSV table of exactly these columns, each parsed with the words that say where it stands.
+
+    Raises DataError for other columns, and, with `absent`, for a file that is not there.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise DataError(f"{path}: expected the columns {','.join(COLUMNS)}. Received: {reader.fieldnames}")
-            return [_parse_row(row, f"{path}, line {reader.line_num}") for row in reader]
+            if tuple(reader.fieldnames or ()) != columns:
+                raise DataError(f"{path}: expected the columns {','.join(columns)}. Received: {reader.fieldnames}")
+            return [parse(row, f"{path}, line {reader.line_num}") for row in reader]
     except FileNotFoundError:
-        raise DataError(f"{path}: no manifest; run `python main.py data_ingestion` first") from None
+        raise DataError(f"{path}: {absent}") from None
 
 
 def write_rejected(rejected: Iterable[RejectedFile], path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from cnnClassifier import augmentation, preprocessing
 from cnnClassifier.augmentation import View
+from cnnClassifier.batching import batches
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features.store import FeatureStore
@@ -55,7 +56,7 @@ class FeatureExtractor:
             ThreadPoolExecutor(max_workers=2) as pool,
             tqdm(total=len(todo), desc="features", unit="image", disable=None) as progress,
         ):
-            shards = list(_slices(todo, SHARD))
+            shards = list(batches(todo, SHARD))
             # The next shard is decoded while the network works on this one.
             ahead = (pool.submit(self._pixels, [wanted[key] for key in shard]) for shard in shards)
             waiting = list(islice(ahead, 2))
@@ -87,8 +88,3 @@ class FeatureExtractor:
 def feature_key(record: ImageRecord, view: View) -> str:
     """Names an image's view in a store: by the image's bytes, not its path."""
     return f"{record.sha256}-{view.key}"
-
-
-def _slices(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(keys), size):
-        yield keys[start : start + size]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnnClassifier.augmentation import View
+from cnnClassifier.batching import batches
 from cnnClassifier.config.types import AugmentationConfig, Paths
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features.extraction import FeatureExtractor, Forward, Space
@@ -27,8 +28,7 @@ def open_features(parts: Cut, spec: ModelSpec, paths: Paths) -> FeatureExtractor
 def predict_tail(tail: Forward, features: FeatureExtractor, records: Sequence[ImageRecord]) -> np.ndarray:
     """What a compiled tail makes of its trunk's features: probabilities, float64 (n, classes)."""
     features.ensure(records, [PLAIN])
-    chunks = [records[start : start + CHUNK] for start in range(0, len(records), CHUNK)]
-    return softmax(np.concatenate([tail(features.read(chunk, PLAIN)) for chunk in chunks]))
+    return softmax(np.concatenate([tail(features.read(chunk, PLAIN)) for chunk in batches(records, CHUNK)]))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,12 +1,12 @@
 """One vector an image: what the frozen part sees of it, and what the head judges it by."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnClassifier.batching import batches
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features.extraction import BATCH, FeatureExtractor
 from cnnClassifier.features.network import CHUNK, PLAIN
@@ -23,23 +23,23 @@ Floats = NDArray[np.float32]
 def frozen_vectors(features: FeatureExtractor, records: Sequence[ImageRecord]) -> Floats:
     """What the trunk says of each image, which no training has touched: (n, at most LONGEST unless it is a vector)."""
     features.ensure(records, [PLAIN])
-    return _stack(_shorten(features.read(chunk, PLAIN)) for chunk in _chunks(records))
+    return _stack(_shorten(features.read(chunk, PLAIN)) for chunk in batches(records, CHUNK))
 
 
 def pooled_features(parts: Cut, features: FeatureExtractor, records: Sequence[ImageRecord]) -> Floats:
     """The vector that the head judges each image by, before it is standardised, (n, d)."""
     features.ensure(records, [PLAIN])
     if parts.is_whole_backbone:
-        return _stack(features.read(chunk, PLAIN) for chunk in _chunks(records))
+        return _stack(features.read(chunk, PLAIN) for chunk in batches(records, CHUNK))
     call = forward(parts.tail_up_to_pool)
-    return _stack(call(features.read(chunk, PLAIN)) for chunk in _chunks(records))
+    return _stack(call(features.read(chunk, PLAIN)) for chunk in batches(records, CHUNK))
 
 
 def pooled_features_of_files(model: Any, spec: ModelSpec, files: Iterable[bytes]) -> Floats:
     """The same vector for encoded images that are in no cache."""
     call = forward(up_to_pool(model))
     pixels = (preprocess(data, spec.preprocessing) for data in files)
-    return _stack(call(np.stack(batch)) for batch in iter(lambda: list(islice(pixels, BATCH)), []))
+    return _stack(call(np.stack(batch)) for batch in batches(pixels, BATCH))
 
 
 def _shorten(activations: Floats) -> Floats:
@@ -51,10 +51,6 @@ def _shorten(activations: Floats) -> Floats:
     rows, columns = (np.linspace(0, side, grid + 1).astype(int)[:-1] for side in (height, width))
     sums = np.add.reduceat(np.add.reduceat(activations, rows, axis=1), columns, axis=2)
     return sums.reshape(n, -1)
-
-
-def _chunks(records: Sequence[ImageRecord]) -> Iterator[Sequence[ImageRecord]]:
-    return (records[start : start + CHUNK] for start in range(0, len(records), CHUNK))
 
 
 def _stack(parts: Iterable[Floats]) -> Floats:

@@ -15,9 +15,9 @@ from markdown_it import MarkdownIt
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.config.types import RegistrationConfig
 from cnnClassifier.files import write_text
-from cnnClassifier.model_spec import ModelSpec
+from cnnClassifier.model_spec import CARD_FILE, ModelSpec
 
-MARKDOWN, HTML = "model_card.md", "model_card.html"
+MARKDOWN, HTML = "model_card.md", CARD_FILE
 TEMPLATES = Path(__file__).parent
 PROTOCOLS = {
     "published": "the test split as it was published",

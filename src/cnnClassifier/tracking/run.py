@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnClassifier import DISCLAIMER
+from cnnClassifier.batching import batches
 from cnnClassifier.config.types import Paths, Settings
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.files import read_json, write_json
@@ -21,7 +22,7 @@ from cnnClassifier.tracking import stages
 from cnnClassifier.tracking.client import error_code, import_mlflow, tracking_errors
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.identity import run_name, run_tags
-from cnnClassifier.tracking.values import Step, batches, digest_of, legal_name, parameters, same_value
+from cnnClassifier.tracking.values import Step, digest_of, legal_name, parameters, same_value
 
 log = logging.getLogger(__name__)
 

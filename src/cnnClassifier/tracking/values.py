@@ -5,9 +5,8 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, TypeVar
 
 VALUE_LENGTH = 250  # what MLflow 1 stores of a parameter; 2.x takes 500, 3.x 6000
@@ -76,13 +75,6 @@ def same_value(stored: float | None, value: float) -> bool:
     if math.isnan(stored) or math.isnan(value):
         return math.isnan(stored) and math.isnan(value)
     return math.isclose(_finite(stored), _finite(value), rel_tol=SAME, abs_tol=SAME)
-
-
-def batches(items: Iterable[ItemT], size: int) -> Iterator[list[ItemT]]:
-    """Lists of at most `size` items."""
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,28 @@
+"""Many items a batch at a time: nothing is lost, and results come in order whoever is first."""
+
+import time
+
+import pytest
+
+from cnnClassifier.batching import IN_FLIGHT, batches, map_in_threads
+
+
+def test_batches_hold_at_most_their_size():
+    assert list(batches(range(5), 2)) == [[0, 1], [2, 3], [4]]
+
+
+def test_results_come_in_the_items_order_whoever_is_first():
+    def work(item: int) -> int:
+        time.sleep(0.02 if item == 0 else 0)
+        return item * 2
+
+    items = range(IN_FLIGHT + 10)
+    assert list(map_in_threads(work, items, "work", workers=4)) == [item * 2 for item in items]
+
+
+def test_what_goes_wrong_with_an_item_is_raised():
+    def fail(item: int) -> int:
+        raise ValueError(f"no {item}")
+
+    with pytest.raises(ValueError, match="no 0"):
+        list(map_in_threads(fail, range(3), "work"))
