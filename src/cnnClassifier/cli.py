@@ -6,6 +6,7 @@ Heavy imports (TensorFlow, MLflow) happen inside the commands that need them.
 import logging
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,17 @@ from dotenv import load_dotenv
 from cnnClassifier.components import STAGES
 from cnnClassifier.errors import CnnClassifierError
 
+INTERRUPTED = 130
+
 log = logging.getLogger(__name__)
+
+
+class Split(StrEnum):
+    """Whose images are asked about."""
+
+    TRAIN = "train"
+    TEST = "test"
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -24,7 +35,7 @@ def main() -> int:
     """Run the command line; 0 when all went well, 2 for an error that the message explains."""
     _set_up()
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except CnnClassifierError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         log.debug("where it was raised", exc_info=True)
@@ -32,14 +43,13 @@ def main() -> int:
     except (typer.Exit, typer.Abort) as ended:
         return getattr(ended, "exit_code", 1)
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)  # noqa: T201
-        return 130
+        return _interrupted()
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
             error.show()  # type: ignore[attr-defined]
             return 2
         raise
-    return 0
+    return _interrupted() if code == INTERRUPTED else 0  # typer makes a code of Ctrl+C, and only returns it
 
 
 @app.callback(invoke_without_command=True)
@@ -91,11 +101,39 @@ def audit(
 
 
 @app.command()
+def robustness(
+    images: Annotated[int, typer.Option(min=1, help="At most so many, of as many groups as there are.")] = 200,
+    split: Annotated[
+        Split, typer.Option(help="train: out of fold, over groups; test: the trained model on the test split.")
+    ] = Split.TRAIN,
+    strongest: Annotated[int, typer.Option(min=1, max=5, help="Measure up to this strength; 2 is mild.")] = 5,
+    deals: Annotated[int, typer.Option(min=1, help="How often the folds are dealt anew.")] = 3,
+) -> None:
+    """Measure what noise, blur, another window and other corruptions cost; again to go on where it stopped."""
+    from cnnClassifier.pipeline import print_robustness
+
+    print_robustness(split.value, images, strongest, deals)
+
+
+@app.command()
 def results() -> None:
     """Print the last run's results, the registered version and what to type next."""
     from cnnClassifier.pipeline import print_results
 
     print_results()
+
+
+@app.command()
+def features(
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove what killed runs left, then what was used longest ago.")
+    ] = False,
+    limit_gb: Annotated[float | None, typer.Option(min=0, help="Prune to this size, not config.yaml's.")] = None,
+) -> None:
+    """Say what the store of frozen features holds, how large it is, and what was used when; make it smaller."""
+    from cnnClassifier.pipeline import print_features
+
+    print_features(prune, limit_gb)
 
 
 @app.command()
@@ -107,6 +145,21 @@ def readme() -> None:
 
 
 @app.command()
+def sweep(
+    name: Annotated[str, typer.Argument(help="Which of config/sweeps/<name>.yaml.")] = "head",
+    trials: Annotated[int | None, typer.Option(min=1, help="How many in all; the file says it otherwise.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0, help="Minutes after which no trial is begun.")] = None,
+    storage: Annotated[
+        str | None, typer.Option(envvar="CNNCLASSIFIER_SWEEP_STORAGE", help="Where trials are kept: an SQL address.")
+    ] = None,
+) -> None:
+    """Search better parameters by grouped cross-validation on cached features; again to go on where it stopped."""
+    from cnnClassifier.pipeline import run_sweep
+
+    run_sweep(name, trials, timeout, storage)
+
+
+@app.command()
 def promote(
     version: Annotated[int, typer.Argument(help="Which version of the active experiment's model.")],
     because: Annotated[str, typer.Option(help="Why; recorded with the version.")],
@@ -115,6 +168,27 @@ def promote(
     from cnnClassifier.pipeline import promote_version
 
     typer.echo(promote_version(version, because))
+
+
+@app.command()
+def release() -> None:
+    """Make the finished run's model a folder to commit, models/<name>: half precision, its metrics and parameters."""
+    from cnnClassifier.pipeline import release
+
+    typer.echo(release())
+
+
+@app.command("import-model")
+def import_model() -> None:
+    """Register the model that comes with the code, as version 1 and champion; for a server of your own."""
+    from cnnClassifier.pipeline import import_released
+
+    typer.echo(import_released())
+
+
+def _interrupted() -> int:
+    print("interrupted; run the same command again to go on", file=sys.stderr)  # noqa: T201
+    return INTERRUPTED
 
 
 def _set_up() -> None:

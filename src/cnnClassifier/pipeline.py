@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
 from cnnClassifier.errors import CnnClassifierError, ConfigError
+from cnnClassifier.features import spaces
 from cnnClassifier.files import read_json, write_text
 from cnnClassifier.quiet import native_stderr_held
 
@@ -50,19 +52,36 @@ def run_stage(stage: str) -> None:
     """Run one stage on the active parameters and log what its files say to the pipeline's MLflow run."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.released import import_if_empty
     from cnnClassifier.tracking.run import open_run, record_stage
 
     connection = connect(project.tracking)
     connection.check()
+    if stage == "registration" and project.serving.released:
+        # Before the registry has anything else: then the model that comes with the code would stay out of it.
+        import_if_empty(connection, project.serving.released, project.paths.cache)
     run = open_run(connection, settings, project.paths.cache)
     with native_stderr_held():
         component = load_component(stage)
-    started = time.monotonic()
+    began, started = time.time(), time.monotonic()
     component(getattr(settings, stage), project.paths, run).run()
     log.info("%s took %.1f s", stage, time.monotonic() - started)
     record_stage(connection, settings, project.paths, stage)
+    spaces.keep_below(spaces.root_of(project.paths.cache), project.features.limit_gb * spaces.GB, began)
     if stage == "registration":
         run.finish()
+
+
+def run_sweep(name: str, trials: int | None = None, minutes: float | None = None, storage: str | None = None) -> None:
+    """Search over a sweep's parameters on the active ones; goes on where an earlier call stopped."""
+    settings, project = load_settings(), load_project()
+    from cnnClassifier.tracking.connection import connect
+
+    connection = connect(project.tracking)
+    connection.check()
+    with native_stderr_held():
+        from cnnClassifier.sweep.command import sweep
+    sweep(name, settings, project.paths, connection, trials=trials, minutes=minutes, storage=storage)
 
 
 def promote_version(version: int, because: str) -> str:
@@ -82,6 +101,33 @@ def promote_version(version: int, because: str) -> str:
     return f"{name}: version {version} is champion now, {instead}, because: {because.strip()}"
 
 
+def release() -> str:
+    """Make the finished run of the active experiment the released model of its name; a line that says what it is."""
+    settings, project = load_settings(), load_project()
+    from cnnClassifier.release.packing import MIB, MODELS, pack_release, size_of
+
+    packed = pack_release(settings, PARAMS_FILE, project.paths)
+    folder, rounding = MODELS / packed.name, packed.rounding
+    return (
+        f"{folder}: {size_of(folder) / MIB:.1f} MiB, {packed.metric} {packed.score:.4f}; half precision changes no "
+        f"answer to {rounding.images} test images, and probabilities by at most {rounding.largest_difference:.2g}"
+    )
+
+
+def import_released() -> str:
+    """Register the released model, also in a server's registry, as its name's first version and champion."""
+    project = load_project()
+    from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.released import import_release
+
+    if project.serving.released is None:
+        raise ConfigError("config/config.yaml: serving.released names no folder; nothing to import")
+    connection = connect(project.tracking)
+    connection.check()
+    version = import_release(connection, project.serving.released, project.paths.cache)
+    return f"{project.serving.released} is version {version} and champion in {connection.title}"
+
+
 def audit_images(folder: Path, out: Path, near_copy: float, same_patient: float) -> None:
     """Audit a folder of images, write the report into `out`, and print what it says in short."""
     from rich.console import Console
@@ -94,6 +140,19 @@ def audit_images(folder: Path, out: Path, near_copy: float, same_patient: float)
     Console().print(terminal_summary(audit, found, out / REPORT))
 
 
+def print_robustness(split: Literal["train", "test"], images: int, strongest: int, deals: int) -> None:
+    """Measure what corruptions cost the active experiment's model, write the table, and print it."""
+    from rich.console import Console
+
+    settings, project = load_settings(), load_project()
+    with native_stderr_held():
+        from cnnClassifier.robustness import measure_robustness
+        from cnnClassifier.robustness_report import robustness_table
+    rows = measure_robustness(settings, project.paths, split, images, strongest, deals)
+    Console().print(robustness_table(rows))
+    log.info("written to %s", project.paths.robustness / split)
+
+
 def print_results() -> None:
     """Print a short table of the last results, the registered version, and what to type next."""
     from rich.console import Console
@@ -101,6 +160,20 @@ def print_results() -> None:
     from cnnClassifier.results import terminal_report
 
     Console().print(terminal_report(load_project().paths))
+
+
+def print_features(prune: bool, limit_gb: float | None) -> None:
+    """Print what the feature store holds; with `prune` make it smaller first."""
+    from rich.console import Console
+
+    from cnnClassifier.features.terminal import store_report
+
+    project = load_project()
+    store = spaces.root_of(project.paths.cache)
+    limit = (project.features.limit_gb if limit_gb is None else limit_gb) * spaces.GB
+    if prune:
+        log.info("%s", spaces.prune(store, limit))
+    Console().print(store_report(store, limit))
 
 
 def write_readme() -> None:

@@ -1,5 +1,6 @@
 """What is put into a store comes out again, whoever else writes and whatever was killed."""
 
+import json
 import multiprocessing
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnnClassifier.errors import DataError, ModelError
-from cnnClassifier.features.store import OPEN_SHARDS, FeatureStore
+from cnnClassifier.features.store import FeatureStore
 
 HALF_PRECISION = 2**-11  # relative
 
@@ -70,26 +71,34 @@ def test_the_same_key_written_twice_may_be_either_copy(tmp_path):
 def test_more_shards_than_a_process_may_hold_open_can_be_read(tmp_path):
     resource = pytest.importorskip("resource")
     store = FeatureStore(tmp_path)
-    keys = [f"k{number}" for number in range(OPEN_SHARDS + 300)]
+    keys = [f"k{number}" for number in range(400)]
     for key in keys:
         store.add([key], arrays(1))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_SHARDS + 200, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
     try:
         assert len(FeatureStore(tmp_path).read(keys)) == len(keys)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_features_are_mapped_not_loaded(tmp_path):
-    """Ten thousand times one row must not take ten thousand times the shard."""
+def test_only_the_rows_asked_for_are_read_and_a_lost_end_is_an_error(tmp_path):
     store = FeatureStore(tmp_path)
-    store.add([str(row) for row in range(64)], np.zeros((64, 64, 64, 8), np.float32))
+    store.add([str(row) for row in range(64)], np.ones((64, 64, 64), np.float32))
     (shard,) = tmp_path.glob("*.npy")
     with shard.open("r+b") as file:
         file.truncate(shard.stat().st_size - 1)
-    with pytest.raises(ValueError, match="mmap length is greater than file size"):
-        FeatureStore(tmp_path).read(["0"])
+    np.testing.assert_array_equal(FeatureStore(tmp_path).read(["62", "0"]), np.ones((2, 64, 64)))
+    with pytest.raises(DataError, match=r"\.npy is cut short; delete it and"):
+        FeatureStore(tmp_path).read(["63"])
+
+
+def test_a_space_is_described_once_for_people(tmp_path):
+    FeatureStore(tmp_path, {"network": "first"}).add(["a"], arrays(1))
+    FeatureStore(tmp_path, {"network": "second"}).add(["b"], arrays(1))
+    described = json.loads((tmp_path / "space.json").read_text())
+    assert (described["network"], described["shape"]) == ("first", [3, 2])
+    assert FeatureStore(tmp_path).missing(["a", "b", "network"]) == {"network"}
 
 
 def test_a_key_that_was_never_added_is_an_error_that_says_what_to_do(tmp_path):

@@ -1,7 +1,8 @@
 """The only reader of YAML: a file becomes a validated, frozen type, or one line that says why not."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from box import Box
@@ -46,10 +47,10 @@ def read_yaml(path: Path) -> Box:
     return Box(content)
 
 
-def validate(content: Box, kind: type[SectionT], source: Path) -> SectionT:
+def validate(content: Mapping[str, Any], kind: type[SectionT], source: Path) -> SectionT:
     """Turn a YAML mapping into its type; raise ConfigError with every wrong key on one line."""
     try:
-        return kind.model_validate(content.to_dict())
+        return kind.model_validate(Box(content).to_dict())
     except ValidationError as error:
         faults = "; ".join(_describe(fault) for fault in error.errors())
         raise ConfigError(f"{source}: {faults}") from None

@@ -29,13 +29,29 @@ class PreprocessingSpec(Section):
         return self
 
 
-class HeadConfig(Section):
-    """What stands on the backbone: pooling to a vector, then a small classifier.
+class PoolConfig(Section):
+    """How activations (height, width, channels) become a vector.
 
-    `grid` is the n of n x n cells for pooling "grid" (mean of each cell).
+    "mean" and "max" go over the whole map. "grid" is the mean of each of `grid` x `grid` cells, "deviation" the
+    standard deviation over each of them: what varies within a cell says more of texture than its mean does.
     """
 
-    pooling: Literal["mean", "max", "grid"] = "mean"
+    pooling: Literal["mean", "max", "grid", "deviation"] = "mean"
     grid: int = Field(default=2, ge=1, le=8)
+
+
+class LayerPoolConfig(PoolConfig):
+    """Pooling of an inner layer of the backbone, by its name."""
+
+    layer: str
+
+
+class HeadConfig(PoolConfig):
+    """What stands on the backbone: pooling to a vector, then a small classifier.
+
+    The vector is the pooled end of the backbone, followed by those of the layers in `also`.
+    """
+
+    also: tuple[LayerPoolConfig, ...] = ()
     hidden_units: int = Field(default=0, ge=0, le=8192)
     dropout: Fraction = 0.0

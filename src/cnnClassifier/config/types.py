@@ -19,8 +19,8 @@ from cnnClassifier.config.section import Fraction, Section
 class PrepareBaseModelConfig(Section):
     """Which network, with which weights, cut where.
 
-    `weights`: "imagenet", "none" or a path to a .weights.h5 file. `freeze`: "all" (train only the head),
-    "none" (train everything) or the name of the last layer that stays frozen.
+    `weights`: "imagenet", "bundled" (those inside the released model), "none" or a path to a .weights.h5 file.
+    `freeze`: "all" (train only the head), "none" (train everything) or the name of the last layer that stays frozen.
     """
 
     seed: int
@@ -38,7 +38,7 @@ class AugmentationConfig(Section):
     """Random views of a training image; `views` is how many are made beside the image itself.
 
     Rotation in degrees; zoom, shift, brightness and contrast as a share of 1, each the largest
-    change in either direction.
+    change in either direction; `noise` in grey levels of 255, the largest standard deviation.
     """
 
     views: int = Field(default=0, ge=0, le=64)
@@ -48,6 +48,7 @@ class AugmentationConfig(Section):
     horizontal_flip: bool = True
     brightness: Fraction = 0.1
     contrast: Fraction = 0.1
+    noise: float = Field(default=0.0, ge=0, le=64)
 
 
 class TrainingConfig(Section):
@@ -56,6 +57,8 @@ class TrainingConfig(Section):
     `validation` is the share of the train+valid groups held out for early stopping; with `refit` the
     model is then trained again on all of them, for the number of epochs that was best. `folds` is how many parts
     the groups are dealt into for the out-of-fold predictions that `grouped_cv`, calibration and thresholds rest on.
+    `group_weights`: within a class a group of n images counts as n ("none"), as its square root ("root") or as one
+    ("equal"), since slices of one patient say much the same.
     """
 
     seed: int
@@ -65,6 +68,7 @@ class TrainingConfig(Section):
     weight_decay: float = Field(default=0.0, ge=0)
     label_smoothing: Fraction = 0.0
     class_weights: Literal["balanced", "none"] = "balanced"
+    group_weights: Literal["none", "root", "equal"] = "none"
     validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     patience: PositiveInt = 10
     refit: bool = False
@@ -170,6 +174,7 @@ class Paths(Section):
     predictions: Path
     metrics: Path
     evaluation_plots: Path
+    robustness: Path
     decision: Path
     outliers: Path
     model_card: Path
@@ -188,14 +193,24 @@ class TrackingConfig(Section):
 
 
 class ServingConfig(Section):
-    """The web app: where it listens, which registry alias it serves, what it accepts."""
+    """The web app: where it listens, which registry alias it serves, what it accepts.
+
+    `released`: the folder of the model that comes with the code, served where nothing has the alias (null: none).
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
     threads: PositiveInt = 4
     alias: str = "champion"
+    released: Path | None = Path("models/chest_ct")
     max_upload_mb: PositiveInt = 16
     max_megapixels: PositiveInt = 64
+
+
+class FeaturesConfig(Section):
+    """The store of what frozen networks say of images; `limit_gb` is its size in 10^9 bytes, kept after each run."""
+
+    limit_gb: Annotated[float, Field(gt=0)] = 20.0
 
 
 class ProjectConfig(Section):
@@ -204,3 +219,4 @@ class ProjectConfig(Section):
     paths: Paths
     tracking: TrackingConfig
     serving: ServingConfig
+    features: FeaturesConfig = FeaturesConfig()

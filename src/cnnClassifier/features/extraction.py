@@ -2,25 +2,29 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from cnnClassifier import augmentation, preprocessing
-from cnnClassifier.augmentation import View
+from cnnClassifier import preprocessing
+from cnnClassifier.augmentation import AnyView
 from cnnClassifier.batching import batches
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.features.spaces import root_of
 from cnnClassifier.features.store import FeatureStore
 
 Forward = Callable[[np.ndarray], np.ndarray]
 
 SHARD = 64  # images a shard: what a kill can cost
+AHEAD = 2  # shards whose pixels are made before the network wants them
 BATCH = 16  # images a forward pass: past this the network is no faster, only larger in memory
 
 
@@ -30,61 +34,72 @@ class Space:
 
     preprocessing: PreprocessingSpec
     trunk_digest: str
+    network: str = ""  # in words, for people; names nothing
 
     @property
     def key(self) -> str:
         """Names the space; the code that makes pixels is part of it, so an edit there never meets older features."""
-        code = "".join(inspect.getsource(module) for module in (preprocessing, augmentation))
+        code = inspect.getsource(preprocessing)
         text = f"{self.preprocessing.model_dump_json()}|{self.trunk_digest}|{code}"
         return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What is told of the space beside its features."""
+        return {"network": self.network, "preprocessing": self.preprocessing.model_dump(mode="json")}
 
 
 class FeatureExtractor:
     """Gives the features of images: from the store where they are known, else by a forward pass that fills it."""
 
     def __init__(self, cache: Path, images: Path, space: Space, forward: Forward) -> None:
-        self.store = FeatureStore(cache / "features" / space.key)
+        self.store = FeatureStore(root_of(cache) / space.key, space.description)
         self.images = images
         self.space = space
         self.forward = forward
 
-    def ensure(self, records: Sequence[ImageRecord], views: Sequence[View]) -> None:
+    def ensure(self, records: Sequence[ImageRecord], views: Sequence[AnyView]) -> None:
         """Compute what the store lacks, shard by shard, with progress; what is done survives a kill."""
         wanted = {feature_key(record, view): (record, view) for record in records for view in views}
-        todo = sorted(self.store.missing(wanted))
-        with (
-            ThreadPoolExecutor(max_workers=2) as pool,
-            tqdm(total=len(todo), desc="features", unit="image", disable=None) as progress,
-        ):
-            shards = list(batches(todo, SHARD))
-            # The next shard is decoded while the network works on this one.
-            ahead = (pool.submit(self._pixels, [wanted[key] for key in shard]) for shard in shards)
-            waiting = list(islice(ahead, 2))
-            for shard in shards:
-                pixels = waiting.pop(0).result()
-                waiting.extend(islice(ahead, 1))
+        missing = self.store.missing(wanted)
+        # As the records come, so that reading them in that order goes through one shard after the other.
+        shards = list(batches((key for key in wanted if key in missing), SHARD))
+        with tqdm(total=len(missing), desc="features", unit="image", disable=None) as progress:
+            for shard, pixels in self._decode(shards, wanted):
                 self.store.add(shard, self._forward(pixels))
                 progress.update(len(shard))
 
-    def read(self, records: Sequence[ImageRecord], view: View) -> np.ndarray:
+    def read(self, records: Sequence[ImageRecord], view: AnyView) -> np.ndarray:
         """Features of one view of each record, float32 (n, *shape)."""
         return self.read_views([(record, view) for record in records])
 
-    def read_views(self, items: Sequence[tuple[ImageRecord, View]]) -> np.ndarray:
+    def read_views(self, items: Sequence[tuple[ImageRecord, AnyView]]) -> np.ndarray:
         """Features of each record in its own view, float32 (n, *shape)."""
         return self.store.read([feature_key(record, view) for record, view in items])
 
-    def _pixels(self, items: Sequence[tuple[ImageRecord, View]]) -> np.ndarray:
-        return np.stack([self._view_of(record, view) for record, view in items])
+    def _decode(
+        self, shards: Sequence[list[str]], wanted: Mapping[str, tuple[ImageRecord, AnyView]]
+    ) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Each shard with its pixels (n, size, size, 3), made on all cores while the network works on those before."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            ahead = ([pool.submit(self._view_of, *wanted[key]) for key in shard] for shard in shards)
+            waiting = list(islice(ahead, AHEAD))
+            try:
+                for shard in shards:
+                    pixels = np.stack([view.result() for view in waiting.pop(0)])
+                    waiting.extend(islice(ahead, 1))
+                    yield shard, pixels
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)  # an error does not wait for what nobody will see
 
-    def _view_of(self, record: ImageRecord, view: View) -> np.ndarray:
+    def _view_of(self, record: ImageRecord, view: AnyView) -> np.ndarray:
         data = (self.images / record.path).read_bytes()
-        return view.apply(preprocessing.preprocess(data, self.space.preprocessing), record.sha256)
+        return view.prepare(data, self.space.preprocessing, record.sha256)
 
     def _forward(self, pixels: np.ndarray) -> np.ndarray:
         return np.concatenate([self.forward(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH)])
 
 
-def feature_key(record: ImageRecord, view: View) -> str:
+def feature_key(record: ImageRecord, view: AnyView) -> str:
     """Names an image's view in a store: by the image's bytes, not its path."""
     return f"{record.sha256}-{view.key}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnClassifier.augmentation import View
+from cnnClassifier.augmentation import AnyView, View
 from cnnClassifier.batching import batches
 from cnnClassifier.config.types import AugmentationConfig, Paths
 from cnnClassifier.datasets.manifest import ImageRecord
@@ -21,14 +21,17 @@ CHUNK = 256  # rows read from the cache at a time when predicting
 def open_features(parts: Cut, spec: ModelSpec, paths: Paths) -> FeatureExtractor:
     """The cache of what this model's trunk says of this pipeline's images."""
     structure = hashlib.sha256(parts.trunk.to_json().encode()).hexdigest()
-    space = Space(spec.preprocessing, f"{structure}{digest_weights(parts.trunk)}")
+    network = f"{spec.backbone} ({spec.weights}) up to {parts.layer}"
+    space = Space(spec.preprocessing, f"{structure}{digest_weights(parts.trunk)}", network)
     return FeatureExtractor(paths.cache, paths.images, space, forward(parts.trunk))
 
 
-def predict_tail(tail: Forward, features: FeatureExtractor, records: Sequence[ImageRecord]) -> np.ndarray:
-    """What a compiled tail makes of its trunk's features: probabilities, float64 (n, classes)."""
-    features.ensure(records, [PLAIN])
-    return softmax(np.concatenate([tail(features.read(chunk, PLAIN)) for chunk in batches(records, CHUNK)]))
+def predict_tail(
+    tail: Forward, features: FeatureExtractor, records: Sequence[ImageRecord], view: AnyView = PLAIN
+) -> np.ndarray:
+    """What a compiled tail makes of its trunk's features of a view: probabilities, float64 (n, classes)."""
+    features.ensure(records, [view])
+    return softmax(np.concatenate([tail(features.read(chunk, view)) for chunk in batches(records, CHUNK)]))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
