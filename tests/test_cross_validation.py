@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnClassifier import recipe as recipe_module
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import AugmentationConfig, TrainingConfig
 from cnnClassifier.cross_validation import cross_validate, deal_folds
@@ -213,3 +214,22 @@ def test_a_fold_killed_while_its_predictions_were_written_is_predicted_again(
     again = recipe()
     np.testing.assert_array_equal(cross_validate(again, records, fold, 2, tmp_path / "c"), validated)
     assert len(again.fitted) == 1
+
+
+def test_features_too_large_for_memory_are_read_by_batch_and_give_the_same(
+    recipe, records, fold, validated, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(recipe_module, "IN_MEMORY", 0)
+    np.testing.assert_array_equal(cross_validate(recipe(), records, fold, 2, tmp_path / "c"), validated)
+
+
+def test_views_are_drawn_alike_from_memory_and_from_the_store(recipe, records, tmp_path, monkeypatch):
+    def fitted(name: str) -> np.ndarray:
+        with_views = recipe()
+        with_views.config = with_views.config.model_copy(update={"augmentation": AugmentationConfig(views=3)})
+        with_views.fit_for(records, 2, tmp_path / f"{name}.npz")
+        return with_views.predict(records)
+
+    from_memory = fitted("memory")
+    monkeypatch.setattr(recipe_module, "IN_MEMORY", 0)
+    np.testing.assert_array_equal(fitted("store"), from_memory)

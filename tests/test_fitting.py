@@ -1,6 +1,7 @@
 """A fit is reproducible, stops when it should, and survives a kill."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,24 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cnnClassifier import fitting
 from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig, TrainingConfig
 from cnnClassifier.errors import ModelError
 from cnnClassifier.fitting import (
+    CompiledTail,
     Examples,
     FitState,
-    balanced_weights,
-    fit,
+    assign,
     history_table,
     load_state,
     make_deterministic,
     save_state,
     standardise,
+    values_of,
 )
 from cnnClassifier.modeling import STANDARDISE, build_classifier, cut
+from cnnClassifier.weighting import balanced_weights
 
 UNITS, CLASSES = 6, 3
 
@@ -47,6 +51,17 @@ def examples(count: int = 40, seed: int = 0, learnable: bool = True) -> Examples
 def recipe(**changes: Any) -> TrainingConfig:
     settings = {"seed": 1, "epochs": 6, "batch_size": 16, "learning_rate": 0.02, "weight_decay": 0.01, "patience": 50}
     return TrainingConfig(**{**settings, **changes})
+
+
+def fit(
+    tail: Any, train: Examples, valid: Examples | None, config: TrainingConfig, *rest: Any, **more: Any
+) -> FitState:
+    return fitting.fit(CompiledTail(tail, config), train, valid, config, *rest, **more)
+
+
+@pytest.fixture
+def checkpoint_each_epoch(monkeypatch):
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0)
 
 
 def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
@@ -95,6 +110,7 @@ def test_early_stopping_leaves_the_weights_of_the_best_epoch(tmp_path):
 
 
 @pytest.mark.parametrize("dropout", [0, 0.5])
+@pytest.mark.usefixtures("checkpoint_each_epoch")
 def test_a_fit_cut_short_ends_as_if_it_had_not_been(tmp_path, dropout):
     whole, resumed = tail_of(dropout), tail_of(dropout)
     expected = fit(whole, examples(), examples(20, 1), recipe(), tmp_path / "whole")
@@ -105,6 +121,55 @@ def test_a_fit_cut_short_ends_as_if_it_had_not_been(tmp_path, dropout):
     assert told.told == [3, 4, 5]
     assert state.history == expected.history
     assert same(resumed.get_weights(), whole.get_weights())
+
+
+def test_between_two_checkpoints_a_kill_costs_epochs_and_never_the_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 3600)
+    whole, resumed, told = tail_of(), tail_of(), StopAfterEpoch(NEVER)
+    expected = fit(whole, examples(), examples(20, 1), recipe(), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(tail_of(), examples(), examples(20, 1), recipe(), tmp_path / "cut", StopAfterEpoch(0))
+    assert not (tmp_path / "cut").exists()
+    assert fit(resumed, examples(), examples(20, 1), recipe(), tmp_path / "cut", told).history == expected.history
+    assert told.told == list(range(6))
+    assert same(resumed.get_weights(), whole.get_weights())
+
+
+def test_a_compiled_tail_fits_again_as_if_for_the_first_time(tmp_path):
+    tail = tail_of()
+    model, untrained = CompiledTail(tail, recipe()), values_of(tail.variables)
+    first = fitting.fit(model, examples(), examples(20, 1), recipe(), tmp_path / "first")
+    fitting.fit(model, examples(seed=5), None, recipe(epochs=3), tmp_path / "other")
+    assign(tail.variables, untrained)
+    again = fitting.fit(model, examples(), examples(20, 1), recipe(), tmp_path / "again")
+    assert again.history == first.history
+    assert same(again.best_weights, first.best_weights)
+
+
+def test_the_arithmetic_is_that_of_keras(tmp_path):
+    """Keras' own loop on the same batches, with the same weights of examples and smoothed labels."""
+    config = recipe(epochs=1, batch_size=40, label_smoothing=0.1)
+    train, valid = weighted(examples()), weighted(examples(20, 1))
+    ours, theirs = tail_of(0), tail_of(0)
+    state = fit(ours, train, valid, config, tmp_path / "c")
+    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    theirs.compile(optimizer, loss, metrics=["accuracy"], weighted_metrics=[])
+    features, targets, weights = batch_of(train)
+    theirs.fit(features, targets, 40, sample_weight=weights, validation_data=batch_of(valid), shuffle=False, verbose=0)
+    assert state.history[0] == pytest.approx({name: values[0] for name, values in theirs.history.history.items()})
+    for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def weighted(those: Examples) -> Examples:
+    return replace(those, weights=balanced_weights(those.labels, CLASSES))
+
+
+def batch_of(those: Examples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rows = np.arange(len(those.labels))
+    return those.read(rows, np.random.default_rng(0)), np.eye(CLASSES)[those.labels], those.weights
 
 
 def test_a_finished_fit_is_taken_as_it_is(tmp_path):
@@ -205,13 +270,6 @@ def test_a_tail_without_standardisation_is_left_as_it_is():
     before = tail.get_weights()
     standardise(tail, np.ones((4, UNITS), np.float32))
     assert same(tail.get_weights(), before)
-
-
-def test_balanced_weights_give_each_class_the_same_say():
-    labels = np.array([0] * 6 + [1] * 3 + [2])
-    weights = balanced_weights(labels, 3)
-    assert [weights[labels == label].sum() for label in range(3)] == pytest.approx([10 / 3] * 3)
-    assert weights.mean() == pytest.approx(1)
 
 
 def test_weights_of_examples_count_in_the_fit(tmp_path):

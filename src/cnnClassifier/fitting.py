@@ -1,8 +1,9 @@
-"""Fit the trainable part of a model on cached features: Adam, early stopping, a checkpoint each epoch."""
+"""Fit the trainable part of a model on cached features: AdamW, early stopping, checkpoints."""
 
 import json
 import logging
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from cnnClassifier.errors import ModelError
 from cnnClassifier.modeling import STANDARDISE
 
 log = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS = 1.0  # between checkpoints: what a kill can cost, beside the epoch it comes in
 
 # Features of the images at these positions, one view each, drawn with this generator: float32 (n, *shape).
 ReadBatch = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -57,74 +60,44 @@ class FitState:
         return self.history[self.best_epoch]
 
 
-class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches for Keras, reshuffled each epoch from [seed, epoch] so that a resumed fit sees the same ones."""
+class CompiledTail:
+    """A tail (features -> logits) with its optimizer and its steps, compiled once for all fits that follow."""
 
-    def __init__(self, examples: Examples, classes: int, batch_size: int, seed: int, *, shuffle: bool) -> None:
-        super().__init__()
-        self.examples, self.classes, self.batch_size = examples, classes, batch_size
-        self.seed, self.shuffle, self.epoch = seed, shuffle, 0
-        self._deal()
+    def __init__(self, tail: Any, config: TrainingConfig) -> None:
+        self.tail = tail
+        self.optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+        self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        self.optimizer.build(tail.trainable_variables)
+        self.loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
+        self._fresh = values_of(self.optimizer.variables)
+        features = tf.TensorSpec((None, *tail.input.shape[1:]), tf.float32)
+        batch = [features, tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None,), tf.float32)]
+        # Features, labels and weights of a batch -> its mean loss, and how many are right.
+        self.learn = tf.function(self._learn, input_signature=batch, autograph=False)
+        self.judge = tf.function(self._judge, input_signature=batch, autograph=False)
 
-    def __len__(self) -> int:
-        return -(-len(self.examples.labels) // self.batch_size)
+    def forget(self) -> None:
+        """Make the optimizer as new; the tail stays as it is."""
+        assign(self.optimizer.variables, self._fresh)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        draw = np.random.default_rng([self.seed, self.epoch, index])
-        targets = np.eye(self.classes, dtype=np.float32)[self.examples.labels[rows]]
-        return self.examples.read(rows, draw), targets, self.examples.weights[rows]
+    def _learn(self, features: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
+        variables = self.tail.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = self.tail(features, training=True)
+            loss = self._loss(logits, labels, weights)
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss, _count_right(logits, labels)
 
-    def start_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-        self._deal()
+    def _judge(self, features: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
+        logits = self.tail(features, training=False)
+        return self._loss(logits, labels, weights), _count_right(logits, labels)
 
-    def _deal(self) -> None:
-        count = len(self.examples.labels)
-        shuffled = np.random.default_rng([self.seed, self.epoch]).permutation(count)
-        self.order = shuffled if self.shuffle else np.arange(count)
-
-
-class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
-    """After each epoch: history, best weights, checkpoint, observer, progress, early stopping."""
-
-    def __init__(
-        self,
-        state: FitState,
-        batches: _Batches,
-        config: TrainingConfig,
-        checkpoint: Path,
-        report: OnEpoch,
-    ) -> None:
-        super().__init__()
-        self.state, self.batches, self.config = state, batches, config
-        self.checkpoint, self.report = checkpoint, report
-        self.progress = tqdm(total=config.epochs, initial=len(state.history), desc="epochs", disable=None)
-
-    def on_epoch_begin(self, epoch: int, _logs: Mapping[str, float] | None = None) -> None:
-        self.batches.start_epoch(epoch)
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
-        _check_finite(metrics, epoch)
-        self.state.history.append(metrics)
-        self.state.weights = values_of(self.model.variables)
-        self.state.optimizer = values_of(self.model.optimizer.variables)
-        if self.state.best_epoch == epoch:
-            self.state.best_weights = self.state.weights
-        save_state(self.state, self.checkpoint)
-        self.report(epoch, metrics)
-        self.progress.update()
-        self.progress.set_postfix(metrics)
-        if is_finished(self.state, self.config):
-            self.model.stop_training = True
-
-    def on_train_end(self, _logs: Mapping[str, float] | None = None) -> None:
-        self.progress.close()
+    def _loss(self, logits: Any, labels: Any, weights: Any) -> Any:
+        return self.loss(tf.one_hot(labels, logits.shape[-1]), logits, sample_weight=weights)
 
 
 def fit(
-    tail: Any,
+    model: CompiledTail,
     train: Examples,
     valid: Examples | None,
     config: TrainingConfig,
@@ -132,31 +105,30 @@ def fit(
     on_epoch: OnEpoch = lambda *_: None,
     tensorboard: Path | None = None,
 ) -> FitState:
-    """Fit a tail (features -> logits) until the epochs are over or validation has not improved for `patience`.
+    """Fit a tail, as it is now, until the epochs are over or validation has not improved for `patience`.
 
     Goes on from `checkpoint` if there is one. Leaves the weights of the best epoch in the tail. Raises ModelError
     when the loss is no longer a number.
     """
-    classes = int(tail.output.shape[-1])
-    batches = _Batches(train, classes, config.batch_size, config.seed, shuffle=True)
-    _compile(tail, config)
-    state = _resume(tail, checkpoint)
-    callbacks = [_Keeper(state, batches, config, checkpoint, on_epoch)]
-    if tensorboard:
-        if not state.history:
-            shutil.rmtree(tensorboard, ignore_errors=True)
-        callbacks.append(keras.callbacks.TensorBoard(str(tensorboard), write_graph=False))
-    if not is_finished(state, config):
-        tail.fit(
-            batches,
-            validation_data=valid and _Batches(valid, classes, 4 * config.batch_size, config.seed, shuffle=False),
-            initial_epoch=len(state.history),
-            epochs=config.epochs,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0,
-        )
-    restore_best(tail, state)
+    state = _start_or_resume(model, checkpoint)
+    curves = _tensorboard_log(tensorboard, fresh=not state.history) if tensorboard else lambda *_: None
+    saved = time.monotonic()
+    with tqdm(total=config.epochs, initial=len(state.history), desc="epochs", disable=None) as progress:
+        while not is_finished(state, config):
+            epoch = len(state.history)
+            metrics = _run_epoch(model, train, valid, config, epoch)
+            _check_finite(metrics, epoch)
+            state.history.append(metrics)
+            if state.best_epoch == epoch:
+                state.best_weights = values_of(model.tail.variables)
+            if is_finished(state, config) or time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                _save(model, state, checkpoint)
+                saved = time.monotonic()
+            for tell in (on_epoch, curves):
+                tell(epoch, metrics)
+            progress.update()
+            progress.set_postfix(metrics, refresh=False)
+    restore_best(model.tail, state)
     return state
 
 
@@ -237,29 +209,64 @@ def standardise(tail: Any, features: np.ndarray) -> None:
     tail.get_layer(STANDARDISE).set_weights([features.mean(axis=0), deviation**2])
 
 
-def balanced_weights(labels: Sequence[int] | np.ndarray, classes: int) -> np.ndarray:
-    """A weight for each example, so that each class weighs the same in sum and the mean weight is 1."""
-    counts = np.bincount(labels, minlength=classes)
-    by_class = (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
-    weights: np.ndarray = by_class[np.asarray(labels)]
-    return weights
-
-
-def _compile(tail: Any, config: TrainingConfig) -> None:
-    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
-    tail.compile(optimizer, loss, weighted_metrics=[], metrics=[keras.metrics.CategoricalAccuracy("accuracy")])
-
-
-def _resume(tail: Any, checkpoint: Path) -> FitState:
+def _start_or_resume(model: CompiledTail, checkpoint: Path) -> FitState:
     state = load_state(checkpoint)
     if state.history:
         log.info("going on after epoch %d of a fit that was cut short", len(state.history))
-        tail.optimizer.build(tail.trainable_variables)
-        assign(tail.variables, state.weights)
-        assign(tail.optimizer.variables, state.optimizer)
+        assign(model.tail.variables, state.weights)
+        assign(model.optimizer.variables, state.optimizer)
+    else:
+        model.forget()
     return state
+
+
+def _save(model: CompiledTail, state: FitState, checkpoint: Path) -> None:
+    state.weights, state.optimizer = values_of(model.tail.variables), values_of(model.optimizer.variables)
+    save_state(state, checkpoint)
+
+
+def _run_epoch(
+    model: CompiledTail, train: Examples, valid: Examples | None, config: TrainingConfig, epoch: int
+) -> dict[str, float]:
+    # Shuffled from [seed, epoch], so that a resumed fit sees the same batches.
+    order = np.random.default_rng([config.seed, epoch]).permutation(len(train.labels))
+    metrics = _pass(model.learn, train, order, config.batch_size, [config.seed, epoch])
+    if valid:
+        found = _pass(model.judge, valid, np.arange(len(valid.labels)), 4 * config.batch_size, [config.seed, 0])
+        metrics |= {f"val_{name}": value for name, value in found.items()}
+    return metrics
+
+
+def _pass(step: Any, examples: Examples, order: np.ndarray, batch_size: int, seed: list[int]) -> dict[str, float]:
+    """A step for each batch of the order; accuracy and mean loss over all examples."""
+    loss = right = 0.0
+    for index, start in enumerate(range(0, len(order), batch_size)):
+        rows = order[start : start + batch_size]
+        features = examples.read(rows, np.random.default_rng([*seed, index]))
+        its_loss, its_right = step(features, examples.labels[rows], examples.weights[rows])
+        loss += float(its_loss) * len(rows)
+        right += float(its_right)
+    return {"accuracy": right / len(order), "loss": loss / len(order)}
+
+
+def _count_right(logits: Any, labels: Any) -> Any:
+    return tf.math.count_nonzero(tf.argmax(logits, axis=1) == labels)
+
+
+def _tensorboard_log(folder: Path, *, fresh: bool) -> OnEpoch:
+    """Writes each epoch's metrics for TensorBoard; a fresh fit first clears what another one left."""
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    writers = {part: tf.summary.create_file_writer(str(folder / part)) for part in ("train", "validation")}
+
+    def write(epoch: int, metrics: Mapping[str, float]) -> None:
+        for name, value in metrics.items():
+            with writers["validation" if name.startswith("val_") else "train"].as_default(step=epoch):
+                tf.summary.scalar(f"epoch_{name.removeprefix('val_')}", value)
+        for writer in writers.values():
+            writer.flush()
+
+    return write
 
 
 def _check_finite(metrics: Mapping[str, float], epoch: int) -> None:

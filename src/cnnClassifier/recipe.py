@@ -1,23 +1,34 @@
 """One way to fit a model's tail to images: training follows it for the model itself and again for every fold."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnnClassifier.augmentation import View, all_views
+from cnnClassifier.augmentation import AnyView, View, all_views
 from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features.extraction import FeatureExtractor, Forward
-from cnnClassifier.features.network import PLAIN, predict_tail
-from cnnClassifier.fitting import Examples, FitState, OnEpoch, assign, balanced_weights, fit, standardise, values_of
+from cnnClassifier.features.network import CHUNK, PLAIN, predict_tail
+from cnnClassifier.fitting import (
+    CompiledTail,
+    Examples,
+    FitState,
+    OnEpoch,
+    assign,
+    fit,
+    standardise,
+    values_of,
+)
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import forward
+from cnnClassifier.weighting import example_weights
 
 STANDARDISATION_SAMPLE = 4096  # images are enough for means and deviations; keeps memory flat
+IN_MEMORY = 256 * 2**20  # bytes: features up to this size are read once a fit, larger ones a batch at a time
 
 
 def ignore_epoch(*_: object) -> None:
@@ -33,12 +44,14 @@ class Recipe:
     spec: ModelSpec
     config: TrainingConfig
     untrained: list[np.ndarray] = field(init=False)
-    compiled: Forward = field(init=False)
+    compiled: CompiledTail = field(init=False)
+    forward: Forward = field(init=False)
 
     def __post_init__(self) -> None:
         # All variables: dropout's seeds, too, so that a fit does not depend on those before it.
         self.untrained = values_of(self.tail.variables)
-        self.compiled = forward(self.tail)
+        self.compiled = CompiledTail(self.tail, self.config)
+        self.forward = forward(self.tail)
 
     def search(
         self,
@@ -50,16 +63,16 @@ class Recipe:
     ) -> FitState:
         """Fit with early stopping on `held_out`; the tail has the best epoch's weights then."""
         train, valid = self._start(fitted), self._examples(held_out, [PLAIN])
-        return fit(self.tail, train, valid, self.config, checkpoint, on_epoch, tensorboard)
+        return fit(self.compiled, train, valid, self.config, checkpoint, on_epoch, tensorboard)
 
     def fit_for(self, records: Sequence[ImageRecord], epochs: int, checkpoint: Path) -> None:
         """Fit on all the records for so many epochs."""
         config = self.config.model_copy(update={"epochs": epochs})
-        fit(self.tail, self._start(records), None, config, checkpoint, ignore_epoch)
+        fit(self.compiled, self._start(records), None, config, checkpoint, ignore_epoch)
 
-    def predict(self, records: Sequence[ImageRecord]) -> np.ndarray:
-        """The fitted tail's probabilities, float64 (n, classes)."""
-        return predict_tail(self.compiled, self.features, records)
+    def predict(self, records: Sequence[ImageRecord], view: AnyView = PLAIN) -> np.ndarray:
+        """The fitted tail's probabilities of one view of each record, float64 (n, classes)."""
+        return predict_tail(self.forward, self.features, records, view)
 
     def _start(self, records: Sequence[ImageRecord]) -> Examples:
         examples = self._examples(records, all_views(self.config.augmentation, self.config.seed))
@@ -74,11 +87,25 @@ class Recipe:
         classes = self.spec.classes
         labels = np.array([classes.index(record.label) for record in records])
 
-        def read(rows: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-            drawn = draw.integers(len(views), size=len(rows))
-            items = [(records[row], views[view]) for row, view in zip(rows, drawn, strict=True)]
-            return self.features.read_views(items)
+        at = self._reader(records, views)
 
-        balanced = self.config.class_weights == "balanced"
-        weights = balanced_weights(labels, len(classes)) if balanced else np.ones(len(labels), np.float32)
+        def read(rows: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+            return at(rows * len(views) + draw.integers(len(views), size=len(rows)))
+
+        weights = example_weights(labels, [record.group for record in records], len(classes), self.config)
         return Examples(read, labels, weights)
+
+    def _reader(self, records: Sequence[ImageRecord], views: Sequence[View]) -> Callable[[np.ndarray], np.ndarray]:
+        """Gives features by position, counting each record's views in turn: from memory if all fit there."""
+
+        def from_store(positions: np.ndarray) -> np.ndarray:
+            return self.features.read_views([(records[p // len(views)], views[p % len(views)]) for p in positions])
+
+        count = len(records) * len(views)
+        first = from_store(np.arange(1))
+        if count * first.nbytes > IN_MEMORY:
+            return from_store
+        everything = np.empty((count, *first.shape[1:]), first.dtype)
+        for positions in np.array_split(np.arange(count), math.ceil(count / CHUNK)):
+            everything[positions] = from_store(positions)
+        return everything.__getitem__

@@ -1,4 +1,4 @@
-"""training: base model and audited manifest in; model, history and plots out; a kill costs no more than an epoch."""
+"""training: base model and audited manifest in; model, history and plots out; a kill costs an epoch or a second."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cnnClassifier import fitting
 from cnnClassifier.components.base import NoLog
 from cnnClassifier.components.training import hold_out
 from cnnClassifier.datasets.manifest import read_manifest
@@ -22,6 +23,7 @@ KILLED_IN_EPOCH = 2
 # Trains as a stage does, and stands still in an epoch until it is killed.
 STANDS_STILL = """
 import json, sys, time
+from cnnClassifier import fitting
 from cnnClassifier.components.training import Training
 from cnnClassifier.config.types import Paths, TrainingConfig
 
@@ -31,6 +33,7 @@ class StandStill:
             print("epochs done", flush=True)
             time.sleep(600)
 
+fitting.CHECKPOINT_SECONDS = 0
 Training(TrainingConfig.model_validate_json(sys.argv[1]), Paths.model_validate_json(sys.argv[2]), StandStill()).run()
 """
 
@@ -119,7 +122,9 @@ def interrupted(audited, tmp_path_factory):
     """A project whose training was stopped in its second epoch; do not write to it."""
     paths = elsewhere(audited, tmp_path_factory.mktemp("interrupted"))
     prepare(paths)
-    epochs_until(1, paths)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "CHECKPOINT_SECONDS", 0)
+        epochs_until(1, paths)
     return paths
 
 
