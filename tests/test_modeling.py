@@ -179,6 +179,46 @@ def test_a_grid_that_does_not_divide_the_map_has_overlapping_cells():
     np.testing.assert_allclose(forward(cut(model, "pool").trunk)(images), np.hstack(cells), rtol=1e-4, atol=1e-5)
 
 
+def activations(model: Any, layer: str) -> np.ndarray:
+    return keras.Model(model.input, model.get_layer(layer).output)(IMAGES).numpy()
+
+
+@pytest.mark.parametrize("grid", [1, 2])
+def test_deviation_is_that_of_each_cell_and_channel(grid):
+    model = build(head=HeadConfig(also=[{"layer": "block2_pool", "pooling": "deviation", "grid": grid}]))
+    maps = activations(model, "block2_pool")
+    n, side, _, channels = maps.shape
+    cells = maps.reshape(n, grid, side // grid, grid, side // grid, channels).std(axis=(2, 4))
+    pooled = np.asarray(up_to_pool(model)(IMAGES))[:, -grid * grid * channels :]
+    np.testing.assert_allclose(pooled, cells.reshape(n, -1), atol=2e-3)
+
+
+def test_inner_layers_follow_the_pooled_end_of_the_backbone():
+    model = build(head=HeadConfig(also=[{"layer": "block3_pool"}, {"layer": "block1_pool", "pooling": "max"}]))
+    end, third, first = (activations(model, f"block{n}_pool") for n in (4, 3, 1))
+    expected = np.hstack([end.mean(axis=(1, 2)), third.mean(axis=(1, 2)), first.max(axis=(1, 2))])
+    np.testing.assert_allclose(up_to_pool(model)(IMAGES), expected, rtol=1e-5)
+
+
+def test_a_model_of_several_layers_is_the_same_in_two_and_when_read_back(tmp_path):
+    also = HeadConfig(also=[{"layer": "block3_pool", "pooling": "deviation"}])
+    model = build("VGG16", head=also, freeze="all")
+    parts = cut(model, "all")
+    np.testing.assert_allclose(parts.tail(parts.trunk(IMAGES)), model(IMAGES), rtol=1e-5)
+    save_model(model, spec(), tmp_path)
+    np.testing.assert_array_equal(load_model(tmp_path)[0](IMAGES), model(IMAGES))
+
+
+def test_a_layer_that_is_not_there_is_refused_with_the_nearest_names():
+    with pytest.raises(ConfigError, match=r"prepare_base_model.head.also: .*block2_pool.* Received: 'block2_pol'"):
+        build(head=HeadConfig(also=[{"layer": "block2_pol"}]))
+
+
+def test_a_freeze_point_between_pooled_layers_is_refused():
+    with pytest.raises(ConfigError, match="inside a branch"):
+        build("VGG16", head=HeadConfig(also=[{"layer": "block3_pool"}]), freeze="block4_pool")
+
+
 def test_hidden_units_and_dropout_stand_before_the_logits():
     model = build(head=HeadConfig(hidden_units=7, dropout=0.5))
     assert model.get_layer("logits").input.shape == (None, 7)

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from cnnClassifier.backbones import build_backbone, load_weights
-from cnnClassifier.config.network import HeadConfig
+from cnnClassifier.config.network import HeadConfig, PoolConfig
 from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.errors import ConfigError, ModelError
 from cnnClassifier.model_spec import ModelSpec, read_spec, write_spec
@@ -24,6 +24,7 @@ ARCHITECTURE_FILE = "architecture.json"
 WEIGHTS_FILE = "model.weights.h5"
 POOL = "pool"  # the layer between backbone and head: what the model sees of an image, as one vector
 STANDARDISE = "standardise"  # the head's layer that scales frozen features
+SMALLEST_VARIANCE = 1e-6  # of activations: the root of nothing has no gradient
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def build_classifier(config: PrepareBaseModelConfig, classes: int) -> Any:
     keras.utils.clear_session()
     keras.utils.set_random_seed(config.seed)
     image, feature_map = build_backbone(config.backbone, config.preprocessing.size, config.weights)
-    logits = _add_head(feature_map, config.head, classes, standardise=config.freeze == "all")
+    pooled = _pool_layers(keras.Model(image, feature_map), config.head)
+    logits = _add_head(pooled, config.head, classes, standardise=config.freeze == "all")
     model = keras.Model(image, logits, name=config.backbone.lower())
     _freeze(model, cut(model, config.freeze).layer)
     return model
@@ -132,9 +134,8 @@ def load_model(folder: Path) -> tuple[Any, ModelSpec]:
     return model, spec
 
 
-def _add_head(feature_map: Any, head: HeadConfig, classes: int, *, standardise: bool) -> Any:
-    """Pool to a vector, standardise it if the backbone does not move under it, then dense layers to logits."""
-    x = _pool(feature_map, head)
+def _add_head(x: Any, head: HeadConfig, classes: int, *, standardise: bool) -> Any:
+    """Standardise the pooled vector if the backbone does not move under it, then dense layers to logits."""
     if standardise:
         # Frozen batch normalisation is (x - mean) / deviation with both set from the training features.
         x = keras.layers.BatchNormalization(center=False, scale=False, epsilon=1e-12, name=STANDARDISE)(x)
@@ -145,13 +146,41 @@ def _add_head(feature_map: Any, head: HeadConfig, classes: int, *, standardise: 
     return keras.layers.Dense(classes, name="logits")(x)
 
 
-def _pool(feature_map: Any, head: HeadConfig) -> Any:
-    if head.pooling == "mean":
-        return keras.layers.GlobalAveragePooling2D(name=POOL)(feature_map)
-    if head.pooling == "max":
-        return keras.layers.GlobalMaxPooling2D(name=POOL)(feature_map)
-    cells = keras.layers.AdaptiveAveragePooling2D(head.grid, name="cells")(feature_map)
-    return keras.layers.Flatten(name=POOL)(cells)
+def _pool_layers(backbone: Any, head: HeadConfig) -> Any:
+    """The backbone's end and the inner layers asked for, pooled, one after the other; the layer is called POOL."""
+    pooled = [_pool(backbone.output, head)]
+    pooled += [_pool(_inner_layer(backbone, pool.layer).output, pool) for pool in head.also]
+    if len(pooled) == 1:
+        return keras.layers.Identity(name=POOL)(pooled[0])
+    return keras.layers.Concatenate(name=POOL)(pooled)
+
+
+def _inner_layer(backbone: Any, name: str) -> Any:
+    maps = [layer.name for layer in backbone.layers if len(layer.output.shape) == 4]
+    if name not in maps:
+        nearest = ", ".join(get_close_matches(name, maps, n=5, cutoff=0.0))
+        raise ConfigError(f"prepare_base_model.head.also: expected a layer such as {nearest}. Received: {name!r}")
+    return backbone.get_layer(name)
+
+
+def _pool(activations: Any, how: PoolConfig) -> Any:
+    if how.pooling == "mean":
+        return keras.layers.GlobalAveragePooling2D()(activations)
+    if how.pooling == "max":
+        return keras.layers.GlobalMaxPooling2D()(activations)
+    means = _cell_means(activations, how.grid)
+    if how.pooling == "grid":
+        return keras.layers.Flatten()(means)
+    # Rounding can leave a constant cell a variance below 0.
+    variance = keras.ops.relu(_cell_means(activations * activations, how.grid) - means * means)
+    return keras.layers.Flatten()(keras.ops.sqrt(variance + SMALLEST_VARIANCE))
+
+
+def _cell_means(activations: Any, grid: int) -> Any:
+    """The mean of each of `grid` x `grid` cells, (n, grid, grid, channels)."""
+    if grid == 1:  # AdaptiveAveragePooling2D fails on that
+        return keras.layers.GlobalAveragePooling2D(keepdims=True)(activations)
+    return keras.layers.AdaptiveAveragePooling2D(grid)(activations)
 
 
 def _freeze(model: Any, last: str) -> None:
