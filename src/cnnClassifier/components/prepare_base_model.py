@@ -21,7 +21,7 @@ class PrepareBaseModel(Component[PrepareBaseModelConfig]):
         model = build_classifier(self.config, len(classes.names))
         counts = count_parameters(model)
         with new_folder(self.paths.base_model) as folder:
-            save_model(model, self._spec(classes), folder)
+            save_model(model, base_spec(self.config, classes), folder)
             write_text(summarise(model), folder / "summary.txt")
             write_json(counts, folder / "parameters.json")
         log.info(
@@ -31,12 +31,14 @@ class PrepareBaseModel(Component[PrepareBaseModelConfig]):
             f"{counts['trainable']:,}",
         )
 
-    def _spec(self, classes: Classes) -> ModelSpec:
-        return ModelSpec(
-            classes=classes.names,
-            synthetic=classes.synthetic,
-            preprocessing=self.config.preprocessing,
-            backbone=self.config.backbone,
-            weights=self.config.weights,
-            freeze=self.config.freeze,
-        )
+
+def base_spec(config: PrepareBaseModelConfig, classes: Classes) -> ModelSpec:
+    """How a model built from this section describes itself."""
+    return ModelSpec(
+        classes=classes.names,
+        synthetic=classes.synthetic,
+        preprocessing=config.preprocessing,
+        backbone=config.backbone,
+        weights=config.weights,
+        freeze=config.freeze,
+    )

@@ -1,0 +1,140 @@
+"""Optuna's side of a sweep: where its trials are kept, how values are drawn, how killed trials are tried again."""
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from cnnClassifier.errors import ConfigError
+from cnnClassifier.sweep.plan import SweepPlan
+from cnnClassifier.tracking.client import masked
+
+HEARTBEAT_SECONDS = 5
+GRACE_SECONDS = 60  # a trial not heard of for so long is dead
+SQLITE_PATIENCE = 60  # seconds that one process waits for the other's write
+PRUNE_FROM = 10  # complete trials before any is stopped early
+RETRIES = 3  # a trial that kills its process this often is left alone
+
+
+@contextmanager
+def _known_experimental() -> Iterator[None]:
+    """Optuna calls heartbeats experimental since 2.9; we know."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
+
+
+with _known_experimental():
+    retry_later = RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
+
+
+class NumberedSampler(BaseSampler):
+    """TPE (Bergstra et al. 2011), seeded anew for each trial from the sweep's seed and the trial's number.
+
+    So a sweep that goes on, or a second process, draws what nobody has drawn; one seed for the whole would begin again.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.inner: BaseSampler = TPESampler(seed=seed)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Take the seed of this trial."""
+        digest = hashlib.sha256(f"{self.seed} {trial.number}".encode()).digest()
+        self.inner = TPESampler(seed=int.from_bytes(digest[:4], "big"))
+        self.inner.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """As TPE does."""
+        return self.inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As TPE does."""
+        return self.inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """As TPE does."""
+        return self.inner.sample_independent(study, trial, param_name, param_distribution)
+
+
+def open_study(name: str, plan: SweepPlan, url: str, grace: int = GRACE_SECONDS) -> Study:
+    """The study of this name, made if it is not there; ConfigError for a storage that cannot be used."""
+    _log_with_us()
+    pruner = optuna.pruners.MedianPruner(PRUNE_FROM) if plan.prune else optuna.pruners.NopPruner()
+    try:
+        return optuna.create_study(
+            storage=_open_storage(url, grace),
+            study_name=name,
+            direction=plan.direction,
+            sampler=NumberedSampler(plan.seed),
+            pruner=pruner,
+            load_if_exists=True,
+        )
+    except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
+        why = " ".join(masked(str(error)).split())[:300]
+        raise ConfigError(f"--storage {masked(url)}: cannot keep trials there: {why}") from None
+
+
+def sqlite_url(folder: Path) -> str:
+    """The address of a study's file in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{(folder / 'study.db').resolve()}"
+
+
+def release_dead_trials(study: Study) -> None:
+    """Mark trials whose process was killed as failed, and queue them again."""
+    with _known_experimental():
+        fail_stale_trials(study)
+
+
+def original_number(trial: FrozenTrial) -> int:
+    """The number of the trial that this one repeats, or its own."""
+    with _known_experimental():
+        history = RetryHeartbeatStaleTrialCallback.retry_history(trial)
+    return history[0] if history else trial.number
+
+
+def importances(study: Study, plan: SweepPlan) -> Mapping[str, float]:
+    """How much of the metric's variance each parameter explains (fANOVA, Hutter et al. 2014); none of few trials."""
+    names = list(plan.parameters)
+    told = [trial for trial in study.get_trials(states=[TrialState.COMPLETE]) if set(names) <= set(trial.params)]
+    if len(told) < PRUNE_FROM or len({trial.value for trial in told}) == 1:
+        return {}
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=plan.seed)
+    return optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
+
+
+def _open_storage(url: str, grace: int) -> RDBStorage:
+    sqlite = url.startswith("sqlite")
+    with _known_experimental():
+        return RDBStorage(
+            url,
+            engine_kwargs={"connect_args": {"timeout": SQLITE_PATIENCE}} if sqlite else {"pool_pre_ping": True},
+            heartbeat_interval=min(HEARTBEAT_SECONDS, grace),
+            grace_period=grace,
+            heartbeat_stale_trial_callback=retry_later,
+        )
+
+
+def _log_with_us() -> None:
+    """Optuna's lines go through our logging; what it says of each trial we say ourselves."""
+    optuna.logging.disable_default_handler()
+    optuna.logging.enable_propagation()
+    quiet = logging.getLogger().getEffectiveLevel() > logging.DEBUG
+    optuna.logging.set_verbosity(logging.ERROR if quiet else logging.DEBUG)

@@ -1,0 +1,76 @@
+"""Drawn values become settings, a name that says what is comparable, and a command."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnnClassifier.config.loading import load_settings, read_yaml
+from cnnClassifier.config.types import Settings
+from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.sweep.plan import SweepPlan
+from cnnClassifier.sweep.space import Space, command, study_name
+from imports import ROOT
+
+CHEST = ROOT / "config/experiments/chest_ct.yaml"
+RECORD = ImageRecord("a", "a.png", "normal", "train", "p1", "00", "11", 8, 8, "L", "PNG", 99)
+
+
+def plan(parameters: dict[str, Any], **more: Any) -> SweepPlan:
+    return SweepPlan.model_validate({"trials": 3, "seed": 1, "parameters": parameters, **more})
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return load_settings(CHEST)
+
+
+def test_a_choice_that_is_a_mapping_changes_only_its_own_keys(settings):
+    space = Space(settings, plan({"prepare_base_model.head": [{"pooling": "max"}]}), Path("x.yaml"))
+    drawn = space.settings({"prepare_base_model.head": {"pooling": "max"}, "prepare_base_model.head.dropout": 0.5})
+    assert drawn.prepare_base_model.head == settings.prepare_base_model.head.model_copy(
+        update={"pooling": "max", "dropout": 0.5}
+    )
+    assert drawn.training == settings.training
+
+
+def test_lists_and_null_come_back_from_a_draw_as_they_were(settings):
+    name = "prepare_base_model.preprocessing.contrast"
+    space = Space(settings, plan({name: [None, [5, 95]]}), Path("x.yaml"))
+
+    class Last:
+        def suggest_categorical(self, _name, choices):
+            return choices[-1]
+
+    drawn = space.draw(Last())
+    assert drawn == {name: [5, 95]}
+    assert space.settings(drawn).prepare_base_model.preprocessing.contrast == (5, 95)
+    assert space.settings({name: None}).prepare_base_model.preprocessing.contrast is None
+
+
+def test_a_study_is_named_by_what_makes_trials_comparable(settings):
+    rate = {"training.learning_rate": [0.1, 0.2]}
+    mine = study_name("mine", plan(rate), settings, [RECORD])
+    assert mine == study_name("mine", plan(rate, trials=99), settings, [RECORD])
+    other_base = settings.model_copy(update={"training": settings.training.model_copy(update={"patience": 3})})
+    others = [
+        study_name("mine", plan(rate, repeats=2), settings, [RECORD]),
+        study_name("mine", plan({"training.learning_rate": [0.1, 0.3]}), settings, [RECORD]),
+        study_name("mine", plan(rate), other_base, [RECORD]),
+        study_name("mine", plan(rate), settings, [replace(RECORD, group="p2")]),
+    ]
+    assert len({mine, *others}) == 5
+
+
+def test_the_command_sets_each_key_and_adds_those_that_the_file_does_not_have():
+    values = {"prepare_base_model.head": {"pooling": "grid", "grid": 3}, "training.learning_rate": 0.002}
+    values |= {"prepare_base_model.preprocessing.contrast": [1, 95], "training.augmentation.zoom": 0.3}
+    assert shlex.split(command(values, read_yaml(CHEST)))[3:] == [
+        "-S", "prepare_base_model.head.pooling=grid",
+        "-S", "prepare_base_model.head.grid=3",
+        "-S", "training.learning_rate=0.002",
+        "-S", "prepare_base_model.preprocessing.contrast=[1, 95]",
+        "-S", "+training.augmentation.zoom=0.3",
+    ]  # fmt: skip
