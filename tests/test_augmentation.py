@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cnnClassifier import augmentation
 from cnnClassifier.augmentation import View, all_views, augment
+from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import AugmentationConfig
+from cnnClassifier.preprocessing import preprocess
+from pictures import encode, noise
 
 NOTHING = AugmentationConfig(views=3, rotation=0, zoom=0, shift=0, horizontal_flip=False, brightness=0, contrast=0)
 IMAGE = hashlib.sha256(b"image").hexdigest()
@@ -54,6 +58,22 @@ def test_views_differ_between_images_numbers_and_seeds():
     config = AugmentationConfig(views=2)
     made = [View(n, s, config).apply(colours(), image) for n in (1, 2) for s in (1, 2) for image in (IMAGE, OTHER)]
     assert len({pixels.tobytes() for pixels in made}) == 8
+
+
+def test_a_view_of_a_file_is_that_of_its_preprocessed_pixels():
+    data, spec = encode(noise(0, 40)), PreprocessingSpec(size=32)
+    for view in all_views(AugmentationConfig(views=1), seed=1):
+        expected = view.apply(preprocess(data, spec), IMAGE)
+        np.testing.assert_array_equal(view.prepare(data, spec, IMAGE), expected)
+
+
+def test_an_edit_of_the_code_that_draws_views_renames_all_but_the_image_itself(monkeypatch):
+    views = all_views(AugmentationConfig(views=1), seed=1)
+    before = [view.key for view in views]
+    monkeypatch.setattr(augmentation, "code_digest", lambda _: "edited")
+    after = [view.key for view in views]
+    assert before[0] == after[0]
+    assert before[1] != after[1]
 
 
 def test_equal_keys_mean_equal_pixels():
@@ -112,6 +132,14 @@ def test_contrast_stretches_about_mid_grey():
     assert 80 <= min(spans) < 90 < 110 < max(spans) <= 120
 
 
+def test_noise_has_at_most_its_deviation_and_is_alike_in_all_channels():
+    made = [view - 127 for view in draws(only(noise=8), np.full((40, 40, 3), 127, dtype=np.float32))]
+    deviations = [float(each.std()) for each in made]
+    assert min(deviations) < 2
+    assert 6 < max(deviations) < 8.5
+    assert all(np.ptp(each, axis=-1).max() == 0 for each in made)
+
+
 def test_grey_stays_grey_and_the_image_given_is_left_alone():
     pixels = disc()
     before = pixels.copy()
@@ -129,6 +157,7 @@ def test_grey_stays_grey_and_the_image_given_is_left_alone():
         shift=st.floats(0, 0.9),
         brightness=st.floats(0, 0.9),
         contrast=st.floats(0, 0.9),
+        noise=st.floats(0, 64),
     ),
     seed=st.integers(0, 2**32),
 )
