@@ -1,5 +1,6 @@
 # The serving image: the web app on ONNX Runtime, without TensorFlow.
 #   docker build -t cnnclassifier .
+#   docker run -p 8080:8080 cnnclassifier    # the released model
 #   docker run -p 8080:8080 -v "$PWD/artifacts/registration/package:/model:ro" -e CNNCLASSIFIER_MODEL_DIR=/model cnnclassifier
 # More ways to give it a model: docs/serving.md.
 
@@ -24,6 +25,7 @@ COPY config/config.yaml config/
 COPY templates templates/
 COPY static static/
 COPY src src/
+COPY models models/
 COPY app.py ./
 USER 10001
 EXPOSE 8080

@@ -17,6 +17,7 @@ COPIED = (
     "dvc.yaml",
     "params.yaml",
     "config",
+    "models",
     "src",
     "templates",
     "static",

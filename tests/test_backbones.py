@@ -11,7 +11,10 @@ from cnnClassifier.backbones import BACKBONES, WEIGHTS_DIR_VARIABLE, build_backb
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.errors import ConfigError, WeightsError
-from cnnClassifier.modeling import build_classifier, cut
+from cnnClassifier.export import export_package
+from cnnClassifier.model_spec import ONNX_FILE, ModelSpec
+from cnnClassifier.modeling import POOL, build_classifier, cut
+from cnnClassifier.onnx_weights import store_in_half
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing listens there
 
@@ -158,3 +161,66 @@ def test_a_network_takes_raw_red_green_blue_and_does_its_own_preprocessing(name,
     red = np.zeros((1, 32, 32, 3), np.float32)
     red[..., 0] = 255
     np.testing.assert_allclose(np.asarray(keras.Model(network.input, layer.input)(red))[0, 0, 0], seen, atol=1e-3)
+
+
+SMALL_VGG = PrepareBaseModelConfig(
+    seed=3, backbone="VGG16", weights="none", preprocessing=PreprocessingSpec(size=32, body_crop=False)
+)
+
+
+@pytest.fixture(scope="module")
+def release_of_vgg(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder with models/chest_ct in it, exported and halved as a release is, and the Keras model it was."""
+    root = tmp_path_factory.mktemp("project")
+    model = build_classifier(SMALL_VGG, classes=4)
+    for weight in model.weights:
+        if "bias" in weight.path:  # a new network's are zeros, a trained one's are not
+            weight.assign(np.linspace(-0.1, 0.1, weight.shape[0]))
+    described = {key: getattr(SMALL_VGG, key) for key in ("backbone", "weights", "freeze", "preprocessing")}
+    whole, folder = root / "package", root / "models/chest_ct"
+    whole.mkdir()
+    folder.mkdir(parents=True)
+    export_package(model, ModelSpec(classes=tuple("abcd"), **described), whole)
+    store_in_half(whole / ONNX_FILE, folder / ONNX_FILE)
+    (folder / "model.json").write_bytes((whole / "model.json").read_bytes())
+    return root, model
+
+
+def test_bundled_features_are_those_of_the_weights_in_half_precision(release_of_vgg, monkeypatch):
+    root, source = release_of_vgg
+    monkeypatch.chdir(root)
+    bundled = build_classifier(SMALL_VGG.model_copy(update={"weights": "bundled", "seed": 4}), classes=4)
+    rounded = keras.models.clone_model(source)
+    rounded.set_weights([_halved(weight) for weight in source.get_weights()])
+    image = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    features = [keras.Model(each.input, each.get_layer(POOL).output)(image).numpy() for each in (bundled, rounded)]
+    assert np.array_equal(*features)
+    assert features[0].any()
+
+
+def test_bundled_weights_are_those_of_one_backbone_only(release_of_vgg, monkeypatch):
+    monkeypatch.chdir(release_of_vgg[0])
+    with pytest.raises(WeightsError, match="has weights of VGG16, not of VGG19"):
+        build_backbone("VGG19", 32, "bundled")
+
+
+def test_missing_bundled_weights_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match=r"not to be had: models/chest_ct/model\.json: no such file"):
+        build_backbone("VGG16", 32, "bundled")
+
+
+def test_a_bundled_file_of_another_network_is_an_error(release_of_vgg, tmp_path, monkeypatch):
+    folder = tmp_path / "models/chest_ct"
+    folder.mkdir(parents=True)
+    small = build_classifier(SMALL_VGG.model_copy(update={"backbone": "SmallCNN"}), classes=4)
+    described = {key: getattr(SMALL_VGG, key) for key in ("backbone", "weights", "freeze", "preprocessing")}
+    export_package(small, ModelSpec(classes=tuple("abcd"), **described), folder)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match=r"not those of VGG16|not one of a stored kernel"):
+        build_backbone("VGG16", 32, "bundled")
+
+
+def _halved(weight: np.ndarray) -> np.ndarray:
+    """Kernels as a release stores them; biases stay."""
+    return weight.astype(np.float16).astype(np.float32) if weight.ndim > 1 and weight.size >= 1024 else weight

@@ -1,13 +1,18 @@
 """One name, one meaning: dvc.yaml, params.yaml, the types and the modules agree, and imports keep to their homes."""
 
+import ast
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from cnnClassifier.backbones import BUNDLED
 from cnnClassifier.components import STAGES, load_component
 from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.config.types import Settings
+from cnnClassifier.model_spec import ONNX_FILE, SPEC_FILE
 from cnnClassifier.tracking.packaging import imported_modules
 from imports import PACKAGE, ROOT, first_party_files
 
@@ -24,9 +29,17 @@ HOMES = {
     "box": ["config/"],
     "tensorflow": ["backbones.py", "modeling.py", "fitting.py", "export.py"],
     "keras": ["backbones.py", "modeling.py", "fitting.py", "export.py"],
+    "onnx": ["onnx_weights.py"],
     "onnxruntime": ["inference.py"],
+    "optuna": ["sweep/"],
     "kagglehub": ["datasets/sources.py"],
 }
+
+# What the packages of requirements-serve.in are called in Python.
+SERVING_LIBRARIES = {
+    "box", "dotenv", "flask", "mlflow", "numpy", "onnxruntime", "PIL", "pydantic", "pydantic_core", "scipy", "waitress",
+    "werkzeug", "yaml",
+}  # fmt: skip
 
 
 def test_dvc_stages_are_the_components_in_order():
@@ -51,7 +64,7 @@ def test_dvc_watches_exactly_the_section_the_component_is_given(stage):
 
 @pytest.mark.parametrize("stage", DVC)
 def test_deps_name_every_file_that_the_component_imports(stage):
-    deps = [ROOT / dep for dep in DVC[stage]["deps"] if not dep.startswith("$")]
+    deps = [ROOT / dep for dep in DVC[stage]["deps"] if dep.startswith("src/")]
     imported = first_party_files(PACKAGE / "components" / f"{stage}.py")
     missing = [file for file in imported if not any(file.is_relative_to(dep) for dep in deps)]
     assert not missing, f"add to deps of {stage}: {sorted(str(file.relative_to(ROOT)) for file in missing)}"
@@ -60,8 +73,14 @@ def test_deps_name_every_file_that_the_component_imports(stage):
 @pytest.mark.parametrize("stage", DVC)
 def test_deps_name_no_file_that_the_component_does_not_need(stage):
     imported = first_party_files(PACKAGE / "components" / f"{stage}.py")
-    deps = [ROOT / dep for dep in DVC[stage]["deps"] if not dep.startswith("$")]
+    deps = [ROOT / dep for dep in DVC[stage]["deps"] if dep.startswith("src/")]
     assert all(any(file.is_relative_to(dep) for file in imported) for dep in deps)
+
+
+def test_the_base_model_depends_on_the_weights_that_are_bundled():
+    files = {BUNDLED / SPEC_FILE, BUNDLED / ONNX_FILE}
+    assert files <= {Path(dep) for dep in DVC["prepare_base_model"]["deps"]}
+    assert load_project(ROOT / "config/config.yaml").serving.released == BUNDLED
 
 
 def test_every_path_in_dvc_yaml_is_configured_and_written_by_one_stage():
@@ -104,6 +123,12 @@ def test_serving_and_configuration_reach_no_tensorflow(part):
     assert not reached & {"tensorflow", "keras"}
 
 
+def test_serving_needs_nothing_at_import_that_its_environment_lacks():
+    reached = first_party_files(ROOT / "app.py") | first_party_files(PACKAGE / "web/model_source.py")
+    needed = {name for file in reached | {ROOT / "app.py"} for name in _needed_at_import(file)}
+    assert needed <= SERVING_LIBRARIES | set(sys.stdlib_module_names) | {PACKAGE.name}
+
+
 def test_components_do_not_import_each_other():
     components = PACKAGE / "components"
     for stage in STAGES:
@@ -117,6 +142,15 @@ def test_no_module_is_longer_than_a_reader_can_hold():
 
 def _lines(file: Path) -> int:
     return len(file.read_text(encoding="utf-8").splitlines())
+
+
+def _needed_at_import(file: Path) -> Iterator[str]:
+    """Libraries that a file imports outside of functions and of `if TYPE_CHECKING`."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
 
 
 def _path_name(out: str | dict[str, object]) -> str:

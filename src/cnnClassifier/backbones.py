@@ -17,11 +17,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from cnnClassifier.errors import ConfigError, WeightsError
+from cnnClassifier.errors import ConfigError, ModelError, WeightsError
+from cnnClassifier.model_spec import ONNX_FILE, SPEC_FILE, read_spec
+from cnnClassifier.onnx_weights import convolutions
 
 log = logging.getLogger(__name__)
 
 WEIGHTS_DIR_VARIABLE = "CNNCLASSIFIER_WEIGHTS_DIR"
+BUNDLED = Path("models/chest_ct")  # the released model: its backbone is at hand wherever the code is
 
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)  # of RGB on a scale of 0-1
 
@@ -101,7 +104,8 @@ def find_weights(name: str, weights: str) -> Path | None:
         path = Path(weights)
         if not path.is_file():
             raise WeightsError(
-                f"prepare_base_model.weights: {path} is not a file; give `imagenet`, `none` or a .weights.h5 file"
+                f"prepare_base_model.weights: {path} is not a file; give `imagenet`, `bundled`, `none` or a "
+                ".weights.h5 file"
             )
         return path
     folder = os.environ.get(WEIGHTS_DIR_VARIABLE)
@@ -117,6 +121,8 @@ def find_weights(name: str, weights: str) -> Path | None:
 def _with_weights(construct: Callable[..., Any], name: str, weights: str) -> Any:
     if weights == "none":
         return construct(weights=None)
+    if weights == "bundled":
+        return _with_bundled_weights(construct, name)
     path = find_weights(name, weights)
     if path is None:
         return _with_downloaded_weights(construct, name)
@@ -157,6 +163,30 @@ def _scale_as_downloaded(network: Any) -> None:
     mean, variance, count = normalisation.get_weights()
     normalisation.set_weights([mean, variance * np.asarray(IMAGENET_DEVIATION, np.float32), count])
     normalisation.finalize_state()
+
+
+def _with_bundled_weights(construct: Callable[..., Any], name: str) -> Any:
+    """A backbone with the weights that the released model has in its place, tuned to its images where they were."""
+    weights = _bundled_weights(name)
+    network = construct(weights=None)
+    if [weight.shape for weight in network.weights] != [array.shape for array in weights]:
+        raise WeightsError(f"{BUNDLED / ONNX_FILE}: its convolutions are not those of {name}; was the file replaced?")
+    network.set_weights(weights)
+    return network
+
+
+def _bundled_weights(name: str) -> list[np.ndarray]:
+    try:
+        bundled = read_spec(BUNDLED).backbone
+        arrays = [array for pair in convolutions(BUNDLED / ONNX_FILE) for array in pair]
+    except ModelError as error:
+        raise WeightsError(f"prepare_base_model.weights: bundled ones are not to be had: {error}") from None
+    if name != bundled:
+        raise WeightsError(
+            f"prepare_base_model.weights: {BUNDLED / SPEC_FILE} has weights of {bundled}, not of {name}; use "
+            "`imagenet` or `none`"
+        )
+    return arrays
 
 
 def _with_downloaded_weights(construct: Callable[..., Any], name: str) -> Any:

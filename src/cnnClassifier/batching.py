@@ -5,8 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from tqdm import tqdm
-
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
@@ -31,6 +29,8 @@ def map_in_threads(
 
     Threads keep all cores busy where the work releases the interpreter's lock, as decoding, hashing and aligning do.
     """
+    from tqdm import tqdm  # not in the serving environment, where `batches` is needed
+
     with (
         ThreadPoolExecutor(workers) as pool,
         tqdm(total=len(items), desc=description, unit=unit, disable=None) as progress,

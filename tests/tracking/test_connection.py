@@ -16,7 +16,9 @@ from cnnClassifier.tracking.connection import Connection, connect, project_root
 from mlflow_servers import PASSWORD, USER, free_port, front_door
 
 OWN = "my own"
-MODULES = ("client", "connection", "credentials", "identity", "packaging", "registry", "run", "stages", "values")
+MODULES = (
+    "client", "connection", "credentials", "identity", "packaging", "registry", "released", "run", "stages", "values",
+)  # fmt: skip
 
 
 def test_importing_the_package_does_not_import_mlflow():
@@ -37,6 +39,20 @@ def test_a_dvc_experiment_in_a_copy_logs_to_the_project_itself(tracking, tmp_pat
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
     assert connect(tracking).uri == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_a_database_is_there_whole_or_not_at_all(tmp_path):
+    """MLflow refuses for ever what a kill leaves of its tables."""
+    new = Connection(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlruns")
+    code = f"from cnnClassifier.tracking.connection import Connection\nfrom pathlib import Path\n{new!r}.check()"
+    creating = subprocess.Popen([sys.executable, "-c", code.replace("PosixPath", "Path")])
+    end = time.monotonic() + 120
+    while not any(file.stat().st_size for file in tmp_path.glob(".mlflow-*/mlflow.db")) and time.monotonic() < end:
+        time.sleep(0.05)
+    creating.kill()
+    assert creating.wait() < 0
+    assert not (tmp_path / "mlflow.db").exists()
+    assert new.is_unused
 
 
 def test_an_ordinary_folder_is_its_own_project():

@@ -1,15 +1,17 @@
 import shutil
+import time
 
 import pytest
 from tiny_app import ROOT
 from tiny_model import DECIDING, REFERENCE, write_deciding_package, write_package
 
+import tiny_release
 from cnnClassifier.config.loading import load_project
 from cnnClassifier.errors import ModelError
 from cnnClassifier.model_spec import OUTLIERS_FILE, write_spec
 from cnnClassifier.outliers import Reference, save_reference
-from cnnClassifier.tracking.connection import connect
-from cnnClassifier.tracking.registry import set_alias
+from cnnClassifier.tracking.connection import Connection, connect
+from cnnClassifier.tracking.registry import find, set_alias
 from cnnClassifier.web.model_source import load_from_folder, model_source
 
 
@@ -55,7 +57,8 @@ def test_the_version_of_a_folder_is_not_its_place_nor_its_card(package, tmp_path
     assert load_from_folder(copied).version == load_from_folder(package).version
 
 
-def test_without_a_folder_the_registry_is_asked_for_the_alias(project, package, tmp_path, monkeypatch):
+def test_without_a_folder_the_registry_is_asked_for_the_alias(project, package, tmp_path, monkeypatch, empty_database):
+    shutil.copyfile(empty_database, tmp_path / "mlflow.db")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)  # the cache of fetched models is relative to the project
     tracking = project.tracking.model_copy(update={"uri": f"sqlite:///{tmp_path}/mlflow.db"})
@@ -77,6 +80,74 @@ def register_twice(connection, package, name: str) -> None:
     for _ in range(2):
         client.create_model_version(name, f"{run.artifact_uri}/model", run.run_id)
     set_alias(connection, name, 2, "champion")
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory):
+    return tiny_release.released(tmp_path_factory.mktemp("released"))
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """MLflow needs seconds to make one."""
+    folder = tmp_path_factory.mktemp("database")
+    Connection(f"sqlite:///{folder}/mlflow.db", folder).check()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def used(fresh, empty_database, tmp_path):
+    """The same, some time later: MLflow has its database."""
+    shutil.copyfile(empty_database, tmp_path / "mlflow.db")
+    return fresh
+
+
+@pytest.fixture
+def fresh(project, released, tmp_path, monkeypatch):
+    """A project as cloned: the phantom is active, a model comes with it, nothing is registered."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(ROOT / "config/experiments/phantom.yaml", "params.yaml")
+    tracking = project.tracking.model_copy(update={"uri": f"sqlite:///{tmp_path}/mlflow.db"})
+    serving = project.serving.model_copy(update={"released": released})
+    return project.model_copy(update={"tracking": tracking, "serving": serving})
+
+
+def test_on_a_fresh_clone_the_released_model_is_served_at_once_and_then_registered(fresh):
+    classifier = model_source(fresh, {})()
+    assert (classifier.name, classifier.version, classifier.folder) == ("chest_ct", "1", fresh.serving.released)
+    server, end = connect(fresh.tracking), time.monotonic() + 120
+    while server.is_unused or find(server, "chest_ct", "champion") is None:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    again = model_source(fresh, {})()
+    assert (again.name, again.version) == ("chest_ct", "1")
+    assert again.folder.is_relative_to(fresh.paths.cache)  # from the registry now
+
+
+def test_a_champion_of_the_active_experiment_comes_before_the_released_model(used, package):
+    register_twice(connect(used.tracking), package, "phantom")
+    classifier = model_source(used, {})()
+    assert (classifier.name, classifier.version) == ("phantom", "2")
+
+
+def test_beside_other_models_the_released_one_is_served_but_is_no_version_of_theirs(used, package):
+    server = connect(used.tracking)
+    register_twice(server, package, "colours")
+    classifier = model_source(used, {})()
+    assert (classifier.name, len(classifier.version)) == ("chest_ct", 12)
+    assert find(server, "chest_ct", "champion") is None
+
+
+def test_a_model_that_was_asked_for_by_name_is_never_replaced_by_the_released_one(used):
+    with pytest.raises(ModelError, match="no model colours@champion"):
+        model_source(used, {"CNNCLASSIFIER_MODEL": "colours"})()
+
+
+def test_without_an_experiment_as_in_the_serving_image_the_released_model_is_served(used, package, tmp_path):
+    (tmp_path / "params.yaml").unlink()
+    register_twice(connect(used.tracking), package, "colours")
+    assert model_source(used, {})().name == "chest_ct"
 
 
 def test_a_folder_without_a_model_is_named(project, tmp_path):

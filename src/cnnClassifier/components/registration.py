@@ -32,7 +32,6 @@ from cnnClassifier.tracking.run import PipelineRun
 log = logging.getLogger(__name__)
 
 CHECKED_IMAGES = 24  # at least, if there are as many: real images on which ONNX and Keras are compared
-TEST_DATA_TAG = "data.test_sha256"
 # Test images that a protocol does not count: those that also are in training, by these kinds of copy.
 LEFT_OUT = {"without_exact_copies": ("exact",), "deduplicated": KINDS}
 
@@ -99,7 +98,7 @@ class Registration(Component[RegistrationConfig]):
         save_pyfunc(self.paths.package, self.paths.model, destination, spec)
         tags = {
             self.config.metric: f"{score:.6f}",
-            TEST_DATA_TAG: test_data,
+            registry.TEST_DATA_TAG: test_data,
             "synthetic": str(spec.synthetic).lower(),
         }
         version = registry.register(self.pipeline_run, destination, self.config.name, self.config.description, tags)

@@ -7,8 +7,9 @@ artifacts in `mlruns` beside it, under absolute paths.
 import logging
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,14 @@ class Connection:
     def client(self) -> Any:
         """An MlflowClient of this address. Needs seconds the first time in a process: it imports mlflow."""
         return import_mlflow().MlflowClient(tracking_uri=self.uri)
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether this is a local file that is not there yet, or empty: nothing can be registered in it."""
+        if not self.artifact_root:
+            return False
+        database = Path(self.uri.removeprefix(SQLITE))
+        return not database.exists() or not database.stat().st_size
 
     def check(self) -> None:
         """Ask the server for something harmless; TrackingError in seconds if it is down or refuses us."""
@@ -87,14 +96,25 @@ def _local(database: Path) -> Connection:
 
 def _check_database(path: Path) -> None:
     """MLflow tries for minutes to open a file that is no database, so look first."""
-    if not path.exists():
-        log.info("creating MLflow's database %s", path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            log.info("creating MLflow's database %s", path)
+            _create_database(path)
         with closing(sqlite3.connect(path, timeout=CHECK_SECONDS)) as database:
             database.execute("PRAGMA schema_version")
     except (OSError, sqlite3.Error) as error:
         raise TrackingError(f"{path}: cannot be used as MLflow's database: {error}") from None
+
+
+def _create_database(path: Path) -> None:
+    """Have MLflow make its tables aside: it needs seconds, and what a kill leaves of them it refuses for ever."""
+    with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+        made = Path(folder) / path.name
+        with tracking_errors(f"{SQLITE}{path}", "create MLflow's database"):
+            import_mlflow().MlflowClient(tracking_uri=f"{SQLITE}{made}").search_experiments(max_results=1)
+        with suppress(FileExistsError):  # another process was first
+            os.link(made, path)
 
 
 @contextmanager

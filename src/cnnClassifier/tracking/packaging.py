@@ -21,8 +21,8 @@ PACKAGE_ARTIFACT, KERAS_ARTIFACT = "package", "keras_model"
 REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow", "pydantic", "scipy")
 
 
-def save_pyfunc(package: Path, keras_model: Path, destination: Path, spec: ModelSpec) -> None:
-    """Write an MLflow model folder around a served package, with the Keras model beside it for retraining.
+def save_pyfunc(package: Path, keras_model: Path | None, destination: Path, spec: ModelSpec) -> None:
+    """Write an MLflow model folder around a served package, with the Keras model, if any, beside it for retraining.
 
     `destination` must not exist. Input: a column `image` of encoded images. Output, one row an image:
     label (null unless state is "answer"), confidence, state, prediction_set and changes (as text),
@@ -32,7 +32,7 @@ def save_pyfunc(package: Path, keras_model: Path, destination: Path, spec: Model
     with tempfile.TemporaryDirectory(prefix="cnnClassifier-pyfunc-") as folder:
         # MLflow keeps the name of an artifact's folder: give each the one that `registry.download` looks for.
         artifacts = {PACKAGE_ARTIFACT: package, KERAS_ARTIFACT: keras_model}
-        staged = {name: shutil.copytree(source, Path(folder) / name) for name, source in artifacts.items()}
+        staged = {name: shutil.copytree(source, Path(folder) / name) for name, source in artifacts.items() if source}
         mlflow.pyfunc.save_model(
             path=str(destination),
             python_model=str(MODEL_CODE),

@@ -25,6 +25,7 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 MODEL_FOLDER = "model"  # in the run's artifacts
 PACKAGE_FOLDER = f"artifacts/{PACKAGE_ARTIFACT}"  # in the model folder
 READY_SECONDS = 60
+TEST_DATA_TAG = "data.test_sha256"
 TAG_LENGTH = 5000  # what servers keep of a version's tag
 UNSUPPORTED = ("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
 ABSENT = (
@@ -80,6 +81,14 @@ def find(connection: Connection, name: str, alias: str) -> RegisteredModel | Non
                 raise
             return None
     return RegisteredModel(name, int(found.version), found.run_id or "", dict(found.tags))
+
+
+def versions(connection: Connection, name: str | None = None) -> list[RegisteredModel]:
+    """Every version of a model, oldest first; without a name, every version of all models."""
+    with tracking_errors(connection.uri, f"list the versions of {name or 'all models'}"):
+        found = connection.client.search_model_versions(f"name='{name}'" if name else None)
+    models = (RegisteredModel(each.name, int(each.version), each.run_id or "", dict(each.tags)) for each in found)
+    return sorted(models, key=lambda model: (model.name, model.version))
 
 
 def set_alias(connection: Connection, name: str, version: int, alias: str) -> None:
@@ -159,14 +168,12 @@ def _artifact_root(connection: Connection, run_id: str) -> str | None:
 
 
 def _check_version(connection: Connection, name: str, version: int) -> None:
-    with tracking_errors(connection.uri, f"list the versions of {name}"):
-        found = connection.client.search_model_versions(f"name='{name}'")
-    known = sorted(int(each.version) for each in found)
+    known = [each.version for each in versions(connection, name)]
     if not known:
         raise ModelError(f"{connection.title}: no model {name}; run the pipeline to register one")
     if version not in known:
-        versions = ", ".join(map(str, known))
-        raise ModelError(f"{connection.title}: {name} has no version {version}; there are: {versions}")
+        have = ", ".join(map(str, known))
+        raise ModelError(f"{connection.title}: {name} has no version {version}; there are: {have}")
 
 
 def _set_tags(connection: Connection, name: str, version: int, tags: Mapping[str, str]) -> None:

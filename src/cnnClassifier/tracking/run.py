@@ -7,7 +7,7 @@ experiment and parameters are the same and registration has not finished it; oth
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -97,14 +97,28 @@ class PipelineRun:
         self.record = replace(self.record, finished=True)
         write_json(asdict(self.record), self.record_file)
 
+    def log_results(
+        self, files: Iterable[stages.Artifact], final: Mapping[str, float], tags: Mapping[str, str]
+    ) -> None:
+        """Upload files, and log final numbers (those that the run has not got) and tags."""
+        with self._errors("log results"):
+            for key, text in tags.items():
+                self.connection.client.set_tag(self.run_id, key, text)
+            self._log_final(files, final, self.connection.client.get_run(self.run_id).data.metrics)
+
     def _log_files(self, stage: str, paths: Paths, logged: Mapping[str, float]) -> None:
-        final = [Step(name, 0, value) for name, value in stages.metrics(stage, paths).items()]
         self._log_steps(stages.steps(stage, paths))
-        self._log_metrics([each for each in final if not same_value(logged.get(each.name), each.value)])
-        for artifact in stages.artifacts(stage, paths):
-            self.connection.client.log_artifact(self.run_id, str(artifact.file), artifact.folder)
+        self._log_final(stages.artifacts(stage, paths), stages.metrics(stage, paths), logged)
         if manifest := stages.dataset(stage, paths):
             self._log_dataset(manifest)
+
+    def _log_final(
+        self, files: Iterable[stages.Artifact], final: Mapping[str, float], logged: Mapping[str, float]
+    ) -> None:
+        new = {name: value for name, value in final.items() if not same_value(logged.get(name), value)}
+        self._log_metrics([Step(name, 0, value) for name, value in new.items()])
+        for artifact in files:
+            self.connection.client.log_artifact(self.run_id, str(artifact.file), artifact.folder)
 
     def _log_steps(self, steps: list[Step]) -> None:
         """Log the steps that the server has not got; one that was trained again differently is added."""
@@ -143,9 +157,9 @@ class PipelineRun:
 def open_run(connection: Connection, settings: Settings, cache: Path) -> PipelineRun:
     """Go on with the pipeline's recorded run, or start one with its parameters and origin logged."""
     tree = settings.model_dump(mode="json")
-    wanted = RunRecord(connection.title, settings.registration.name, digest_of(tree))
-    record_file = cache / "tracking" / "run.json"
-    recorded = _read_record(record_file)
+    wanted = RunRecord(connection.title, settings.registration.name, params_digest(settings))
+    record_file = _record_file(cache)
+    recorded = read_record(cache)
     with tracking_errors(connection.uri, "open a run"):
         if recorded and replace(recorded, run_id="") == wanted and _resume(connection.client, recorded.run_id):
             return PipelineRun(connection, recorded, record_file)
@@ -169,7 +183,7 @@ def record_stage(connection: Connection, settings: Settings, paths: Paths, stage
 
 def _start(connection: Connection, wanted: RunRecord, backbone: str, tree: Mapping[str, Any]) -> str:
     client, entities = connection.client, import_mlflow().entities
-    experiment = _experiment_id(connection, wanted.experiment)
+    experiment = experiment_id(connection, wanted.experiment)
     run = client.create_run(experiment, tags=run_tags(), run_name=run_name(backbone, wanted.params_digest))
     logged = [entities.Param(name, value) for name, value in parameters(tree).items()]
     for batch in batches(logged, PARAMETERS_AT_ONCE):
@@ -206,7 +220,8 @@ def _find_run(client: Any, run_id: str) -> Any | None:
     return run if run.info.lifecycle_stage == "active" else None
 
 
-def _experiment_id(connection: Connection, name: str) -> str:
+def experiment_id(connection: Connection, name: str) -> str:
+    """The id of an experiment, made if it is not there; TrackingError for one that was deleted."""
     found = connection.client.get_experiment_by_name(name) or _create_experiment(connection, name)
     if found.lifecycle_stage != "active":
         raise TrackingError(
@@ -236,9 +251,18 @@ def _dataset_input(record: RunRecord, manifest: Path, sha256: str) -> Any:
     return entities.DatasetInput(dataset, [entities.InputTag("mlflow.data.context", "training")])
 
 
-def _read_record(path: Path) -> RunRecord | None:
-    """What an earlier process wrote; an unreadable file is as good as none."""
+def params_digest(settings: Settings) -> str:
+    """16 hex digits that change with any parameter."""
+    return digest_of(settings.model_dump(mode="json"))
+
+
+def read_record(cache: Path) -> RunRecord | None:
+    """The last run as an earlier process wrote it down; an unreadable file is as good as none."""
     try:
-        return RunRecord(**read_json(path))
+        return RunRecord(**read_json(_record_file(cache)))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _record_file(cache: Path) -> Path:
+    return cache / "tracking" / "run.json"

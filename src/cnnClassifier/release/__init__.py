@@ -1,0 +1,1 @@
+"""A finished run made into a model that is kept with the code: models/<name>/."""

@@ -1,0 +1,117 @@
+"""A finished run's artifacts as a folder that is committed: the served package in half precision, and its evidence."""
+
+import hashlib
+import logging
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cnnClassifier.config.types import Paths, Settings
+from cnnClassifier.errors import DataError, ModelError
+from cnnClassifier.files import new_folder, read_json, write_text
+from cnnClassifier.metrics.predictions import read_predictions
+from cnnClassifier.model_spec import ONNX_FILE
+from cnnClassifier.onnx_weights import store_in_half
+from cnnClassifier.release.folder import METRICS, OUT_OF_FOLD, PARAMS, PREDICTIONS, RELEASE_FILE, Release
+from cnnClassifier.release.rounding import check_rounding, measure_rounding
+from cnnClassifier.tracking.identity import run_tags
+from cnnClassifier.tracking.run import RunRecord, params_digest, read_record
+
+log = logging.getLogger(__name__)
+
+MODELS = Path("models")
+LARGEST = 32 * 2**20  # bytes in all: it goes into git
+MIB = 2**20
+
+
+def pack_release(settings: Settings, params: Path, paths: Paths, models: Path = MODELS) -> Release:
+    """Write models/<name>/ from the last run's artifacts, replacing what is there, and say what it is.
+
+    `params` is the file that `settings` were read from. DataError if that run is not finished or was one of other
+    parameters; ModelError if rounding changes an answer or a probability by 0.01, or if the folder is 32 MiB or more.
+    """
+    registration = _finished(settings, paths)
+    with new_folder(models / settings.registration.name) as folder:
+        _copy_files(paths, params, folder)
+        store_in_half(paths.package / ONNX_FILE, folder / ONNX_FILE)
+        rounding = measure_rounding(paths.package, folder, paths.images, read_predictions(paths.predictions))
+        check_rounding(rounding, paths.package)
+        release = Release(
+            **_origin(registration, paths), rounding=rounding, files={f.name: _sha256(f) for f in _files(folder)}
+        )
+        write_text(release.model_dump_json(indent=2) + "\n", folder / RELEASE_FILE)
+        _check_size(folder)
+    if not registration["champion"]:
+        log.warning("this version did not become champion: %s", registration["reason"])
+    return release
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files of a folder."""
+    return sum(file.stat().st_size for file in _files(folder))
+
+
+def _finished(settings: Settings, paths: Paths) -> dict[str, Any]:
+    """registration.json of the last run, if that was one of these settings."""
+    record = read_record(paths.cache)
+    if not paths.registration.is_file() or record is None:
+        raise DataError(f"{paths.registration}: no finished run; run `python main.py` first")
+    registration: dict[str, Any] = read_json(paths.registration)
+    if not _is_of(record, settings, registration):
+        raise DataError(
+            f"{paths.registration} is of a run with other parameters than params.yaml, or of one that was started "
+            "again and not finished; run `python main.py` first"
+        )
+    return registration
+
+
+def _is_of(record: RunRecord, settings: Settings, registration: dict[str, Any]) -> bool:
+    same_run = record.finished and record.run_id == registration["run_id"]
+    return same_run and record.params_digest == params_digest(settings)
+
+
+def _copy_files(paths: Paths, params: Path, folder: Path) -> None:
+    shutil.copytree(paths.package, folder, ignore=shutil.ignore_patterns(ONNX_FILE), dirs_exist_ok=True)
+    copies = {
+        METRICS: paths.metrics,
+        OUT_OF_FOLD: paths.out_of_fold,
+        PREDICTIONS: paths.predictions,
+        PARAMS: params,
+    }
+    for name, source in copies.items():
+        shutil.copyfile(source, folder / name)
+
+
+def _origin(registration: dict[str, Any], paths: Paths) -> dict[str, Any]:
+    tags = run_tags()
+    return {
+        **{key: registration[key] for key in ("name", "run_id", "metric", "score")},
+        "gate": registration["reason"],
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": tags.get("mlflow.source.git.commit"),
+        "uncommitted_changes": tags.get("git.dirty"),
+        "data": {
+            "audited_manifest_sha256": _sha256(paths.audited_manifest),
+            "test_sha256": read_json(paths.metrics)["data"]["test_sha256"],
+        },
+    }
+
+
+def _check_size(folder: Path) -> None:
+    size = size_of(folder)
+    if size >= LARGEST:
+        sizes = ", ".join(f"{file.name} {file.stat().st_size / MIB:.2f}" for file in _files(folder))
+        raise ModelError(
+            f"a released model goes into git and must be below {LARGEST // MIB} MiB; this one would be "
+            f"{size / MIB:.1f} ({sizes}). Nothing was released; choose a smaller backbone or head"
+        )
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
