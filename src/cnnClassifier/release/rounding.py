@@ -18,7 +18,7 @@ def measure_rounding(exact: Path, rounded: Path, images: Path, tested: Predictio
     """Ask both packages about every image of a table of predictions, whose files lie below `images`."""
     packages = [Classifier.load(folder, folder.name, "unregistered") for folder in (exact, rounded)]
     files = [images / path for path in tested.paths]
-    pairs = [_answers(packages, file) for file in tqdm(files, desc="asking both packages", unit="image")]
+    pairs = [_answers(packages, file) for file in tqdm(files, desc="asking both packages", unit="image", disable=None)]
     predicted = [tested.classes[column] for column in tested.probabilities.argmax(axis=1)]
     return Rounding(
         images=len(pairs),
