@@ -14,7 +14,7 @@ from cnnClassifier.inference import Classifier
 from cnnClassifier.outliers import distances
 from cnnClassifier.preprocessing import preprocess
 from environment import clean_environment
-from project import Project, copy_project
+from project import ROOT, Project, copy_project
 
 pytestmark = [pytest.mark.real_data, pytest.mark.timeout(1800)]
 
@@ -26,6 +26,7 @@ OTHER_KINDS = {
     "brain CT and MRI": "murtozalikhon/brain-tumor-multimodal-image-ct-and-mri",
 }
 COVERAGE = 0.9
+OTHER_MACHINE = 0.03  # in balanced accuracy: its arithmetic may decide a near tie otherwise
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +74,17 @@ def test_the_gate_parts_other_kinds_of_picture_from_its_own(metrics):
     assert gate["own_refused"] <= 0.02
 
 
-def test_the_model_is_champion_and_served_as_it_was_trained(project):
+def test_the_model_is_served_as_it_was_trained(project):
+    assert read_json(project.root / "artifacts/registration/registration.json")["onnx_difference"] <= 1e-4
+
+
+def test_the_released_model_can_be_made_again_and_is_not_replaced_by_its_equal(project, metrics):
+    released = read_json(ROOT / "models/chest_ct/metrics.json")
+    for protocol in ("grouped_cv", "published", "deduplicated"):
+        value = released[protocol]["balanced_accuracy"]["value"]
+        assert metrics[protocol]["balanced_accuracy"]["value"] == pytest.approx(value, abs=OTHER_MACHINE)
     registration = read_json(project.root / "artifacts/registration/registration.json")
-    assert registration["champion"] is True
-    assert registration["onnx_difference"] <= 1e-4
+    assert (registration["version"], registration["champion"]) == (2, False)
 
 
 @pytest.fixture(scope="module")
