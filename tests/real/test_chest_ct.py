@@ -14,7 +14,8 @@ from cnnClassifier.inference import Classifier
 from cnnClassifier.outliers import distances
 from cnnClassifier.preprocessing import preprocess
 from environment import clean_environment
-from project import ROOT, Project, copy_project
+from imports import ROOT
+from project import Project, copy_project
 
 pytestmark = [pytest.mark.real_data, pytest.mark.timeout(1800)]
 
