@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,11 @@ from tiny_pipeline import CLASSES, SPLITS, base_model, ingest_and_audit, trainin
 
 RATES = {"training.learning_rate": {"kind": "float", "low": 0.001, "high": 0.1, "log": True}}
 DROPOUTS = {"prepare_base_model.head.dropout": [0.0, 0.3]}
+
+
+def listen_to_ctrl_c() -> None:
+    """Background jobs of a shell, as CI may be, ignore it, and so would their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,13 @@ class Project:
         command = [sys.executable, str(ROOT / "main.py"), "sweep", "tiny", *options]
         environment = {**clean_environment(), "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "120"}
         with subprocess.Popen(
-            command, cwd=self.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=listen_to_ctrl_c,
         ) as running:
             try:
                 yield running

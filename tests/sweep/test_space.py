@@ -69,7 +69,7 @@ def test_the_command_sets_each_key_and_adds_those_that_the_file_does_not_have():
     values |= {"prepare_base_model.preprocessing.contrast": [1, 95], "training.augmentation.zoom": 0.3}
     assert shlex.split(command(values, read_yaml(CHEST)))[3:] == [
         "-S", "prepare_base_model.head.pooling=grid",
-        "-S", "prepare_base_model.head.grid=3",
+        "-S", "+prepare_base_model.head.grid=3",
         "-S", "training.learning_rate=0.002",
         "-S", "prepare_base_model.preprocessing.contrast=[1, 95]",
         "-S", "+training.augmentation.zoom=0.3",

@@ -7,12 +7,14 @@ import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cnnClassifier.errors import ConfigError, ModelError, TrackingError, WeightsError
+from cnnClassifier.sweep.interrupt import remembered_interrupts
 from cnnClassifier.sweep.judging import Bench, judge
 from cnnClassifier.sweep.plan import SweepPlan
 from cnnClassifier.sweep.results import (
@@ -64,8 +66,14 @@ class Search:
         log.info("%s: %d of %d trials are finished", self.study.study_name, len(finished(self.results())), trials)
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
+        with remembered_interrupts() as interrupted:
+            self._run_until(trials, end, interrupted)
+
+    def _run_until(self, trials: int, end: float, interrupted: Event) -> None:
         waiting = False
         while (done := len(finished(self.results()))) < trials and time.monotonic() < end:
+            if interrupted.is_set():
+                raise KeyboardInterrupt
             if done + len(self._running()) < trials:
                 self._run_one(trials)
                 continue
