@@ -5,6 +5,7 @@ No TensorFlow, no web and no registry here: whoever fetched the package says its
 
 import io
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -79,10 +80,11 @@ class Classifier:
 
     def classify(self, data: bytes, max_pixels: int | None = None) -> Prediction:
         """Classify one encoded image; ImageError unless it is a picture of at most `max_pixels`."""
-        pixels = preprocess(data, self.spec.preprocessing, max_pixels)
-        probabilities, distance = self._measure(pixels[np.newaxis])
-        answer = decide(probabilities, self.spec.decision, self.spec.classes, distance)
-        return Prediction(**vars(answer), model=self.name, version=self.version)
+        return self.classify_batch(preprocess(data, self.spec.preprocessing, max_pixels)[np.newaxis])[0]
+
+    def classify_batch(self, batch: NDArray[np.float32]) -> list[Prediction]:
+        """The predictions for N images as `preprocess` returns them, in one pass of the network."""
+        return [self._decide(*measured) for measured in zip(*self._measure(batch), strict=True)]
 
     def classify_pixels(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Uncalibrated probabilities, shape (N, classes), of N images as `preprocess` returns them."""
@@ -111,12 +113,16 @@ class Classifier:
     def _title(self) -> str:
         return f"model {self.name} version {self.version}"
 
-    def _measure(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], float | None]:
-        """One image's probabilities, and its distance from the training images where that is asked for."""
+    def _measure(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], Sequence[float | None]]:
+        """Each image's probabilities, and its distance from the training images where that is asked for."""
         if self.reference is None:
-            return self.classify_pixels(image)[0], None
-        probabilities, features = self._run([OUTPUT, FEATURES], image)
-        return probabilities[0], float(distances(self.reference, features)[0])
+            return self.classify_pixels(batch), [None] * len(batch)
+        probabilities, features = self._run([OUTPUT, FEATURES], batch)
+        return probabilities, distances(self.reference, features).tolist()
+
+    def _decide(self, probabilities: NDArray[np.float32], distance: float | None) -> Prediction:
+        answer = decide(probabilities, self.spec.decision, self.spec.classes, distance)
+        return Prediction(**vars(answer), model=self.name, version=self.version)
 
     def _run(self, outputs: list[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         arrays: list[NDArray[np.float32]] = self.session.run(outputs, {INPUT: batch})

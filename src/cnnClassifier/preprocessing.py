@@ -59,16 +59,26 @@ def preprocess(data: bytes, spec: PreprocessingSpec, max_pixels: int | None = No
     spec asks for it. Raises ImageError for anything that is not one readable picture, and, before any
     pixel is decoded, for more than `max_pixels`.
     """
-    pixels = decode(data, max_pixels)
+    return prepare(decode(data, max_pixels), spec)
+
+
+def prepare(pixels: Pixels, spec: PreprocessingSpec) -> Pixels:
+    """The same from pixels as `decode` gives them: float32 0-255, shape (height, width, 1 or 3)."""
     if spec.channels == "grey":
         pixels = to_grey(pixels)
-    if spec.body_crop:
-        top, bottom, left, right = body_box(to_grey(pixels)[..., 0], spec.crop_margin)
-        pixels = pixels[top:bottom, left:right]
+    top, bottom, left, right = kept_box(pixels, spec)
+    pixels = pixels[top:bottom, left:right]
     if spec.contrast is not None:
         pixels = stretch_contrast(pixels, *spec.contrast)
     pixels = resize(pixels, spec.size, spec.resample)
     return np.ascontiguousarray(np.broadcast_to(pixels, (spec.size, spec.size, 3)))
+
+
+def kept_box(pixels: Pixels, spec: PreprocessingSpec) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of the part of a decoded picture that the network sees, in its own pixels."""
+    if not spec.body_crop:
+        return 0, pixels.shape[0], 0, pixels.shape[1]
+    return body_box(to_grey(pixels)[..., 0], spec.crop_margin)
 
 
 def decode(data: bytes, max_pixels: int | None = None) -> Pixels:
