@@ -1,11 +1,16 @@
-"""Everything this app's API takes and gives, as types: the one place to read its contract."""
+"""Everything this app's API takes and gives, as types: the one place to read its contract. OpenAPI is made from them."""
 
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from cnnClassifier import DISCLAIMER
+from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.decision import DecisionSpec
 from cnnClassifier.inference import Classifier, Prediction
+
+MODEL_NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 
 
 class Message(BaseModel):
@@ -15,9 +20,42 @@ class Message(BaseModel):
 
 
 class PredictRequest(Message):
-    """`POST /predict` as JSON: the file in base64, with or without a `data:...;base64,` prefix."""
+    """One image as JSON: the file in base64, with or without a `data:...;base64,` prefix."""
 
     image: str
+
+
+class BatchRequest(Message):
+    """Several images, or a zip of them, as JSON: the files in base64."""
+
+    images: list[str]
+
+
+class UrlRequest(Message):
+    """An image that the server fetches, where `serving.url_hosts` allows its host."""
+
+    url: str
+
+
+class AskQuery(Message):
+    """Which model is asked (default: the one that the server was started for), and how a DICOM file is looked at.
+
+    Window centre and width are in Hounsfield units where the file has them and go together; without them: the
+    file's own window, else one that fits its values. Other files ignore window and frame.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Annotated[str, Field(pattern=MODEL_NAME)] | None = None
+    window_center: Annotated[float, Field(ge=-32768, le=65535, allow_inf_nan=False)] | None = None
+    window_width: Annotated[float, Field(ge=1, le=131072, allow_inf_nan=False)] | None = None
+    frame: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+
+class BatchQuery(AskQuery):
+    """`format=csv` gives a table instead of JSON."""
+
+    format: Literal["json", "csv"] = "json"
 
 
 class PredictAnswer(Message):
@@ -42,6 +80,85 @@ class PredictAnswer(Message):
     def of(cls, prediction: Prediction, synthetic: bool) -> "PredictAnswer":
         """The answer for one prediction."""
         return cls(**vars(prediction), synthetic=synthetic)
+
+
+class WindowAnswer(Message):
+    """A display window, in Hounsfield units where the file has them."""
+
+    center: float
+    width: float
+
+
+class DicomAnswer(Message):
+    """What a DICOM file is, without anything of its patient: `frame` of `frames` was looked at, through `window`."""
+
+    frames: int
+    frame: int
+    hounsfield: bool
+    window: WindowAnswer | None
+
+
+class PictureAnswer(Message):
+    """The picture as it was read: pixels, and the part of them that the network was shown."""
+
+    width: int
+    height: int
+    seen: tuple[int, int, int, int] = Field(description="top, bottom, left and right, in pixels of the picture")
+    dicom: DicomAnswer | None = None
+
+
+class Answer(PredictAnswer):
+    """`POST /api/v1/predict`: the answer, what it is about, and the id under which the server's log has the request."""
+
+    picture: PictureAnswer
+    request_id: str
+    answered_at: datetime
+
+
+class MapAnswer(Message):
+    """Where a class shows: a transparent PNG of the picture's shape as a `data:` URL, and its peak (row, column)."""
+
+    overlay: str
+    peak: tuple[int, int] | None
+
+
+class ExplainAnswer(Message):
+    """`POST /api/v1/explain`: the answer, and for each class the map of what speaks for it."""
+
+    answer: Answer
+    maps: dict[str, MapAnswer]
+
+
+class Problem(Message):
+    """Every error, as an RFC 9457 problem document; `detail` and `advice` are for people."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    advice: str | None = None
+
+
+class BatchItem(Message):
+    """One file of a batch: an answer, or the problem with it. `name` is what its sender called it."""
+
+    index: int
+    name: str
+    answer: Answer | None = None
+    problem: Problem | None = None
+
+
+class BatchAnswer(Message):
+    """Several files' answers, in their order; for a series of DICOM slices, in the order of their positions."""
+
+    results: list[BatchItem]
+    answered: int
+    failed: int
+    series: bool = Field(description="whether the files are the slices of one DICOM series")
+    model: str
+    version: str
+    request_id: str
+    disclaimer: str = DISCLAIMER
 
 
 class HealthAnswer(Message):
@@ -76,11 +193,48 @@ class ReadyAnswer(Message):
         )
 
 
-class Problem(Message):
-    """Every error, as an RFC 9457 problem document; `detail` and `advice` are for people."""
+class VersionAnswer(Message):
+    """A registered version; `aliases` such as champion and challenger, `gate` what the gate said of it."""
 
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    advice: str | None = None
+    version: str
+    aliases: list[str]
+    gate: str | None = None
+
+
+class ModelAnswer(Message):
+    """`GET /api/v1/models/<name>`: what a model tells apart, how it decides, and its versions in the registry."""
+
+    name: str
+    served: str | None = Field(description="the version that answers here; null until the model is asked for")
+    classes: tuple[str, ...] = ()
+    description: str = ""
+    backbone: str = ""
+    synthetic: bool = False
+    explains: bool = False
+    decision: DecisionSpec | None = None
+    preprocessing: PreprocessingSpec | None = None
+    card: str | None = Field(default=None, description="address of the model card")
+    versions: list[VersionAnswer] = []
+    disclaimer: str = DISCLAIMER
+
+
+class ModelsAnswer(Message):
+    """`GET /api/v1/models`: the models that may be asked."""
+
+    models: list[ModelAnswer]
+    disclaimer: str = DISCLAIMER
+
+
+class SampleAnswer(Message):
+    """A picture to try: its address, its true class, and what it is."""
+
+    id: str
+    label: str
+    kind: Literal["drawn", "test set"]
+    url: str
+
+
+class SamplesAnswer(Message):
+    """`GET /api/v1/samples`."""
+
+    samples: list[SampleAnswer]
