@@ -166,6 +166,12 @@ def test_the_crop_finds_the_body_and_leaves_the_table_out():
     assert body_box(picture) == box
 
 
+@pytest.mark.parametrize("lift", [16, 40])
+def test_black_that_is_lifted_leaves_the_crop_where_it_was(lift):
+    picture, box = body()
+    assert body_box(picture * ((255 - lift) / 255) + lift) == box
+
+
 def test_a_margin_widens_the_crop_but_not_past_the_picture():
     picture, (top, bottom, left, right) = body()
     height, width = round((bottom - top) * 0.1), round((right - left) * 0.1)

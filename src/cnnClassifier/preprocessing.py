@@ -47,7 +47,7 @@ DECODER_ERRORS = (
     Image.DecompressionBombError,
 )
 
-BODY_THRESHOLD = 0.15  # of the image's 99th percentile: air and black margins lie below, skin and fat above
+BODY_THRESHOLD = 0.15  # of the way from the 1st percentile to the 99th: air and black margins lie below, skin above
 BODY_MINIMUM_SHARE = 0.05  # a component smaller than this share of the picture is no body: do not crop to it
 BODY_WORKING_SIZE = 256  # the body's outline is found on an image reduced to about this side
 
@@ -115,7 +115,9 @@ def body_box(grey: Pixels, margin: float = 0.0) -> tuple[int, int, int, int]:
     """
     step = max(1, min(grey.shape) // BODY_WORKING_SIZE)
     small = grey[::step, ::step]
-    components, count = ndimage.label(small > BODY_THRESHOLD * np.percentile(small, 99))
+    # From the darkest percentile, not from 0: a picture whose black is lifted still has air around the body.
+    dark, bright = np.percentile(small, [1, 99])
+    components, count = ndimage.label(small > dark + BODY_THRESHOLD * (bright - dark))
     sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
     if count == 0 or sizes.max() < BODY_MINIMUM_SHARE * small.size:
         return 0, grey.shape[0], 0, grey.shape[1]
