@@ -1,9 +1,9 @@
-"""Everything this app's API takes and gives, as types: the one place to read its contract. OpenAPI is made from them."""
+"""All that this app's API takes and gives, as types: its contract, from which the OpenAPI document is made."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.config.network import PreprocessingSpec
@@ -50,6 +50,12 @@ class AskQuery(Message):
     window_center: Annotated[float, Field(ge=-32768, le=65535, allow_inf_nan=False)] | None = None
     window_width: Annotated[float, Field(ge=1, le=131072, allow_inf_nan=False)] | None = None
     frame: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+
+class ModelPath(Message):
+    """A model's name in an address."""
+
+    name: Annotated[str, Field(pattern=MODEL_NAME)]
 
 
 class BatchQuery(AskQuery):
@@ -159,6 +165,10 @@ class BatchAnswer(Message):
     version: str
     request_id: str
     disclaimer: str = DISCLAIMER
+
+
+class OneOrMany(RootModel[Answer | BatchAnswer]):
+    """One file's answer, or for several files an answer or a problem for each."""
 
 
 class HealthAnswer(Message):

@@ -1,17 +1,34 @@
-"""From a request to the bytes of one image, held in memory only."""
+"""From a request to the bytes of its files, held in memory only."""
 
 import base64
 import binascii
 import io
-from typing import IO
+from dataclasses import dataclass
+from typing import IO, TypeVar
 
 from flask import Request
 from pydantic import ValidationError
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from cnnClassifier.web.answers import PredictRequest
+from cnnClassifier.web.answers import BatchRequest, Message, PredictRequest, UrlRequest
+from cnnClassifier.web.fetching import Fetcher
+
+MessageT = TypeVar("MessageT", bound=Message)
 
 FIELD = "image"
+# Bodies that are the file itself. What it is, its bytes say: the header is not believed.
+RAW_KINDS = (
+    "image/png", "image/jpeg", "image/tiff", "image/bmp", "image/gif", "image/webp", "image/jp2",
+    "application/dicom", "application/zip", "application/octet-stream",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file and what its sender calls it: shown to them again, never logged, never a path."""
+
+    name: str
+    data: bytes
 
 
 class InMemoryRequest(Request):
@@ -21,19 +38,73 @@ class InMemoryRequest(Request):
         return io.BytesIO()
 
 
-def image_bytes(request: Request) -> bytes:
-    """The one image of a multipart or JSON request; 400 if it is not there, 415 if it is neither kind."""
-    if request.mimetype == "multipart/form-data":
-        return _from_form(request)
-    if request.is_json:
-        return _from_json(request)
-    raise UnsupportedMediaType(
-        f"send the image as multipart/form-data, in the file field {FIELD!r}, or as application/json "
-        f'{{"{FIELD}": "<base64>"}}. Received: {request.mimetype or "no content type"}'
-    )
+@dataclass(frozen=True)
+class Reader:
+    """Takes the files out of requests; addresses in them are followed only if there is a `fetcher`."""
+
+    fetcher: Fetcher | None = None
+
+    def one(self, request: Request) -> bytes:
+        """The one file of a request; 400 if it is not there, 415 for a kind of body that is not read."""
+        if request.mimetype in RAW_KINDS:
+            return _body(request)
+        if request.mimetype == "multipart/form-data":
+            return _one_of_form(request)
+        if request.is_json:
+            return self._from_json(request)
+        raise UnsupportedMediaType(
+            f"send the image as multipart/form-data, in the file field {FIELD!r}, as application/json "
+            f'{{"{FIELD}": "<base64>"}}, or as the body itself with its media type, such as image/png. '
+            f"Received: {request.mimetype or 'no content type'}"
+        )
+
+    def many(self, request: Request) -> list[Upload]:
+        """All files of a request, one or more; 400 if there is none."""
+        if request.mimetype == "multipart/form-data":
+            files = request.files.getlist(FIELD)
+            if not files:
+                raise BadRequest(f"send one or more files in the field {FIELD!r}{_other_fields(request)}")
+            return [Upload(file.filename or "", file.read()) for file in files]
+        if request.is_json and (body := _parse(request, BatchRequest)):
+            return [Upload(str(number), from_base64(text)) for number, text in enumerate(body.images, 1)]
+        return [Upload("1", self.one(request))]
+
+    def _from_json(self, request: Request) -> bytes:
+        if self.fetcher is not None and (body := _parse(request, UrlRequest)):
+            return self.fetcher.fetch(body.url)
+        try:
+            return from_base64(PredictRequest.model_validate_json(request.get_data()).image)
+        except ValidationError as error:
+            faults = "; ".join(fault["msg"] for fault in error.errors())
+            raise BadRequest(f'send {{"{FIELD}": "<base64>"}}: {faults}') from None
 
 
-def _from_form(request: Request) -> bytes:
+def from_base64(text: str) -> bytes:
+    """Bytes of base64, with or without the head of a data URL; 400 for what is neither."""
+    encoded = text.partition(",")[2] if text.startswith("data:") else text
+    try:
+        # Many encoders wrap lines; white space is no error, any other foreign character is.
+        return base64.b64decode("".join(encoded.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequest(f"{FIELD!r} is not base64") from None
+
+
+def _parse(request: Request, kind: type[MessageT]) -> MessageT | None:
+    """A JSON body as a message of a kind; None if it is of another kind."""
+    try:
+        return kind.model_validate_json(request.get_data())
+    except ValidationError:
+        return None
+
+
+def _body(request: Request) -> bytes:
+    data: bytes = request.get_data()
+    if not data:
+        raise BadRequest("the body is empty")
+    return data
+
+
+def _one_of_form(request: Request) -> bytes:
     files = request.files.getlist(FIELD)
     if len(files) != 1:
         raise BadRequest(f"send one file in the field {FIELD!r}. Received: {len(files)}{_other_fields(request)}")
@@ -44,21 +115,3 @@ def _from_form(request: Request) -> bytes:
 def _other_fields(request: Request) -> str:
     others = sorted({*request.files, *request.form} - {FIELD})
     return f" (and the fields {', '.join(others)})" if others else ""
-
-
-def _from_json(request: Request) -> bytes:
-    try:
-        body = PredictRequest.model_validate_json(request.get_data())
-    except ValidationError as error:
-        faults = "; ".join(fault["msg"] for fault in error.errors())
-        raise BadRequest(f'send {{"{FIELD}": "<base64>"}}: {faults}') from None
-    return _from_base64(body.image)
-
-
-def _from_base64(text: str) -> bytes:
-    encoded = text.partition(",")[2] if text.startswith("data:") else text
-    try:
-        # Many encoders wrap lines; white space is no error, any other foreign character is.
-        return base64.b64decode("".join(encoded.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise BadRequest(f"{FIELD!r} is not base64") from None

@@ -1,0 +1,77 @@
+"""Pictures to try: of the test split where the served model's own data is here, else drawn ones."""
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cnnClassifier.audit.copies import copies_of_training
+from cnnClassifier.audit.pairs import read_pairs
+from cnnClassifier.config.types import Paths
+from cnnClassifier.datasets.manifest import read_manifest
+from cnnClassifier.datasets.phantom.pathology import CANCERS
+from cnnClassifier.datasets.phantom.patient import draw_patient, take_slices
+from cnnClassifier.preprocessing import decode
+from cnnClassifier.web.pictures import as_png
+
+OF_A_CLASS = 2  # pictures
+DRAWN = (*CANCERS, "normal")  # the classes that a phantom can show
+DRAWN_SIDE, SEED = 384, 2026
+Kind = Literal["drawn", "test set"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture to try: its true class, and a function that gives it as a PNG."""
+
+    label: str
+    kind: Kind
+    png: Callable[[], bytes]
+
+
+def find_samples(paths: Paths, classes: tuple[str, ...]) -> dict[str, Sample]:
+    """Samples by id for a model of these classes: some of the test images, else drawn ones if the classes can be drawn."""
+    return _of_test_set(paths, classes) or _drawn(classes)
+
+
+def _of_test_set(paths: Paths, classes: tuple[str, ...]) -> dict[str, Sample]:
+    """Test images whose picture is not, as any copy, in training; none if another experiment's data lies here."""
+    if not (paths.manifest.is_file() and paths.pairs.is_file()):
+        return {}
+    records = read_manifest(paths.manifest)
+    if {record.label for record in records} != set(classes):
+        return {}
+    copies = copies_of_training(records, read_pairs(paths.pairs))
+    by_class: defaultdict[str, list[Path]] = defaultdict(list)
+    for record in records:
+        if record.split == "test" and record.path not in copies:
+            by_class[record.label].append(paths.images / record.path)
+    chosen = random.Random(SEED)  # noqa: S311
+    picked = {label: chosen.sample(files, min(OF_A_CLASS, len(files))) for label, files in sorted(by_class.items())}
+    return {
+        f"test-{label}-{number}": Sample(label, "test set", lambda file=file: as_png(decode(file.read_bytes())))
+        for label, files in picked.items()
+        for number, file in enumerate(files, 1)
+    }
+
+
+def _drawn(classes: tuple[str, ...]) -> Mapping[str, Sample]:
+    if not set(classes) <= set(DRAWN):
+        return {}
+    return {
+        f"drawn-{label}-{number}": Sample(label, "drawn", lambda label=label, number=number: _draw(label, number))
+        for label in classes
+        for number in range(1, 1 + OF_A_CLASS)
+    }
+
+
+@lru_cache(maxsize=32)
+def _draw(label: str, number: int) -> bytes:
+    rng = np.random.default_rng((SEED, DRAWN.index(label), number))
+    (drawn,) = take_slices(draw_patient(rng, label, 1), DRAWN_SIDE, rng)
+    return as_png(drawn.picture[..., None].astype(np.float32))
