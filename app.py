@@ -1,6 +1,5 @@
 """The web app: `app` for any WSGI server (gunicorn app:app), or `python app.py` to serve it on port 8080."""
 
-import logging
 import os
 import signal
 import sys
@@ -10,8 +9,11 @@ from dotenv import load_dotenv
 from flask import Flask
 
 from cnnClassifier.config.loading import PROJECT_FILE, load_project
+from cnnClassifier.config.types import ProjectConfig, ServingConfig
 from cnnClassifier.errors import CnnClassifierError
 from cnnClassifier.web import ModelHolder, create_app
+from cnnClassifier.web.limits import guard
+from cnnClassifier.web.logs import configure_logs
 from cnnClassifier.web.model_source import model_source
 from cnnClassifier.web.server import listening, make_server
 
@@ -20,21 +22,24 @@ ROOT = Path(__file__).resolve().parent
 
 def main() -> int:
     """Serve with Waitress until Ctrl+C or SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     load_dotenv(ROOT / ".env")
     try:
         project = load_project(ROOT / PROJECT_FILE)
         config = listening(project.serving, os.environ)
-        models = ModelHolder(model_source(project, os.environ))
-        server = make_server(create_app(models, config, ROOT), config)
+        configure_logs(config.logs)
+        models, app = _put_together(project, config)
+        server = make_server(app, config)
     except CnnClassifierError as error:
         print(f"app.py: {error}", file=sys.stderr)  # noqa: T201
         return 2
     models.start()
     # As process 1 of a container, Python would ignore SIGTERM; Waitress stops on SystemExit.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        signal.signal(signal.SIGHUP, lambda *_: models.look_now())
     print(f"Serving on http://{config.host}:{config.port} (Ctrl+C stops)", flush=True)  # noqa: T201
     server.run()
+    app.extensions["batcher"].close()
     return 0
 
 
@@ -42,9 +47,16 @@ def make_app() -> Flask:
     """The app for a WSGI server, its model loading in the background."""
     load_dotenv(ROOT / ".env")
     project = load_project(ROOT / PROJECT_FILE)
-    models = ModelHolder(model_source(project, os.environ))
+    configure_logs(project.serving.logs)
+    models, app = _put_together(project, project.serving)
     models.start()
-    return create_app(models, project.serving, ROOT)
+    return app
+
+
+def _put_together(project: ProjectConfig, config: ServingConfig) -> tuple[ModelHolder, Flask]:
+    source = model_source(project, os.environ)
+    models = ModelHolder(source.load, source.look, config.refresh_seconds)
+    return models, create_app(models, config, ROOT, guard(os.environ, config.rate_limit))
 
 
 if __name__ == "__main__":

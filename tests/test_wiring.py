@@ -23,6 +23,8 @@ HOMES = {
     "mlflow": ["tracking/"],
     "dagshub": ["tracking/"],
     "flask": ["web/"],
+    "flask_limiter": ["web/"],
+    "prometheus_client": ["web/"],
     "waitress": ["web/"],
     "werkzeug": ["web/"],
     "yaml": ["config/"],
@@ -37,8 +39,8 @@ HOMES = {
 
 # What the packages of requirements-serve.in are called in Python.
 SERVING_LIBRARIES = {
-    "box", "dotenv", "flask", "mlflow", "numpy", "onnxruntime", "PIL", "pydantic", "pydantic_core", "scipy", "waitress",
-    "werkzeug", "yaml",
+    "box", "dotenv", "flask", "flask_limiter", "mlflow", "numpy", "onnxruntime", "PIL", "prometheus_client", "pydantic",
+    "pydantic_core", "scipy", "waitress", "werkzeug", "yaml",
 }  # fmt: skip
 
 

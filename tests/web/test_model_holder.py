@@ -1,8 +1,12 @@
+import dataclasses
+import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tiny_app import CONFIG, ROOT
+import requests
+from tiny_app import CONFIG, ROOT, running
 from tiny_model import picture
 
 from cnnClassifier.errors import ModelError, TrackingError
@@ -105,3 +109,112 @@ def test_training_is_advised_only_where_it_helps(trouble, advised):
     problem = create_app(models, CONFIG, ROOT).test_client().get("/ready").json
     assert problem["detail"] == str(trouble)
     assert ("advice" in problem) == advised
+
+
+class Registry:
+    """What a holder looks at: `champion` is a classifier or what looking raises."""
+
+    def __init__(self, champion) -> None:
+        self.champion = champion
+        self.looked = threading.Semaphore(0)
+
+    def load(self):
+        return self.champion
+
+    def look(self, current):
+        self.looked.release()
+        if isinstance(self.champion, Exception):
+            raise self.champion
+        return None if self.champion is current else self.champion
+
+
+@pytest.fixture
+def registry(classifier):
+    return Registry(classifier)
+
+
+@pytest.fixture
+def models(registry):
+    models = ModelHolder(registry.load, registry.look)
+    models.load_once()
+    return models
+
+
+def ready(models: ModelHolder) -> dict:
+    response = create_app(models, CONFIG, ROOT).test_client().get("/ready")
+    assert response.status_code == 200
+    return response.json
+
+
+def test_a_model_says_that_it_is_not_compared_with_the_registry_until_it_is(models):
+    assert "not yet compared" in ready(models)["notice"]
+    models.look_once()
+    assert ready(models)["notice"] is None
+
+
+def test_another_champion_takes_the_place_of_the_model(models, registry, deciding):
+    registry.champion = deciding
+    models.look_once()
+    assert (ready(models)["model"], ready(models)["notice"]) == ("deciding", None)
+
+
+@pytest.mark.parametrize("trouble", [TrackingError("the registry is down"), ModelError("version 3 is unfit")])
+def test_trouble_leaves_the_model_and_a_notice_and_is_warned_of_once(models, registry, classifier, trouble, caplog):
+    registry.champion = trouble
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            models.look_once()
+    assert caplog.messages == [f"{trouble}; going on with colours version 7"]
+    assert ready(models)["notice"] == caplog.messages[0]
+    registry.champion = classifier
+    models.look_once()
+    assert ready(models)["notice"] is None
+
+
+def test_a_bug_while_looking_is_logged_and_the_model_stays(models, registry, caplog):
+    registry.champion = ZeroDivisionError("a bug")
+    models.look_once()
+    assert "a bug" in caplog.text
+    assert "log says why" in ready(models)["notice"]
+
+
+def test_a_call_makes_it_look_at_once(registry, deciding):
+    models = ModelHolder(registry.load, registry.look, refresh_seconds=3600)
+    models.start()
+    assert registry.looked.acquire(timeout=30)  # after loading
+    registry.champion = deciding
+    models.look_now()
+    assert registry.looked.acquire(timeout=30)
+    models.look_now()  # the look before is over when this one begins
+    assert registry.looked.acquire(timeout=30)
+    assert models.get() is deciding
+    models.stop()
+
+
+def test_no_request_is_dropped_while_the_champion_changes(models, registry, classifier):
+    """32 changes under 4 clients: each answer is of one of the two versions, and whole."""
+    other = dataclasses.replace(classifier, version="8")
+    over = threading.Event()
+
+    def client(address: str) -> set[str]:
+        versions = set()
+        with requests.Session() as session:
+            while not over.is_set():
+                answer = session.post(
+                    f"{address}/predict", files={"image": ("scan.png", picture("normal"))}, timeout=30
+                )
+                assert answer.json()["label"] == "normal"
+                versions.add(answer.json()["version"])
+        return versions
+
+    with running(create_app(models, CONFIG, ROOT)) as address, ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(client, address) for _ in range(4)]
+        try:
+            for change in range(32):
+                registry.champion = other if change % 2 == 0 else classifier
+                models.look_once()
+                requests.get(f"{address}/ready", timeout=30).raise_for_status()
+        finally:
+            over.set()
+        assert set.union(*(each.result() for each in clients)) <= {"7", "8"}
+    assert models.get().version == "7"

@@ -1,26 +1,123 @@
 """The app behind its real server, and as its own process."""
 
+import json
+import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from tiny_app import CONFIG, ROOT
-from tiny_model import COLOURS, noise, picture
+from tiny_app import CONFIG, ROOT, app_serving, running
+from tiny_model import COLOURS, coloured, noise, picture
 
 from cnnClassifier.errors import ConfigError
+from cnnClassifier.inference import Classifier
 from cnnClassifier.web.server import listening, make_server
 from mlflow_servers import free_port
 
 
 def ask(server: str, data: bytes) -> requests.Response:
     return requests.post(f"{server}/predict", files={"image": ("scan.png", data)}, timeout=30)
+
+
+def test_32_clients_with_32_pictures_never_see_each_other_s_answer(classifier):
+    """Batches of up to 8, so that answers could be handed to the wrong request if anything could go wrong."""
+    config = CONFIG.model_copy(update={"queue": 32, "threads": 40, "batch": 8})
+    pictures = [coloured((60 + number, 90, 40)) for number in range(32)]
+    expected = [classifier.classify(data).probabilities for data in pictures]
+    assert len({tuple(round(value, 3) for value in each.values()) for each in expected}) == 32
+    start = threading.Barrier(32)
+
+    def client(number: int) -> None:
+        start.wait(60)
+        for turn in range(4):
+            sent = f"client-{number}-{turn}"
+            files = {"image": ("scan.png", pictures[number])}
+            answer = requests.post(f"{address}/predict", files=files, headers={"X-Request-ID": sent}, timeout=60)
+            assert answer.json()["probabilities"] == pytest.approx(expected[number], abs=1e-5)
+            assert answer.headers["X-Request-ID"] == sent
+
+    with running(app_serving(classifier, config), config) as address, ThreadPoolExecutor(32) as pool:
+        for done in [pool.submit(client, number) for number in range(32)]:
+            done.result()
+
+
+class Held(Classifier):
+    """A model that waits, as one does that is busy."""
+
+    go = threading.Event()
+
+    def classify_batch(self, batch):
+        assert self.go.wait(60)
+        return super().classify_batch(batch)
+
+
+def test_too_much_is_refused_at_once_and_what_was_accepted_is_answered(classifier):
+    config = CONFIG.model_copy(update={"queue": 2, "threads": 4, "batch": 1})
+    app = app_serving(Held(**vars(classifier)), config)
+    with running(app, config) as address, ThreadPoolExecutor(2) as pool:
+        accepted = [pool.submit(ask, address, picture("normal")) for _ in range(2)]
+        figures = wait_for(lambda: requests.get(f"{address}/metrics", timeout=30).text, "requests_in_work 2.0")
+        assert "cnnclassifier_requests_in_work 2.0" in figures
+        for _ in range(5):
+            refused = ask(address, picture())
+            assert (refused.status_code, refused.headers["Content-Type"]) == (429, "application/problem+json")
+            assert refused.json()["type"] == "urn:cnnclassifier:problem:overloaded"
+            assert int(refused.headers["Retry-After"]) >= 1
+        assert requests.get(f"{address}/health", timeout=30).ok
+        Held.go.set()
+        assert [answer.result().json()["label"] for answer in accepted] == ["normal", "normal"]
+        assert ask(address, picture()).status_code == 200
+    app.extensions["batcher"].close()
+
+
+def wait_for(get, text: str, seconds: float = 30) -> str:
+    deadline = time.monotonic() + seconds
+    while text not in (found := get()):
+        assert time.monotonic() < deadline, f"no {text} in {found}"
+        time.sleep(0.01)
+    return found
+
+
+def test_uploads_that_would_fill_the_memory_are_refused_before_they_are_received(classifier):
+    config = CONFIG.model_copy(update={"upload_memory_mb": 4})
+    head = f"POST /predict HTTP/1.1\r\nContent-Length: {3 * 2**20}\r\n\r\n".encode()
+    with running(app_serving(classifier, config), config) as address:
+        port = int(address.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(head + bytes(10))
+            wait_for(lambda: _answer_to_head(port, head), "HTTP/1.1 429")  # once the slow one's head is read
+            refused = _answer_to_head(port, head)
+            assert "Retry-After: 2" in refused
+            assert "application/problem+json" in refused
+            assert ask(address, picture()).status_code == 200  # a small one still fits
+        wait_for(lambda: _answer_to_head(port, head, and_body=True), "HTTP/1.1 415")  # it went, and its bytes with it
+
+
+def _answer_to_head(port: int, head: bytes, and_body: bool = False) -> str:
+    """What a server says to a request's head, or to all of it; nothing if it waits for the body."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.settimeout(30 if and_body else 2)
+        try:
+            connection.sendall(head + (bytes(3 * 2**20) if and_body else b""))
+            return connection.recv(4096).decode()
+        except OSError:
+            return ""
+
+
+def test_what_waitress_refuses_is_logged_and_has_a_request_id_too(server, caplog):
+    with caplog.at_level(logging.INFO, "cnnClassifier"):
+        response = ask(server, bytes(6 * 2**20))
+    assert response.status_code == 413
+    assert response.headers["X-Request-ID"] in {record.fields["request_id"] for record in caplog.records}
 
 
 def test_simultaneous_uploads_never_mix(server):
@@ -118,17 +215,22 @@ def test_python_app_py_serves_a_package_folder_and_stops_when_told(package):
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     try:
         ready = wait_until_ready(f"http://127.0.0.1:{port}").json()
         assert ready["model"] == "colours"
         assert len(ready["version"]) == 12
+        process.send_signal(signal.SIGHUP)  # look for a champion: a folder has none, and the server goes on
         assert ask(f"http://127.0.0.1:{port}", picture("normal")).json()["label"] == "normal"
     finally:
         process.terminate()
-    assert process.wait(timeout=10) == 0
-    assert process.communicate()[0].decode() == f"Serving on http://127.0.0.1:{port} (Ctrl+C stops)\n"
+    written, logged = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert written.decode() == f"Serving on http://127.0.0.1:{port} (Ctrl+C stops)\n"
+    lines = [json.loads(line) for line in logged.decode().splitlines()]  # no terminal: JSON, all of it
+    (asked,) = [line for line in lines if line.get("route") == "/predict"]
+    assert (asked["status"], asked["model"], asked["state"]) == (200, "colours", "answer")
 
 
 def test_python_app_py_says_in_one_line_what_is_wrong():

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 CONFIG = ServingConfig(max_upload_mb=2, max_megapixels=4)
 
 
-def app_serving(classifier: Classifier) -> Flask:
-    return app_loading(lambda: classifier)
+def app_serving(classifier: Classifier, config: ServingConfig = CONFIG) -> Flask:
+    return app_loading(lambda: classifier, config)
 
 
 def app_without_model() -> Flask:
@@ -28,17 +28,17 @@ def app_without_model() -> Flask:
     return app_loading(nothing_there)
 
 
-def app_loading(load) -> Flask:
+def app_loading(load, config: ServingConfig = CONFIG) -> Flask:
     models = ModelHolder(load)
     models.load_once()
-    return create_app(models, CONFIG, ROOT)
+    return create_app(models, config, ROOT)
 
 
 @contextmanager
-def running(app: Flask) -> Iterator[str]:
+def running(app: Flask, config: ServingConfig = CONFIG) -> Iterator[str]:
     """The app behind its real server; gives the address."""
     # Port 0, a free one, is no setting for people: model_copy does not validate.
-    server = make_server(app, CONFIG.model_copy(update={"port": 0}))
+    server = make_server(app, config.model_copy(update={"port": 0}))
     done = threading.Event()
     thread = threading.Thread(target=_serve_until, args=(server, done), daemon=True)
     thread.start()

@@ -193,18 +193,37 @@ class TrackingConfig(Section):
 
 
 class ServingConfig(Section):
-    """The web app: where it listens, which registry alias it serves, what it accepts.
+    """The web app: where it listens, which registry alias it serves, what it accepts and how much at once.
 
     `released`: the folder of the model that comes with the code, served where nothing has the alias (null: none).
+    `queue` requests are worked on at once, further ones refused; the threads beyond it are for refusing them and for
+    everything else (`/health`, the page). `batch` images at most go through the network together. A request that
+    waited `deadline_seconds` for the network is dropped. All requests together may bring `upload_memory_mb` at a time.
+    `rate_limit` is for each client address (null: none).
     """
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
-    threads: PositiveInt = 4
+    threads: PositiveInt = 24
+    queue: PositiveInt = 16
+    batch: PositiveInt = 2
+    deadline_seconds: Annotated[float, Field(gt=0)] = 20.0
+    refresh_seconds: Annotated[float, Field(gt=0)] = 30.0
+    rate_limit: str | None = Field(default=None, pattern=r"^[1-9]\d* per (second|minute|hour|day)$")
+    logs: Literal["auto", "json", "plain"] = "auto"
     alias: str = "champion"
     released: Path | None = Path("models/chest_ct")
     max_upload_mb: PositiveInt = 16
     max_megapixels: PositiveInt = 64
+    upload_memory_mb: PositiveInt = 256
+
+    @model_validator(mode="after")
+    def _enough_for_the_limits(self) -> "ServingConfig":
+        if self.threads <= self.queue:
+            raise ValueError(f"`threads` must be more than `queue` ({self.queue}), or nobody can be refused")
+        if self.upload_memory_mb < 2 * self.max_upload_mb:  # base64 takes a third more
+            raise ValueError("`upload_memory_mb` must be at least twice `max_upload_mb`")
+        return self
 
 
 class FeaturesConfig(Section):

@@ -152,10 +152,15 @@ def download(connection: Connection, name: str, alias: str, destination: Path) -
     found = find(connection, name, alias)
     if found is None:
         raise ModelError(f"{connection.title}: no model {name}@{alias}; run the pipeline to register one")
-    folder = destination / f"{name}-{found.version}-{found.run_id[:8]}"
+    folder = package_folder(destination, found)
     if not folder.is_dir():
         _fetch(connection, found, folder)
     return ServedPackage(folder, str(found.version), name)
+
+
+def package_folder(destination: Path, model: RegisteredModel) -> Path:
+    """Where `download` puts a version's package."""
+    return destination / f"{model.name}-{model.version}-{model.run_id[:8]}"
 
 
 def _artifact_root(connection: Connection, run_id: str) -> str | None:

@@ -178,7 +178,10 @@ class HealthAnswer(Message):
 
 
 class ReadyAnswer(Message):
-    """`GET /ready` once the model answered its self-test; `model_card`: does `GET /model-card` have one?"""
+    """`GET /ready` once the model answered its self-test; `model_card`: does `GET /model-card` have one?
+
+    `notice` says what whoever runs the server should know: the registry is down, or a new champion is unfit.
+    """
 
     status: Literal["ready"] = "ready"
     model: str
@@ -187,10 +190,11 @@ class ReadyAnswer(Message):
     description: str
     model_card: bool
     synthetic: bool
+    notice: str | None = None
     disclaimer: str = DISCLAIMER
 
     @classmethod
-    def of(cls, classifier: Classifier) -> "ReadyAnswer":
+    def of(cls, classifier: Classifier, notice: str | None = None) -> "ReadyAnswer":
         """What is being served."""
         spec = classifier.spec
         return cls(
@@ -200,6 +204,7 @@ class ReadyAnswer(Message):
             description=spec.description,
             model_card=classifier.card.is_file(),
             synthetic=spec.synthetic,
+            notice=notice,
         )
 
 

@@ -5,10 +5,18 @@ from pathlib import Path
 from flask import Flask, Response
 
 from cnnClassifier.config.types import ServingConfig
+from cnnClassifier.web.admission import Admission
+from cnnClassifier.web.batcher import Batcher
+from cnnClassifier.web.limits import Guard
+from cnnClassifier.web.metrics import Metrics
 from cnnClassifier.web.model_holder import ModelHolder
+from cnnClassifier.web.observer import Observer, QuietFlask
 from cnnClassifier.web.problems import register_problems
 from cnnClassifier.web.routes import Routes
 from cnnClassifier.web.uploads import InMemoryRequest
+
+IMAGES_WAITING = 2  # of each request that is let in: what Batcher.map draws ahead
+NOBODY = Guard()
 
 SECURITY_HEADERS = {
     # No inline script or style, nothing from elsewhere; blob: is the preview of the chosen file.
@@ -23,14 +31,27 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 
+# What anybody may ask, also where there is an API key or a rate limit: none of it says anything about an image.
+OPEN_ROUTES = frozenset({"index", "static", "health", "ready", "model_card"})
 
-def create_app(models: ModelHolder, config: ServingConfig, root: Path) -> Flask:
-    """Make the app; `root` holds templates/ and static/. Starting `models` is the caller's business."""
-    app = Flask("cnnClassifier.web", template_folder=root / "templates", static_folder=root / "static")
+
+def create_app(models: ModelHolder, config: ServingConfig, root: Path, guard: Guard = NOBODY) -> Flask:
+    """Make the app; `root` holds templates/ and static/. Starting `models` is the caller's business.
+
+    `app.extensions["batcher"]` may be closed when no more requests come: it answers what it accepted.
+    """
+    app = QuietFlask("cnnClassifier.web", template_folder=root / "templates", static_folder=root / "static")
     app.request_class = InMemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = config.max_upload_mb * 2**20
-    Routes(models, config).register(app)
+    observer, admission = Observer(Metrics()), Admission(config.queue)
+    batcher = Batcher(config.batch, IMAGES_WAITING * config.queue, config.deadline_seconds, observer.metrics)
+    observer.metrics.gauge("queue_images", "Images that wait for the network.", lambda: len(batcher))
+    observer.metrics.gauge("requests_in_work", "Requests let in and not answered yet.", lambda: admission.inside)
+    observer.register(app)
+    guard.register(app, OPEN_ROUTES)
+    Routes(models, config, observer, admission, batcher).register(app)
     register_problems(app)
+    app.extensions["batcher"] = batcher
     app.after_request(_add_security_headers)
     return app
 

@@ -6,7 +6,9 @@ from flask import Flask, Response, current_app
 from werkzeug.exceptions import HTTPException
 
 from cnnClassifier.errors import ImageError
+from cnnClassifier.web.admission import OverloadedError
 from cnnClassifier.web.answers import Problem
+from cnnClassifier.web.batcher import TooLateError
 from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError
 
 PROBLEM_JSON = "application/problem+json"
@@ -21,6 +23,8 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(ImageError, _unreadable_image)
     app.register_error_handler(ModelLoadingError, _model_loading)
     app.register_error_handler(NoModelError, _no_model)
+    app.register_error_handler(OverloadedError, _overloaded)
+    app.register_error_handler(TooLateError, _too_late)
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -47,6 +51,16 @@ def _no_model(error: NoModelError) -> Response:
         detail=str(error),
         advice=TRAIN_FIRST if error.trainable else None,
     )
+    return _fill(Response(headers={"Retry-After": "10"}), problem)
+
+
+def _overloaded(error: OverloadedError) -> Response:
+    problem = Problem(type=TYPES + "overloaded", title="Too much at once", status=429, detail=str(error))
+    return _fill(Response(headers={"Retry-After": str(error.retry_after)}), problem)
+
+
+def _too_late(error: TooLateError) -> Response:
+    problem = Problem(type=TYPES + "too-late", title="This took too long", status=503, detail=str(error))
     return _fill(Response(headers={"Retry-After": "10"}), problem)
 
 

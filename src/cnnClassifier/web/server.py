@@ -1,20 +1,63 @@
 """Waitress, set up for this app: requests stay in memory, and its own refusals are problem documents too."""
 
+import logging
 import socket
+import uuid
+import weakref
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from flask import Flask
 from pydantic import ValidationError
 from waitress import create_server
+from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask
+from waitress.utilities import Error
 
 from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.web.answers import Problem
+from cnnClassifier.web.logs import log_fields
+from cnnClassifier.web.observer import REQUEST_ID
 from cnnClassifier.web.problems import PROBLEM_JSON
+
+log = logging.getLogger(__name__)
+
+
+class TooManyUploads(Error):  # type: ignore[misc]  # noqa: N818 - Waitress' errors are no exceptions
+    """More bodies at a time than this server keeps in memory."""
+
+    code = HTTPStatus.TOO_MANY_REQUESTS.value
+    reason = HTTPStatus.TOO_MANY_REQUESTS.phrase
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc]
+    """A request that is refused as soon as its head is there if its body would be one too many.
+
+    Waitress receives up to 100 requests side by side, whatever the app works on.
+    """
+
+    completed: bool
+    limit = 0  # bytes, of all requests of a server together; a subclass says how many
+    alive: "weakref.WeakSet[Parser]"
+
+    def __init__(self, adj: Adjustments) -> None:
+        super().__init__(adj)
+        self.expected = 0
+
+    def received(self, data: bytes) -> int:
+        """Take a part of the request."""
+        consumed: int = super().received(data)
+        if self.headers_finished and not self.completed and not self.expected:
+            self.expected = self.adj.max_request_body_size if self.chunked else self.content_length
+            if self.expected + sum(other.expected for other in self.alive) > self.limit:
+                self.error = TooManyUploads("the uploads of others fill the memory that is set aside for them")
+                self.completed = True
+            self.alive.add(self)  # until Waitress lets go of the request
+        return consumed
 
 
 class ProblemTask(ErrorTask):  # type: ignore[misc]
@@ -26,9 +69,14 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
         problem = Problem(title=HTTPStatus(error.code).phrase, status=error.code, detail=str(error.body))
         body = problem.model_dump_json(exclude_none=True).encode()
         self.status = f"{error.code} {problem.title}"
-        self.response_headers.append(("Content-Type", PROBLEM_JSON))
+        request_id = str(uuid.uuid4())
+        self.response_headers += [("Content-Type", PROBLEM_JSON), (REQUEST_ID, request_id)]
+        if error.code == TooManyUploads.code:
+            self.response_headers.append(("Retry-After", "2"))
         self.set_close_on_finish()
         self.content_length = len(body)
+        fields = {"request_id": request_id, "status": error.code}
+        log_fields(log, f"refused before the app saw it: {error.code} {problem.title}", fields)
         self.write(body)
 
 
@@ -59,7 +107,9 @@ def make_server(app: Flask, config: ServingConfig) -> BaseWSGIServer:
         inbuf_overflow=body_limit + 1,  # above this Waitress writes a request to a temporary file: never
         ident=None,
     )
-    server.channel_class = Channel
+    uploads = {"limit": config.upload_memory_mb * 2**20, "alive": weakref.WeakSet()}
+    parser = type("LimitedParser", (Parser,), uploads)
+    server.channel_class = type("LimitedChannel", (Channel,), {"parser_class": parser})
     return server
 
 

@@ -1,0 +1,352 @@
+"""What serving costs: `python benchmarks/serving.py [--images <a folder of images>] [--int8] [--family] [--servers]`.
+
+Side by side in one run: a bare ONNX Runtime session in a loop, this app (`python app.py`, a process of its own, asked
+over HTTP), and with `--family` the usual app (a Flask route that loads the Keras model in each request). `--int8` also
+times a quantised network against TensorFlow, and `--servers` this app behind gunicorn. Load comes from `load.py`
+on the same cores, so it is part of what is measured. Times are by the clock: run it on a quiet machine.
+"""
+
+import argparse
+import base64
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from load import Outcome, form, load
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
+from cnnClassifier.config.types import PrepareBaseModelConfig
+from cnnClassifier.model_spec import ONNX_FILE, read_spec
+from cnnClassifier.preprocessing import preprocess
+
+Floats = NDArray[np.float32]
+
+ROOT = Path(__file__).resolve().parents[1]
+THREADS = os.cpu_count() or 1
+BATCHES = (1, 2, 4, 8)
+PICTURES = 16
+CALIBRATION = 32
+CLIENTS, FLOOD = 16, 64
+PORT = 18_123
+FAMILY = """
+import base64, io
+import numpy as np
+from flask import Flask, jsonify, request
+from PIL import Image
+import keras
+
+app = Flask(__name__)
+
+@app.post("/predict")
+def predict():
+    picture = Image.open(io.BytesIO(base64.b64decode(request.json["image"]))).convert("RGB").resize((SIZE, SIZE))
+    model = keras.models.load_model(MODEL)
+    answer = model.predict(np.asarray(picture, dtype="float32")[None], verbose=0)
+    return jsonify({"label": int(answer.argmax())})
+
+@app.get("/ready")
+def ready():
+    return "ready"
+
+app.run(port=PORT)
+"""
+
+
+def main() -> None:
+    """Print tables; with `--role` it is one of the processes that the tables are about."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--package", type=Path, default=ROOT / "models/chest_ct")
+    parser.add_argument("--images", type=Path, help="real images (default: drawn ones)")
+    parser.add_argument("--seconds", type=float, default=20, help="of each load")
+    parser.add_argument("--batch", type=int, nargs="*", default=[], help="also serve with batches of up to so many")
+    parser.add_argument("--int8", action="store_true")
+    parser.add_argument("--family", action="store_true")
+    parser.add_argument("--servers", action="store_true")
+    parser.add_argument("--role", choices=ROLES, help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.role:
+        print(json.dumps(ROLES[options.role](options.package, options.work)))  # noqa: T201
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        compare(options, Path(folder))
+
+
+def compare(options: argparse.Namespace, work: Path) -> None:
+    """All measurements, one after the other."""
+    files = pictures(options.images)
+    spec = read_spec(options.package).preprocessing
+    began = time.perf_counter()
+    pixels = np.stack([preprocess(data, spec) for data in files])
+    decode = 1000 * (time.perf_counter() - began) / len(files)
+    np.save(work / "pixels.npy", pixels)
+    say(f"load before: {os.getloadavg()[0]:.1f}; {len(files)} pictures of {np.mean([*map(len, files)]) / 1000:.0f} kB")
+    bare = role("bare", options.package, work)
+    best = max(bare["rates"].values())
+    say(f"bare session: {bare['p50']:.0f} ms (p50), decoding {decode:.1f} ms; images/s by batch: {bare['rates']}")
+    bodies = [form(data) for data in files]
+    served = [("python app.py", [sys.executable, "app.py"], {})]
+    served += [(f"batch {size}", [sys.executable, "app.py"], {"batch": size}) for size in options.batch]
+    if options.servers:
+        gunicorn = [str(Path(sys.executable).parent / "gunicorn"), "-b", f"127.0.0.1:{PORT}", "--threads", "24"]
+        served.append(("gunicorn gthread", [*gunicorn, "-w", "1", "app:app"], {}))
+    for name, command, changes in served:
+        measure(name, command, changes, options, work, bodies, bare["p50"] + decode, best)
+    if options.int8:
+        engines(options.package, work, pixels)
+    if options.family:
+        family(spec.size, work, files, options.seconds)
+    say(f"load after: {os.getloadavg()[0]:.1f}")
+
+
+def measure(
+    name: str,
+    command: list[str],
+    changes: dict[str, int],
+    options: argparse.Namespace,
+    work: Path,
+    bodies: Sequence[bytes],
+    one: float,
+    best: float,
+) -> None:
+    """One server: ready, alone, together, flooded."""
+    with running(command, options.package, work, changes) as (process, ready):
+        fresh = memory(process.pid)
+        load(PORT, bodies, 1, 2)
+        alone = load(PORT, bodies, 1, options.seconds)
+        together = load(PORT, bodies, CLIENTS, options.seconds)
+        calm = memory(process.pid)
+        flood = load(PORT, bodies, FLOOD, options.seconds)
+        rude = load(PORT, bodies, FLOOD, options.seconds, polite=False)
+        say(
+            f"\n{name}: ready after {ready:.1f} s; resident memory {fresh} MB when ready, {calm} MB after {CLIENTS} "
+            f"clients, {memory(process.pid)} MB after the floods (peak {memory(process.pid, 'VmHWM')} MB)\n"
+            "| clients | accepted/s | p50, ms | p99, ms | statuses | ratio |\n|---|---|---|---|---|---|"
+        )
+        row("1", alone, f"p50 / (bare + decoding) {alone.quantile(0.5) / one:.2f}")
+        row(str(CLIENTS), together, f"rate / bare's best {together.rate / best:.2f}")
+        row(f"{FLOOD}, polite", flood, f"p99 / p50 {flood.quantile(0.99) / flood.quantile(0.5):.2f}")
+        row(f"{FLOOD}, rude", rude, f"p99 / p50 {rude.quantile(0.99) / rude.quantile(0.5):.2f}")
+        say(f"refused without Retry-After: {flood.without_retry_after + rude.without_retry_after}")
+
+
+def row(clients: str, outcome: Outcome, ratio: str) -> None:
+    """A line of the table."""
+    statuses = ", ".join(f"{status}: {count}" for status, count in sorted(outcome.statuses.items()))
+    p50, p99 = outcome.quantile(0.5), outcome.quantile(0.99)
+    say(f"| {clients} | {outcome.rate:.2f} | {p50:.0f} | {p99:.0f} | {statuses} | {ratio} |")
+
+
+def engines(package: Path, work: Path, pixels: Floats) -> None:
+    """int8 against TensorFlow, an image at a time."""
+    quantise(package / ONNX_FILE, work, pixels[:CALIBRATION])
+    int8, tensorflow = role("int8", package, work)["p50"], role("tensorflow", package, work)["p50"]
+    say(f"\nint8 {int8:.0f} ms, TensorFlow fp32 (tf.function) {tensorflow:.0f} ms: {tensorflow / int8:.2f} times")
+
+
+def family(size: int, work: Path, files: Sequence[bytes], seconds: float) -> None:
+    """The usual app: a model file, loaded in each request."""
+    role("save_keras", work, work)
+    program = f"SIZE, PORT, MODEL = {size}, {PORT}, {str(work / 'model.keras')!r}\n" + FAMILY
+    bodies = [json.dumps({"image": base64.b64encode(data).decode()}).encode() for data in files]
+    kind = {"Content-Type": "application/json"}
+    with started([sys.executable, "-c", program], os.environ.copy()) as (process, ready):
+        alone = load(PORT, bodies, 1, seconds, kind)
+        together = load(PORT, bodies, CLIENTS, seconds, kind)
+        say(
+            f"\nthe usual app: ready after {ready:.1f} s, {memory(process.pid)} MB (peak {memory(process.pid, 'VmHWM')})"
+            "\n| clients | accepted/s | p50, ms | p99, ms | statuses | |\n|---|---|---|---|---|---|"
+        )
+        row("1", alone, "")
+        row(str(CLIENTS), together, "")
+
+
+# --- servers -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def running(
+    command: list[str], package: Path, work: Path, changes: dict[str, int]
+) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
+    """This app, in a folder of its own so that `changes` of config.yaml's `serving` are not the project's."""
+    place = work / "place"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    for name in ("app.py", "templates", "static"):
+        (place / name).symlink_to(ROOT / name)
+    text = (ROOT / "config/config.yaml").read_text()
+    for key, value in changes.items():
+        lines = [f"  {key}: {value}" if line.startswith(f"  {key}:") else line for line in text.splitlines()]
+        text = "\n".join(lines)
+    (place / "config").mkdir()
+    (place / "config/config.yaml").write_text(text)
+    (place / "app.py").unlink()
+    shutil.copyfile(ROOT / "app.py", place / "app.py")  # it looks for everything beside itself
+    environ = os.environ | {"CNNCLASSIFIER_MODEL_DIR": str(package.resolve()), "PORT": str(PORT), "HOST": "127.0.0.1"}
+    with started(command, environ, place) as found:
+        yield found
+
+
+@contextmanager
+def started(
+    command: list[str], environ: dict[str, str], folder: Path = ROOT
+) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
+    """A server process, and the seconds until it was ready."""
+    began = time.perf_counter()
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, cwd=folder, env=environ, stdout=quiet, stderr=quiet)
+    try:
+        while not is_ready():
+            if process.poll() is not None:
+                raise SystemExit(f"{command} ended with {process.returncode}")
+            time.sleep(0.02)
+        yield process, time.perf_counter() - began
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def is_ready() -> bool:
+    """Whether a server answers 200 to /ready."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/ready", timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def memory(pid: int, what: str = "VmRSS") -> int:
+    """MB of a process, and of those that it started."""
+    children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
+    return sum(_memory(each, what) for each in [str(pid), *children])
+
+
+def _memory(pid: str, what: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(what)).split()[1]) * 1024 // 1_000_000
+
+
+# --- engines, each in a process of its own -----------------------------------------------------
+
+
+def role(name: str, package: Path, work: Path) -> dict[str, Any]:
+    """Have another process measure something."""
+    command = [sys.executable, __file__, "--role", name, "--package", str(package), "--work", str(work)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def bare(package: Path, work: Path) -> dict[str, Any]:
+    """A session with ONNX Runtime's own defaults on all cores."""
+    run, pixels = session(package / ONNX_FILE), np.load(work / "pixels.npy")
+    alone = times(run, pixels, 1)
+    rates = {size: round(size / float(np.median(times(run, pixels, size))), 2) for size in BATCHES}
+    return {"p50": 1000 * float(np.median(alone)), "rates": rates}
+
+
+def int8(_: Path, work: Path) -> dict[str, Any]:
+    """The quantised network."""
+    run, pixels = session(work / "int8.onnx"), np.load(work / "pixels.npy")
+    return {"p50": 1000 * float(np.median(times(run, pixels, 1)))}
+
+
+def tensorflow(package: Path, work: Path) -> dict[str, Any]:
+    """The same network in TensorFlow, traced once. Its weights are random: that costs no time."""
+    from cnnClassifier.modeling import forward
+
+    run, pixels = forward(keras_model(read_spec(package).preprocessing)), np.load(work / "pixels.npy")
+    return {"p50": 1000 * float(np.median(times(run, pixels, 1)))}
+
+
+def save_keras(_: Path, work: Path) -> dict[str, Any]:
+    """The usual app's model file."""
+    size = np.load(work / "pixels.npy", mmap_mode="r").shape[1]
+    keras_model(PreprocessingSpec(size=size)).save(work / "model.keras")
+    return {}
+
+
+def keras_model(spec: PreprocessingSpec) -> Any:
+    """VGG16 with a small head and random weights."""
+    from cnnClassifier.modeling import build_classifier
+
+    config = PrepareBaseModelConfig(seed=1, backbone="VGG16", weights="none", head=HeadConfig(), preprocessing=spec)
+    return build_classifier(config, 4)
+
+
+ROLES = {"bare": bare, "int8": int8, "tensorflow": tensorflow, "save_keras": save_keras}
+
+
+def session(file: Path) -> Any:
+    """Images in, all outputs out."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    opened = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return lambda batch: opened.run(None, {"image": batch})
+
+
+def times(run: Any, pixels: Floats, size: int, images: int = 32) -> list[float]:
+    """Seconds of each pass of `size` images, after two to warm up."""
+    batches = [np.take(pixels, range(first, first + size), axis=0, mode="wrap") for first in range(0, images, size)]
+    found = []
+    for batch in [batches[0], batches[0], *batches]:
+        began = time.perf_counter()
+        run(batch)
+        found.append(time.perf_counter() - began)
+    return found[2:]
+
+
+def quantise(model: Path, work: Path, pixels: Floats) -> None:
+    """int8.onnx: static, a scale a channel."""
+    import engines
+
+    shutil.copyfile(model, work / "model.onnx")
+    engines.quantise(work, pixels)
+
+
+# --- pictures ----------------------------------------------------------------------------------
+
+
+def pictures(folder: Path | None) -> list[bytes]:
+    """Encoded images: some of a folder's, spread over it, or drawn ones of a CT slice's size and about its entropy."""
+    if folder is None:
+        return [drawn(seed) for seed in range(PICTURES)]
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    return [file.read_bytes() for file in files[:: max(1, len(files) // PICTURES)][:PICTURES]]
+
+
+def drawn(seed: int) -> bytes:
+    """A bright ellipse of blurred noise on black, 512 x 512, PNG."""
+    noise = np.random.default_rng(seed).integers(0, 256, (512, 512), dtype=np.uint8)
+    y, x = np.mgrid[-1:1:512j, -1:1:512j]
+    picture = np.asarray(Image.fromarray(noise).filter(ImageFilter.GaussianBlur(1))) * (
+        (x / 0.9) ** 2 + (y / 0.7) ** 2 < 1
+    )
+    encoded = io.BytesIO()
+    Image.fromarray(picture.astype(np.uint8)).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+def say(text: str) -> None:
+    """Print at once."""
+    print(text, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

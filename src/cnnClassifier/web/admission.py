@@ -1,0 +1,71 @@
+"""How many requests are worked on at once, and how many pictures decoded: what keeps memory and waiting bounded.
+
+A request is refused before its picture is decoded: decoding it first would cost the others, and for nothing.
+"""
+
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cnnClassifier.errors import CnnClassifierError
+
+SMOOTHING = 0.1  # of the seconds that a request takes: about the last twenty count
+LONGEST_RETRY = 60
+
+
+class OverloadedError(CnnClassifierError):
+    """More requests than are worked on at once; `retry_after` seconds later there is likely room."""
+
+    def __init__(self, reason: str, retry_after: int) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class Admission:
+    """Lets `capacity` requests in, and `decoders` (default: one a core) of them decode at the same time."""
+
+    def __init__(self, capacity: int, decoders: int | None = None) -> None:
+        self.capacity = capacity
+        self._decoders = threading.Semaphore(decoders or os.cpu_count() or 1)
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._seconds = 0.0
+
+    @property
+    def inside(self) -> int:
+        """How many requests are being worked on."""
+        return self._inside
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Count as one request for the length of the block; OverloadedError at once if that is one too many."""
+        self._enter()
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._leave(time.monotonic() - began)
+
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Wait for one's turn to decode: a decoded picture may take hundreds of MB."""
+        with self._decoders:
+            yield
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self._inside >= self.capacity:
+                raise OverloadedError(f"{self.capacity} requests are being worked on already", self._retry_after())
+            self._inside += 1
+
+    def _leave(self, seconds: float) -> None:
+        with self._lock:
+            self._inside -= 1
+            self._seconds += SMOOTHING * (seconds - self._seconds) if self._seconds else seconds
+
+    def _retry_after(self) -> int:
+        """Seconds until those inside are done: what one of them takes, as of late."""
+        return min(LONGEST_RETRY, max(1, math.ceil(self._seconds)))

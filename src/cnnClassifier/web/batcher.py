@@ -1,0 +1,166 @@
+"""Micro-batches: what requests bring while the network is busy goes through it together.
+
+Nothing waits for company: a lone image goes at once. One worker thread asks the network; each pass uses all cores, so
+a second worker would only make both slower (docs/serving.md has the figures).
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnClassifier.errors import CnnClassifierError
+from cnnClassifier.inference import Classifier, Prediction
+from cnnClassifier.web.admission import OverloadedError
+
+T = TypeVar("T")
+Image = NDArray[np.float32]
+Work = Callable[[NDArray[np.float32]], Sequence[T]]
+
+MAP_WINDOW = 2  # one image in the network while the next is decoded
+
+
+class TooLateError(CnnClassifierError):
+    """The request waited so long that nobody is likely to wait for its answer any more."""
+
+
+class Watch(Protocol):
+    """Who wants to know what the batcher does."""
+
+    def waited(self, seconds: float) -> None:
+        """An image waited this long for the network."""
+
+    def ran(self, images: int, seconds: float) -> None:
+        """The network worked this long on so many images."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image on its way through the network."""
+
+    work: Work[Any]
+    image: Image
+    answer: Future[Any] = field(default_factory=Future)
+    accepted: float = field(default_factory=time.monotonic)
+
+
+class Batcher:
+    """Takes single images from many threads and gives them to the network together.
+
+    At most `max_batch` go through it in one pass and at most `queue_size` wait; one that waited longer than
+    `deadline` seconds is dropped. Only images for the same work (a method of the same model) share a pass. The worker
+    starts with the first image, so that making one costs nothing, also before a fork.
+    """
+
+    def __init__(self, max_batch: int, queue_size: int, deadline: float, watch: Watch | None = None) -> None:
+        self.max_batch = max_batch
+        self.queue_size = queue_size
+        self.deadline = deadline
+        self._watch = watch
+        self._waiting: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._worker: threading.Thread | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        """How many images wait."""
+        return len(self._waiting)
+
+    def predict(self, classifier: Classifier, image: Image) -> Prediction:
+        """The prediction for one image as `prepare` gives it, shape (size, size, 3).
+
+        OverloadedError if the queue is full, TooLateError after `deadline`; otherwise what `classify_batch` raises.
+        """
+        return self.run(classifier.classify_batch, image)
+
+    def run(self, work: Work[T], image: Image) -> T:
+        """The same for any `work` that takes N images and gives N answers."""
+        answer: T = self._submit(work, image).result()
+        return answer
+
+    def map(self, work: Work[T], images: Iterable[Image]) -> Iterator[T]:
+        """The answers for many images of one request, in order; the next is drawn while one is in the network."""
+        pending: deque[Future[T]] = deque()
+        for image in images:
+            pending.append(self._submit(work, image))
+            if len(pending) >= MAP_WINDOW:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+    def close(self) -> None:
+        """Answer what was accepted, then stop."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._worker:
+            self._worker.join()
+
+    def _submit(self, work: Work[T], image: Image) -> Future[T]:
+        job = Job(work, image)
+        with self._changed:
+            if self._closed:
+                raise OverloadedError("the server is stopping", retry_after=2)
+            if len(self._waiting) >= self.queue_size:
+                raise OverloadedError(f"{self.queue_size} images are waiting already", retry_after=1)
+            self._waiting.append(job)
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._serve, name="batcher", daemon=True)
+                self._worker.start()
+            self._changed.notify()
+        return job.answer
+
+    def _serve(self) -> None:
+        # One call a batch: a name here would keep the last batch, and with it a replaced model, until the next one.
+        while self._serve_batch():
+            pass
+
+    def _serve_batch(self) -> bool:
+        jobs = self._next_batch()
+        if jobs:
+            self._answer(jobs)
+        return bool(jobs)
+
+    def _next_batch(self) -> list[Job]:
+        """What waits for the same work as the image that has waited longest; nothing once closed and done."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if not self._waiting:
+                return []
+            work = self._waiting[0].work
+            taken = [job for job in self._waiting if job.work == work][: self.max_batch]
+            chosen = set(map(id, taken))
+            self._waiting = deque(job for job in self._waiting if id(job) not in chosen)
+            return taken
+
+    def _answer(self, jobs: list[Job]) -> None:
+        began = time.monotonic()
+        live = [job for job in jobs if began - job.accepted <= self.deadline]
+        for job in jobs:
+            if began - job.accepted > self.deadline:
+                job.answer.set_exception(TooLateError(f"the network was busy for more than {self.deadline:g} s"))
+        if not live:
+            return
+        try:
+            results = list(live[0].work(np.stack([job.image for job in live])))
+            answers = list(zip(live, results, strict=True))
+        except Exception as error:  # noqa: BLE001 - not swallowed: each caller raises it in its own thread
+            for job in live:
+                job.answer.set_exception(error)
+            return
+        self._tell(live, began)
+        for job, result in answers:
+            job.answer.set_result(result)
+
+    def _tell(self, jobs: list[Job], began: float) -> None:
+        if self._watch is None:
+            return
+        self._watch.ran(len(jobs), time.monotonic() - began)
+        for job in jobs:
+            self._watch.waited(began - job.accepted)

@@ -1,0 +1,78 @@
+"""Who may ask, and how often: an optional API key and an optional rate for each client.
+
+Both hold for every route but those named open: a route that somebody adds is closed until they say otherwise.
+"""
+
+import hmac
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from flask import Flask, request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
+
+from cnnClassifier.errors import ConfigError
+
+API_KEY = "CNNCLASSIFIER_API_KEY"
+HEADER = "X-API-Key"
+LEAST_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Asks for the key, if there is one, and counts requests, if there is a `rate` such as "60 per minute"."""
+
+    key: str | None = None
+    rate: str | None = None
+
+    def register(self, app: Flask, open_routes: Collection[str]) -> None:
+        """Guard all routes but the open ones (by endpoint). Templates can read `api_key_needed`."""
+        app.context_processor(lambda: {"api_key_needed": self.key is not None})
+        if self.rate:
+            _limit(app, self.rate, open_routes)
+        if self.key:
+            app.before_request(lambda: self._check(open_routes))
+
+    def _check(self, open_routes: Collection[str]) -> None:
+        # An address that is no route is answered 404 with or without a key.
+        if request.endpoint is None or request.endpoint in open_routes or self.admits(_sent()):
+            return
+        challenge = WWWAuthenticate("bearer", {"realm": "cnnClassifier"})
+        raise Unauthorized(
+            f"this server asks for an API key: send it in the header {HEADER}, or as Authorization: Bearer <key>",
+            www_authenticate=challenge,
+        )
+
+    def admits(self, sent: str) -> bool:
+        """Whether this is the key. Takes as long for a near miss as for a far one."""
+        # WSGI hands over a header's bytes as Latin-1.
+        return self.key is None or hmac.compare_digest(sent.encode("latin-1", "replace"), self.key.encode())
+
+
+def guard(environ: Mapping[str, str], rate: str | None) -> Guard:
+    """The guard that the environment (for the key: no secret stands in a file of the project) and settings ask for."""
+    key = environ.get(API_KEY) or None
+    if key and len(key) < LEAST_LENGTH:
+        raise ConfigError(f"{API_KEY} in the environment: at least {LEAST_LENGTH} characters. Received: {len(key)}")
+    return Guard(key, rate)
+
+
+def _sent() -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return request.headers.get(HEADER) or (token.strip() if scheme.lower() == "bearer" else "")
+
+
+def _limit(app: Flask, rate: str, open_routes: Collection[str]) -> None:
+    from flask_limiter import Limiter
+
+    limiter = Limiter(
+        # The address of the connection: X-Forwarded-For is whatever the client writes.
+        lambda: request.remote_addr or "unknown",
+        application_limits=[rate],
+        storage_uri="memory://",
+        strategy="moving-window",
+        headers_enabled=True,
+        retry_after="delta-seconds",
+    )
+    limiter.request_filter(lambda: request.endpoint is None or request.endpoint in open_routes)
+    limiter.init_app(app)

@@ -1,0 +1,201 @@
+"""Single images from many threads, through a network that the test holds still: an event, never a sleep."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from tiny_model import COLOURS, SPEC, picture
+
+from cnnClassifier.errors import ModelError
+from cnnClassifier.preprocessing import preprocess
+from cnnClassifier.web.admission import Admission, OverloadedError
+from cnnClassifier.web.batcher import Batcher, TooLateError
+
+
+class Network:
+    """Doubles what it is given. The first pass waits for `go`; `sizes` are the batches so far."""
+
+    def __init__(self) -> None:
+        self.go, self.busy = threading.Event(), threading.Event()
+        self.sizes: list[int] = []
+
+    def double(self, batch):
+        self.sizes.append(len(batch))
+        self.busy.set()
+        assert self.go.wait(30)
+        return [2 * float(image[0]) for image in batch]
+
+    def fail(self, _):
+        raise ModelError("the network is ill")
+
+
+class Seen:
+    """What a batcher tells its watch."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        self.passes: list[int] = []
+
+    def waited(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    def ran(self, images: int, _: float) -> None:
+        self.passes.append(images)
+
+
+def image(value: float) -> np.ndarray:
+    return np.array([value], dtype=np.float32)
+
+
+def test_what_arrives_while_the_network_is_busy_goes_together():
+    network, seen = Network(), Seen()
+    batcher = Batcher(max_batch=3, queue_size=10, deadline=60, watch=seen)
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(batcher.run, network.double, image(0))
+        assert network.busy.wait(30)
+        others = [pool.submit(batcher.run, network.double, image(value)) for value in range(1, 6)]
+        wait_until(lambda: len(batcher) == 5)
+        network.go.set()
+        assert first.result() == 0
+        assert [answer.result() for answer in others] == [2, 4, 6, 8, 10]
+    assert network.sizes == seen.passes == [1, 3, 2]
+    assert len(seen.waits) == 6
+
+
+def test_images_for_another_model_have_a_pass_of_their_own_and_who_waited_longest_goes_first():
+    network, other = Network(), Network()
+    other.go.set()
+    batcher = Batcher(max_batch=8, queue_size=10, deadline=60)
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(batcher.run, network.double, image(1))]
+        assert network.busy.wait(30)
+        for position, model in enumerate([other, network, other]):
+            answers.append(pool.submit(batcher.run, model.double, image(position + 2)))
+            wait_until(lambda position=position: len(batcher) == position + 1)
+        network.go.set()
+        assert [answer.result() for answer in answers] == [2, 4, 6, 8]
+    assert (network.sizes, other.sizes) == ([1, 1], [2])
+
+
+def test_a_full_queue_refuses_at_once_and_answers_those_it_took():
+    network = Network()
+    batcher = Batcher(max_batch=1, queue_size=1, deadline=60)
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(batcher.run, network.double, image(1))]
+        assert network.busy.wait(30)
+        answers.append(pool.submit(batcher.run, network.double, image(2)))
+        wait_until(lambda: len(batcher) == 1)
+        with pytest.raises(OverloadedError, match="1 images are waiting"):
+            batcher.run(network.double, image(3))
+        network.go.set()
+        assert [answer.result() for answer in answers] == [2, 4]
+
+
+def test_who_waited_too_long_is_told_so_and_not_computed():
+    network = Network()
+    batcher = Batcher(max_batch=4, queue_size=4, deadline=60)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(batcher.run, network.double, image(1))
+        assert network.busy.wait(30)
+        late = pool.submit(batcher.run, network.double, image(2))
+        wait_until(lambda: len(batcher) == 1)
+        batcher.deadline = 0  # no pass of a network is that fast
+        network.go.set()
+        assert first.result() == 2
+        with pytest.raises(TooLateError):
+            late.result()
+    assert network.sizes == [1]
+
+
+def test_an_error_reaches_those_whose_batch_it_was_and_nobody_else():
+    network = Network()
+    network.go.set()
+    batcher = Batcher(max_batch=4, queue_size=4, deadline=60)
+    with pytest.raises(ModelError, match="ill"):
+        batcher.run(network.fail, image(1))
+    assert batcher.run(network.double, image(1)) == 2
+
+
+def test_a_network_that_gives_too_few_answers_is_an_error_not_a_request_without_end():
+    with pytest.raises(ValueError, match="zip"):
+        Batcher(max_batch=4, queue_size=4, deadline=60).run(lambda _: [], image(1))
+
+
+def test_many_images_of_one_request_come_back_in_order_however_many():
+    network = Network()
+    network.go.set()
+    batcher = Batcher(max_batch=2, queue_size=2, deadline=60)
+    assert list(batcher.map(network.double, map(image, range(50)))) == [2 * value for value in range(50)]
+
+
+def test_closing_answers_what_was_accepted_and_takes_nothing_more():
+    network = Network()
+    batcher = Batcher(max_batch=1, queue_size=4, deadline=60)
+    with ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(batcher.run, network.double, image(1))]
+        assert network.busy.wait(30)
+        answers.append(pool.submit(batcher.run, network.double, image(2)))
+        wait_until(lambda: len(batcher) == 1)
+        closing = pool.submit(batcher.close)
+        network.go.set()
+        closing.result()
+        assert [answer.result() for answer in answers] == [2, 4]
+    with pytest.raises(OverloadedError, match="stopping"):
+        batcher.run(network.double, image(3))
+
+
+def test_a_batch_of_a_real_model_gives_each_picture_its_own_answer(classifier):
+    batcher = Batcher(max_batch=8, queue_size=64, deadline=60)
+    labels = list(COLOURS) * 16
+    images = {label: preprocess(picture(label), SPEC.preprocessing) for label in COLOURS}
+    with ThreadPoolExecutor(32) as pool:
+        answers = pool.map(lambda label: batcher.predict(classifier, images[label]).label, labels)
+    assert list(answers) == labels
+
+
+def test_no_more_than_its_capacity_is_let_in_and_the_rest_is_told_when_to_come_back():
+    admission = Admission(capacity=2)
+    with admission.admitted(), admission.admitted():
+        assert admission.inside == 2
+        with pytest.raises(OverloadedError, match="2 requests") as refusal, admission.admitted():
+            raise AssertionError("nobody gets here")
+    assert refusal.value.retry_after == 1
+    assert admission.inside == 0
+    with admission.admitted():
+        assert admission.inside == 1
+
+
+def test_a_place_is_given_back_when_a_request_fails():
+    admission = Admission(capacity=1)
+    for _ in range(3):
+        with pytest.raises(ModelError), admission.admitted():
+            raise ModelError("bad")
+    assert admission.inside == 0
+
+
+def test_only_so_many_decode_at_once():
+    admission, go, inside = Admission(capacity=9, decoders=2), threading.Event(), []
+
+    def decode() -> int:
+        with admission.decoding():
+            inside.append(1)
+            assert go.wait(30)
+            count = len(inside)
+            inside.pop()
+            return count
+
+    with ThreadPoolExecutor(6) as pool:
+        counts = [pool.submit(decode) for _ in range(6)]
+        wait_until(lambda: len(inside) == 2)
+        go.set()
+        assert max(count.result() for count in counts) <= 2
+
+
+def wait_until(condition, seconds: float = 30) -> None:
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.005)):
+        if condition():
+            return
+        pause.wait(0.005)
+    raise TimeoutError

@@ -1,0 +1,110 @@
+import io
+
+import pytest
+from tiny_app import CONFIG, ROOT
+from tiny_model import picture
+
+from cnnClassifier.errors import ConfigError
+from cnnClassifier.web import ModelHolder, create_app
+from cnnClassifier.web.limits import Guard, guard
+
+KEY = "a key for the tests"
+OPEN = ["/", "/health", "/ready"]
+
+
+def client_behind(guarded: Guard, classifier):
+    models = ModelHolder(lambda: classifier)
+    models.load_once()
+    return create_app(models, CONFIG, ROOT, guarded).test_client()
+
+
+@pytest.fixture
+def locked(classifier):
+    return client_behind(Guard(KEY), classifier)
+
+
+def ask(client, **headers: str):
+    return client.post("/predict", data={"image": (io.BytesIO(picture()), "scan.png")}, headers=headers)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"X-API-Key": KEY}, {"Authorization": f"Bearer {KEY}"}, {"Authorization": f"bearer {KEY}"}]
+)
+def test_who_sends_the_key_is_answered(locked, headers):
+    assert ask(locked, **headers).json["label"] == "adenocarcinoma"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-API-Key": ""},
+        {"X-API-Key": KEY[:-1]},
+        {"X-API-Key": KEY + "x"},
+        {"X-API-Key": KEY.upper()},
+        {"X-API-Key": "schlüssel"},
+        {"Authorization": KEY},
+        {"Authorization": f"Basic {KEY}"},
+        {"Authorization": "Bearer"},
+    ],
+)
+def test_who_does_not_is_told_how_to(locked, headers):
+    response = ask(locked, **headers)
+    assert (response.status_code, response.content_type) == (401, "application/problem+json")
+    assert response.headers["WWW-Authenticate"].lower().startswith("bearer ")
+    assert "X-API-Key" in response.json["detail"]
+    assert KEY not in response.text
+    assert response.headers["X-Request-ID"]
+
+
+def test_figures_need_the_key_and_what_says_nothing_of_images_does_not(locked):
+    assert locked.get("/metrics").status_code == 401
+    assert locked.get("/metrics", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+    assert [locked.get(address).status_code for address in OPEN] == [200, 200, 200]
+    assert locked.get("/static/style.css").status_code != 401
+    assert locked.get("/nothing").status_code == 404
+
+
+def test_a_route_that_somebody_adds_is_closed(classifier):
+    models = ModelHolder(lambda: classifier)
+    app = create_app(models, CONFIG, ROOT, Guard(KEY))
+    app.get("/new")(lambda: "secret")
+    assert app.test_client().get("/new").status_code == 401
+
+
+def test_a_key_beyond_ascii_is_compared_as_its_bytes():
+    key = "schlüssel für die tests"
+    assert Guard(key).admits(key.encode().decode("latin-1"))
+    assert not Guard(key).admits("schlussel fur die tests")
+
+
+def test_the_key_comes_from_the_environment_and_is_no_short_one():
+    assert guard({}, None) == Guard(None, None)
+    assert guard({"CNNCLASSIFIER_API_KEY": ""}, None).key is None
+    assert guard({"CNNCLASSIFIER_API_KEY": KEY}, "5 per minute") == Guard(KEY, "5 per minute")
+    with pytest.raises(ConfigError, match=r"CNNCLASSIFIER_API_KEY .*16 characters\. Received: 5"):
+        guard({"CNNCLASSIFIER_API_KEY": "short"}, None)
+
+
+def test_a_client_that_asks_too_often_waits_and_another_does_not(classifier):
+    client = client_behind(Guard(rate="2 per hour"), classifier)
+    assert [ask(client).status_code for _ in range(3)] == [200, 200, 429]
+    refused = ask(client)
+    assert refused.content_type == "application/problem+json"
+    assert 1 <= int(refused.headers["Retry-After"]) <= 3600
+    assert [client.get(address).status_code for address in OPEN] == [200, 200, 200]
+    picture_file = {"image": (io.BytesIO(picture()), "scan.png")}
+    other = client.post("/predict", data=picture_file, environ_base={"REMOTE_ADDR": "10.0.0.9"})
+    assert other.status_code == 200
+
+
+def test_what_a_client_writes_into_a_header_makes_it_no_other_client(classifier):
+    client = client_behind(Guard(rate="1 per hour"), classifier)
+    answers = [ask(client, **{"X-Forwarded-For": f"10.0.0.{number}"}).status_code for number in range(3)]
+    assert answers == [200, 429, 429]
+
+
+def test_wrong_keys_count_too(classifier):
+    client = client_behind(Guard(KEY, "3 per hour"), classifier)
+    answers = [ask(client, **{"X-API-Key": f"guess number {number:05}"}).status_code for number in range(5)]
+    assert answers == [401, 401, 401, 429, 429]
