@@ -30,7 +30,7 @@ HOMES = {
     "yaml": ["config/"],
     "box": ["config/"],
     "tensorflow": ["backbones.py", "modeling.py", "fitting.py", "export.py"],
-    "keras": ["backbones.py", "modeling.py", "fitting.py", "export.py"],
+    "keras": ["attribution.py", "backbones.py", "modeling.py", "fitting.py", "export.py"],
     "onnx": ["onnx_weights.py"],
     "onnxruntime": ["inference.py"],
     "optuna": ["sweep/"],
@@ -119,7 +119,9 @@ def test_a_library_is_imported_only_at_home(library):
     assert not strangers
 
 
-@pytest.mark.parametrize("part", ["inference.py", "web/factory.py", "web/model_source.py", "config/types.py"])
+@pytest.mark.parametrize(
+    "part", ["inference.py", "heatmap.py", "web/factory.py", "web/model_source.py", "config/types.py"]
+)
 def test_serving_and_configuration_reach_no_tensorflow(part):
     reached = {name.split(".")[0] for file in first_party_files(PACKAGE / part) for name in imported_modules(file)}
     assert not reached & {"tensorflow", "keras"}

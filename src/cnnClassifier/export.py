@@ -12,53 +12,62 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from cnnClassifier.attribution import Maps, class_maps
 from cnnClassifier.errors import ModelError
-from cnnClassifier.inference import FEATURES, INPUT, OUTPUT, Classifier
+from cnnClassifier.inference import FEATURES, INPUT, MAPS, OUTPUT, Classifier
 from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, ModelSpec, write_spec
 from cnnClassifier.modeling import POOL
 from cnnClassifier.preprocessing import preprocess
 
 
-def export_package(model: Any, spec: ModelSpec, folder: Path, outliers: Path | None = None) -> None:
-    """Write a served package: model.onnx (image RGB 0-255 -> probabilities and pooled features) and model.json.
+def export_package(
+    model: Any, spec: ModelSpec, folder: Path, outliers: Path | None = None, typical: Maps | None = None
+) -> None:
+    """Write a served package: model.onnx (image RGB 0-255 -> probabilities, features, maps) and model.json.
 
     `outliers`, the file of the rule against other kinds of image, goes with it where the spec has that rule.
+    `typical` is taken off the maps, as in `attribution.class_maps`.
     """
     import tf2onnx
 
     image = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
     with _quiet_conversion():
-        frozen = _freeze(_convertible(_two_outputs(model)), image)
-        answer = tf.function(lambda image: dict(zip((OUTPUT, FEATURES), frozen(image), strict=True)))
+        frozen = _freeze(_convertible(_all_outputs(model, typical)), image)
+        answer = tf.function(lambda image: dict(zip((OUTPUT, FEATURES, MAPS), frozen(image), strict=True)))
         tf2onnx.convert.from_function(answer, [image], output_path=str(folder / ONNX_FILE))
     write_spec(spec, folder)
     if spec.decision.outliers is not None:
         _copy_outliers(outliers, folder)
 
 
-def largest_difference(model: Any, package: Path, images: Iterable[Path]) -> float:
-    """The largest |ONNX Runtime - Keras| over encoded image files: of any probability, and of any feature as a share
-    of the image's largest feature.
+def largest_difference(model: Any, package: Path, images: Iterable[Path], typical: Maps | None = None) -> float:
+    """The largest |ONNX Runtime - Keras| over encoded image files: of any probability, of any feature as a share of the
+    image's largest, and of any place of a map as a share of the image's strongest, that in half of the images or more.
     """
     served = Classifier.load(package, package.name, "unregistered")
-    keras_model = tf.function(_two_outputs(model))
-    differences = []
+    keras_model = tf.function(_all_outputs(model, typical))
+    differences, of_maps = [0.0], []
     for image in images:
         pixels = preprocess(image.read_bytes(), served.spec.preprocessing)[np.newaxis]
-        probabilities, features = (output.numpy() for output in keras_model(pixels, training=False))
-        differences.append(np.abs(served.classify_pixels(pixels) - probabilities).max())
+        probabilities, features, maps = (output.numpy() for output in keras_model(pixels, training=False))
+        answer, served_maps = served.explain_batch(pixels)
+        differences.append(np.abs(answer - probabilities).max())
         differences.append(_relative(served.features_of_pixels(pixels), features))
+        of_maps.append(_relative(served_maps, maps))
+    # Half: at a unit that is all but 0, the maps of a hidden ReLU layer jump, and rounding decides which way.
     # Unlike Python's max, NumPy's is not a number where any difference is none.
-    return float(np.max(differences, initial=0.0))
+    return float(np.max([*differences, np.median(of_maps or [0.0])]))
 
 
-def check_equal(model: Any, package: Path, images: Iterable[Path], tolerance: float) -> float:
+def check_equal(
+    model: Any, package: Path, images: Iterable[Path], tolerance: float, typical: Maps | None = None
+) -> float:
     """The largest difference, as above; ModelError if it is more than the tolerance."""
-    difference = largest_difference(model, package, images)
+    difference = largest_difference(model, package, images, typical)
     if not difference <= tolerance:
         raise ModelError(
-            f"{package / ONNX_FILE} differs from the Keras model by {difference:.2g} in a probability or a feature, "
-            f"more than registration.tolerance {tolerance:.2g}; nothing was registered"
+            f"{package / ONNX_FILE} differs from the Keras model by {difference:.2g} in a probability, a feature or a "
+            f"map, more than registration.tolerance {tolerance:.2g}; nothing was registered"
         )
     return difference
 
@@ -71,9 +80,10 @@ def _freeze(model: Any, image: Any) -> Any:
     return convert_variables_to_constants_v2(traced)
 
 
-def _two_outputs(model: Any) -> Any:
-    """The classifier (images -> logits) as images -> probabilities, pooled features."""
-    return keras.Model(model.input, [keras.layers.Softmax()(model.output), model.get_layer(POOL).output])
+def _all_outputs(model: Any, typical: Maps | None) -> Any:
+    """The classifier (images -> logits) as images -> probabilities, pooled features, class maps."""
+    probabilities = keras.layers.Softmax()(model.output)
+    return keras.Model(model.input, [probabilities, model.get_layer(POOL).output, class_maps(model, typical)])
 
 
 def _relative(values: np.ndarray, reference: np.ndarray) -> float:

@@ -25,6 +25,7 @@ from cnnClassifier.preprocessing import preprocess
 INPUT = "image"
 OUTPUT = "probabilities"
 FEATURES = "features"
+MAPS = "maps"
 SUM_TOLERANCE = 1e-3
 
 # What onnxruntime raises for a file it cannot use; it has no common base but Exception.
@@ -76,6 +77,7 @@ class Classifier:
         session = _open_session(folder / ONNX_FILE, threads or os.cpu_count() or 1)
         _check_input(session, spec, folder)
         _check_output(session, spec, folder)
+        _check_maps(session, spec, folder)
         return cls(folder, spec, name, version, session, _reference(session, spec, folder))
 
     def classify(self, data: bytes, max_pixels: int | None = None) -> Prediction:
@@ -94,6 +96,17 @@ class Classifier:
         """Pooled features, shape (N, d), of N images as `preprocess` returns them."""
         return self._run([FEATURES], batch)[0]
 
+    def explain_batch(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Uncalibrated probabilities (N, classes), and where the evidence for each class lies (N, classes, h, w).
+
+        A map is of the whole image that `preprocess` returns, coarser; docs/explain.md says what its numbers are.
+        ModelError if the package has no maps.
+        """
+        if not self.has_maps:
+            raise ModelError(f"{self._title} cannot say why: it was exported before there were maps; train it again")
+        probabilities, maps = self._run([OUTPUT, MAPS], batch)
+        return probabilities, maps
+
     def self_test(self) -> None:
         """Classify a drawn picture; ModelError if the answer is not one probability a class, summing to 1."""
         pixels = preprocess(_drawn_picture(), self.spec.preprocessing)
@@ -108,6 +121,11 @@ class Classifier:
     def card(self) -> Path:
         """Where the package's model card stands, if it has one: older packages do not."""
         return self.folder / CARD_FILE
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether the package can say where its evidence lies: older packages cannot."""
+        return MAPS in [output.name for output in self.session.get_outputs()]
 
     @property
     def _title(self) -> str:
@@ -149,6 +167,12 @@ def _check_output(session: Any, spec: ModelSpec, folder: Path) -> None:
     shape = _shape_of(OUTPUT, session.get_outputs(), folder)
     if not _fits(shape, (1, len(spec.classes))):
         raise ModelError(f"{folder}: model.json names {len(spec.classes)} classes, model.onnx answers {shape}")
+
+
+def _check_maps(session: Any, spec: ModelSpec, folder: Path) -> None:
+    shapes = [list(output.shape) for output in session.get_outputs() if output.name == MAPS]
+    if any(len(shape) != 4 or not _fits(shape[:2], (1, len(spec.classes))) for shape in shapes):
+        raise ModelError(f"{folder}: model.json names {len(spec.classes)} classes, model.onnx has maps {shapes[0]}")
 
 
 def _reference(session: Any, spec: ModelSpec, folder: Path) -> Reference | None:

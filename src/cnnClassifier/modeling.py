@@ -24,7 +24,10 @@ ARCHITECTURE_FILE = "architecture.json"
 WEIGHTS_FILE = "model.weights.h5"
 POOL = "pool"  # the layer between backbone and head: what the model sees of an image, as one vector
 STANDARDISE = "standardise"  # the head's layer that scales frozen features
+HIDDEN, LOGITS = "hidden", "logits"  # its dense layers; HIDDEN only where asked for
 SMALLEST_VARIANCE = 1e-6  # of activations: the root of nothing has no gradient
+
+CELL_MEANS = (keras.layers.AdaptiveAveragePooling2D, keras.layers.GlobalAveragePooling2D)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,18 @@ class Cut:
         """Activations of `layer` -> the pooled features that the head judges by."""
         # From the trunk's output: Keras gives a tail that starts inside a model an input of its own.
         return keras.Model(self.trunk.output, self.tail.get_layer(POOL).output, name="tail_up_to_pool")
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """One part of the pooled vector: `activations` (None, h, w, c), and how they became it, as in `PoolConfig`.
+
+    "grid" and "deviation" have grid x grid x c features, "mean" and "max" (grid 1) have c.
+    """
+
+    activations: Any
+    pooling: str
+    grid: int
 
 
 def build_classifier(config: PrepareBaseModelConfig, classes: int) -> Any:
@@ -83,6 +98,16 @@ def cut(model: Any, freeze: str) -> Cut:
 def up_to_pool(model: Any) -> Any:
     """The part of a model up to the pooled features that the head judges by."""
     return keras.Model(model.input, model.get_layer(POOL).output, name="up_to_pool")
+
+
+def pooled_parts(model: Any) -> list[Pooled]:
+    """What the pooled vector of a classifier is made of, in its order.
+
+    Read off the graph, since a model folder does not keep its HeadConfig.
+    """
+    end = model.get_layer(POOL).output
+    joined = isinstance(_maker(end), keras.layers.Concatenate | keras.layers.Identity)
+    return [_read_pool(pooled) for pooled in (_made_of(end) if joined else [end])]
 
 
 def forward(model: Any) -> Any:
@@ -142,8 +167,8 @@ def _add_head(x: Any, head: HeadConfig, classes: int, *, standardise: bool) -> A
     if head.dropout:
         x = keras.layers.Dropout(head.dropout, name="dropout")(x)
     if head.hidden_units:
-        x = keras.layers.Dense(head.hidden_units, activation="relu", name="hidden")(x)
-    return keras.layers.Dense(classes, name="logits")(x)
+        x = keras.layers.Dense(head.hidden_units, activation="relu", name=HIDDEN)(x)
+    return keras.layers.Dense(classes, name=LOGITS)(x)
 
 
 def _pool_layers(backbone: Any, head: HeadConfig) -> Any:
@@ -174,6 +199,33 @@ def _pool(activations: Any, how: PoolConfig) -> Any:
     # Rounding can leave a constant cell a variance below 0.
     variance = keras.ops.relu(_cell_means(activations * activations, how.grid) - means * means)
     return keras.layers.Flatten()(keras.ops.sqrt(variance + SMALLEST_VARIANCE))
+
+
+def _read_pool(pooled: Any) -> Pooled:
+    """What `_pool` was asked for when it gave this tensor."""
+    above = _made_of(pooled)[0]
+    if isinstance(_maker(pooled), keras.layers.GlobalMaxPooling2D):
+        return Pooled(above, "max", 1)
+    if isinstance(_maker(pooled), keras.layers.GlobalAveragePooling2D):
+        return Pooled(above, "mean", 1)
+    grid = above.shape[1]
+    if isinstance(_maker(above), CELL_MEANS):
+        return Pooled(_made_of(above)[0], "grid", grid)
+    while not isinstance(_maker(above), CELL_MEANS):
+        above = _made_of(above)[0]
+    squares = _made_of(above)[0]
+    return Pooled(_made_of(squares)[0], "deviation", grid)
+
+
+def _maker(tensor: Any) -> Any:
+    """The layer or operation that a tensor comes from."""
+    return tensor._keras_history.operation
+
+
+def _made_of(tensor: Any) -> list[Any]:
+    """The tensors that a tensor is made of."""
+    made = tensor._keras_history
+    return list(made.operation._inbound_nodes[made.node_index].input_tensors)
 
 
 def _cell_means(activations: Any, grid: int) -> Any:

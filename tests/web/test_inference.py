@@ -17,15 +17,18 @@ from tiny_model import (
     SPEC,
     coloured,
     picture,
+    with_spot,
     write_deciding_package,
+    write_explaining_package,
     write_package,
 )
 
 from cnnClassifier.errors import ImageError, ModelError
+from cnnClassifier.heatmap import peak, relevance
 from cnnClassifier.inference import Classifier
 from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, SPEC_FILE, read_spec
 from cnnClassifier.outliers import Reference, save_reference
-from cnnClassifier.preprocessing import preprocess
+from cnnClassifier.preprocessing import decode, kept_box, preprocess
 
 
 @pytest.mark.parametrize("label", CLASSES)
@@ -76,6 +79,31 @@ def test_probabilities_of_pixels_are_uncalibrated_and_those_of_an_answer_calibra
 def test_features_of_pixels_are_the_pooled_ones(classifier):
     batch = preprocess(coloured((40, 50, 60)), SPEC.preprocessing)[np.newaxis]
     assert classifier.features_of_pixels(batch).tolist() == [pytest.approx([40, 50, 60], abs=0.01)]
+
+
+def test_a_model_with_maps_shows_where_its_evidence_lies(tmp_path):
+    explaining = Classifier.load(write_explaining_package(tmp_path / "model"), "colours", "1")
+    data = with_spot((250, 0, 0), row=15, column=33)
+    batch = preprocess(data, SPEC.preprocessing)[np.newaxis]
+    probabilities, maps = explaining.explain_batch(batch)
+    assert explaining.has_maps
+    assert probabilities.tolist() == explaining.classify_pixels(batch).tolist()
+    assert maps.shape == (1, len(CLASSES), 8, 8)
+    box = kept_box(decode(data), SPEC.preprocessing)
+    assert peak(relevance(maps[0, CLASSES.index("adenocarcinoma")]), box) == (15, 33)
+    assert peak(relevance(maps[0, CLASSES.index("normal")]), box) is None
+
+
+def test_a_model_without_maps_answers_and_says_that_it_cannot_say_why(classifier):
+    assert not classifier.has_maps
+    with pytest.raises(ModelError, match=r"model colours version 7 cannot say why: .*before there were maps"):
+        classifier.explain_batch(preprocess(picture(), SPEC.preprocessing)[np.newaxis])
+
+
+def test_maps_of_other_classes_are_noticed_at_load(tmp_path):
+    assert_load_fails(
+        write_package(tmp_path / "model", maps=3), r"names 4 classes, model\.onnx has maps \['batch', 3, 8, 8\]"
+    )
 
 
 def test_an_outlier_rule_without_its_file_or_features_is_noticed_at_load(tmp_path):

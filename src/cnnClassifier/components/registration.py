@@ -3,17 +3,23 @@
 import logging
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnClassifier.attribution import typical_maps
 from cnnClassifier.audit.copies import copies_of_training
 from cnnClassifier.audit.pairs import KINDS, read_pairs
+from cnnClassifier.batching import batches
 from cnnClassifier.components.base import Component
+from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import Paths, RegistrationConfig
-from cnnClassifier.datasets.manifest import read_manifest
+from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
 from cnnClassifier.decision import DecisionSpec
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.export import check_equal, export_package
@@ -24,6 +30,7 @@ from cnnClassifier.metrics.predictions import Predictions, read_predictions
 from cnnClassifier.model_card.card import PROTOCOLS, Registered, write_card
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import load_model
+from cnnClassifier.preprocessing import preprocess
 from cnnClassifier.tracking import registry
 from cnnClassifier.tracking.identity import run_tags
 from cnnClassifier.tracking.packaging import save_pyfunc
@@ -32,6 +39,7 @@ from cnnClassifier.tracking.run import PipelineRun
 log = logging.getLogger(__name__)
 
 CHECKED_IMAGES = 24  # at least, if there are as many: real images on which ONNX and Keras are compared
+TYPICAL_IMAGES, BATCH = 128, 16  # at least: training images whose mean map is taken off every map
 # Test images that a protocol does not count: those that also are in training, by these kinds of copy.
 LEFT_OUT = {"without_exact_copies": ("exact",), "deduplicated": KINDS}
 
@@ -77,16 +85,26 @@ class Registration(Component[RegistrationConfig]):
         decision = DecisionSpec.model_validate_json(self.paths.decision.read_bytes())
         spec = spec.model_copy(update={"description": self.config.description, "decision": decision})
         with new_folder(self.paths.package) as folder:
-            export_package(model, spec, folder, self.paths.outliers)
-            images = self._sample_images()
-            difference = check_equal(model, folder, images, self.config.tolerance)
+            typical = typical_maps(model, self._training_pixels(spec.preprocessing))
+            export_package(model, spec, folder, self.paths.outliers, typical)
+            images = self._test_images()
+            difference = check_equal(model, folder, images, self.config.tolerance, typical)
             self._write_card(folder, spec, registered)
         log.info("ONNX and Keras differ by at most %.1g on %d real images", difference, len(images))
         return spec, difference
 
-    def _sample_images(self) -> Sequence[Path]:
-        test = [record for record in read_manifest(self.paths.manifest) if record.split == "test"]
-        return [self.paths.images / record.path for record in test[:: max(1, len(test) // CHECKED_IMAGES)]]
+    def _test_images(self) -> Sequence[Path]:
+        records = [record for record in read_manifest(self.paths.manifest) if record.split == "test"]
+        return self._some(records, CHECKED_IMAGES)
+
+    def _training_pixels(self, spec: PreprocessingSpec) -> Iterator[NDArray[np.float32]]:
+        records = [record for record in read_manifest(self.paths.audited_manifest) if record.split != "test"]
+        for files in batches(self._some(records, TYPICAL_IMAGES), BATCH):
+            yield np.stack([preprocess(file.read_bytes(), spec) for file in files])
+
+    def _some(self, records: Sequence[ImageRecord], count: int) -> Sequence[Path]:
+        """The files of at least so many records, if there are as many, at even distances."""
+        return [self.paths.images / record.path for record in records[:: max(1, len(records) // count)]]
 
     def _write_card(self, folder: Path, spec: ModelSpec, registered: Registered) -> None:
         write_card(folder, self.config, spec, read_json(self.paths.audit), read_json(self.paths.metrics), registered)

@@ -1,0 +1,179 @@
+"""Where in an image the evidence for each class lies: the logit of a class, laid out over the finest pooled layer.
+
+For a linear head it is exact: a map's sum and the class's offset are the logit. docs/explain.md says what each
+pooling makes of a place. Forward operations only, so that the maps can be an output of the ONNX model.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from cnnClassifier.modeling import HIDDEN, LOGITS, POOL, SMALLEST_VARIANCE, STANDARDISE, forward, pooled_parts
+
+NEAR_TIE = 0.01  # places this share below the maximum have no part in it, nearer ones by how near they come
+LEAST = 1e-6  # of the same, where the maximum is 0
+
+Maps = NDArray[np.float32]
+Cell = tuple[slice, slice]  # rows and columns of a layer's activations
+
+
+def class_maps(model: Any, typical: Maps | None = None) -> Any:
+    """The maps of a classifier as a tensor (None, classes, h, w) of its graph.
+
+    h x w is the size of the finest pooled layer; what coarser ones give is spread over it, its sum kept. `typical`,
+    maps (classes, h, w) of images as they mostly are, is taken off: what every image has at a place explains none.
+    """
+    parts = pooled_parts(model)
+    head = {layer.name: layer for layer in model.layers if layer.name in (STANDARDISE, HIDDEN, LOGITS)}
+    judged = head[STANDARDISE] if STANDARDISE in head else model.get_layer(POOL)
+    hidden = [head[HIDDEN].output] if HIDDEN in head else []
+    layer = ClassMaps([(part.pooling, part.grid) for part in parts], head, name="maps")
+    maps = layer([*(part.activations for part in parts), judged.output, *hidden])
+    return maps if typical is None else maps - typical
+
+
+def typical_maps(model: Any, batches: Iterable[NDArray[np.float32]]) -> Maps:
+    """The mean of the maps of many images, (classes, h, w); ValueError if there is no image."""
+    run = forward(keras.Model(model.input, class_maps(model)))
+    total, count = np.zeros(1), 0
+    for batch in batches:
+        total = total + run(batch).sum(axis=0, dtype=np.float64)
+        count += len(batch)
+    if not count:
+        raise ValueError("typical maps are a mean over images; none was given")
+    typical: Maps = (total / count).astype(np.float32)
+    return typical
+
+
+def is_exact(model: Any) -> bool:
+    """Whether the head is linear, so that a map's sum and the class's offset are its logit."""
+    return HIDDEN not in [layer.name for layer in model.layers]
+
+
+def offsets(model: Any) -> NDArray[np.float32]:
+    """What the logits of a linear head hold beside the sums of the maps and of the typical ones, one number a class.
+
+    ValueError for a head that is not linear: there it depends on the image.
+    """
+    if not is_exact(model):
+        raise ValueError(f"{model.name} has a hidden layer: what its maps leave out depends on the image")
+    kernel, constant = (weight.numpy() for weight in model.get_layer(LOGITS).weights)
+    standardise = next((layer for layer in model.layers if layer.name == STANDARDISE), None)
+    if standardise is None:
+        return np.asarray(constant)
+    typical = standardise.moving_mean.numpy() / np.sqrt(standardise.moving_variance.numpy() + standardise.epsilon)
+    first = 0
+    for part in pooled_parts(model):
+        last = first + part.grid**2 * part.activations.shape[-1]
+        if _is_mean(part.pooling):
+            constant = constant - typical[first:last] @ kernel[first:last]
+        first = last
+    return np.asarray(constant)
+
+
+class ClassMaps(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped here
+    """Activations of every part, the vector that the dense layers judge and a hidden layer's answer -> maps.
+
+    `parts` are pooling and grid of each, `head` the model's own layers by name. Made for a model at hand, never saved.
+    """
+
+    def __init__(self, parts: Sequence[tuple[str, int]], head: dict[str, Any], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.parts, self.head = parts, head
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        """[(n, h, w, c) for each part, (n, d), perhaps (n, units)] -> (n, classes, h, w)."""
+        layers, (judged, *hidden) = inputs[: len(self.parts)], inputs[len(self.parts) :]
+        gains = self._gains(*hidden)
+        finest = tuple(max(layer.shape[axis] for layer in layers) for axis in (1, 2))
+        total, first = 0, 0
+        for (pooling, grid), layer in zip(self.parts, layers, strict=True):
+            for cell in cells(layer.shape[1:3], grid):
+                of_cell = slice(first, first + layer.shape[-1])
+                activations, gain = layer[:, cell[0], cell[1]], gains[:, of_cell]
+                if _is_mean(pooling):
+                    evidence = _laid_out(activations * self._scale(of_cell), gain) / _area(activations)
+                else:
+                    evidence = _shared(_weight(pooling, activations), judged[:, of_cell], gain)
+                total += _spread(evidence, cell, layer.shape[1:3], finest)
+                first = of_cell.stop
+        return total
+
+    def _gains(self, hidden: Any = None) -> Any:
+        """What a logit gains by each judged feature: (1, d, classes), or of each image (n, d, classes)."""
+        kernel = self.head[LOGITS].kernel
+        if hidden is None:
+            return ops.expand_dims(kernel, 0)
+        # The chain rule through ReLU in forward operations: ONNX has none for gradients.
+        is_open = ops.cast(hidden > 0, kernel.dtype)
+        return ops.matmul(self.head[HIDDEN].kernel, ops.expand_dims(is_open, -1) * kernel)
+
+    def _scale(self, features: slice) -> Any:
+        """What standardisation multiplies features by."""
+        if STANDARDISE not in self.head:
+            return 1.0
+        layer = self.head[STANDARDISE]
+        return ops.rsqrt(layer.moving_variance[features] + layer.epsilon)
+
+
+def cells(shape: Sequence[int], grid: int) -> Iterator[Cell]:
+    """Rows and columns of each of `grid` x `grid` cells of a layer (h, w), as adaptive pooling cuts it."""
+    for row in range(grid):
+        for column in range(grid):
+            yield _interval(shape[0], grid, row), _interval(shape[1], grid, column)
+
+
+def overlaps(fine: int, coarse: int) -> NDArray[np.float32]:
+    """The share of each of `coarse` equal parts of a line that lies in each of `fine` ones: (fine, coarse)."""
+    edges = np.arange(fine + 1) / fine
+    others = np.arange(coarse + 1) / coarse
+    shared = np.minimum(edges[1:, None], others[1:]) - np.maximum(edges[:-1, None], others[:-1])
+    lengths: NDArray[np.float32] = (shared.clip(0) * coarse).astype(np.float32)
+    return lengths
+
+
+def _is_mean(pooling: str) -> bool:
+    return pooling in ("mean", "grid")
+
+
+def _interval(length: int, grid: int, number: int) -> slice:
+    return slice(number * length // grid, -(-(number + 1) * length // grid))
+
+
+def _area(activations: Any) -> int:
+    return int(activations.shape[1] * activations.shape[2])
+
+
+def _weight(pooling: str, activations: Any) -> Any:
+    """How much each place has to do with a feature: (n, h, w, c), not negative, not 0 everywhere."""
+    if pooling == "max":
+        largest = ops.amax(activations, axis=(1, 2), keepdims=True)
+        return ops.relu(1 - (largest - activations) / (NEAR_TIE * ops.abs(largest) + LEAST))
+    return ops.square(activations - ops.mean(activations, axis=(1, 2), keepdims=True)) + SMALLEST_VARIANCE
+
+
+def _shared(weight: Any, judged: Any, gain: Any) -> Any:
+    """What features (n, c) give to the classes, dealt to places by their weight: (n, h, w, classes)."""
+    portion = judged / ops.sum(weight, axis=(1, 2))
+    return _laid_out(weight, ops.expand_dims(portion, -1) * gain)
+
+
+def _laid_out(values: Any, gain: Any) -> Any:
+    """(n, h, w, c) by (1 or n, c, classes) -> (n, h, w, classes)."""
+    height, width, channels = values.shape[1:]
+    evidence = ops.matmul(ops.reshape(values, (-1, height * width, channels)), gain)
+    return ops.reshape(evidence, (-1, height, width, gain.shape[-1]))
+
+
+def _spread(evidence: Any, cell: Cell, shape: Sequence[int], finest: Sequence[int]) -> Any:
+    """Evidence of a layer's cell (n, h, w, classes) -> its share of the maps (n, classes, *finest)."""
+    margins = [[part.start, length - part.stop] for part, length in zip(cell, shape, strict=True)]
+    maps = ops.transpose(ops.pad(evidence, [[0, 0], *margins, [0, 0]]), (0, 3, 1, 2))
+    if tuple(shape) == tuple(finest):
+        return maps
+    down, across = (overlaps(fine, coarse) for fine, coarse in zip(finest, shape, strict=True))
+    return ops.matmul(ops.matmul(down, maps), across.T)
