@@ -35,12 +35,14 @@ HOMES = {
     "onnxruntime": ["inference.py"],
     "optuna": ["sweep/"],
     "kagglehub": ["datasets/sources.py"],
+    "pydicom": ["dicom/"],
+    "gdcm": ["dicom/gdcm_worker.py"],
 }
 
 # What the packages of requirements-serve.in are called in Python.
 SERVING_LIBRARIES = {
-    "box", "dotenv", "flask", "flask_limiter", "mlflow", "numpy", "onnxruntime", "PIL", "prometheus_client", "pydantic",
-    "pydantic_core", "scipy", "waitress", "werkzeug", "yaml",
+    "box", "dotenv", "flask", "flask_limiter", "flask_openapi3", "mlflow", "numpy", "onnxruntime", "PIL",
+    "prometheus_client", "pydantic", "pydantic_core", "pydicom", "scipy", "waitress", "werkzeug", "yaml",
 }  # fmt: skip
 
 

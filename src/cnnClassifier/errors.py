@@ -4,6 +4,7 @@
   x ConfigError        a YAML file is missing, malformed, misspelt or out of range
   x DataError          a dataset, manifest or image file is not what was promised
   x ImageError         one picture cannot be decoded (a DataError, so a batch can go on without it)
+  x ArchiveError       an archive of pictures cannot be opened, or is built to do harm (a DataError)
   x ModelError         a model cannot be built, exported, loaded or found
   x WeightsError       pretrained weights are missing and cannot be fetched (a ModelError)
   x TrackingError      the tracking server or registry refuses, lacks something or does not answer
@@ -28,6 +29,10 @@ class DataError(CnnClassifierError):
 
 class ImageError(DataError):
     """One picture cannot be decoded."""
+
+
+class ArchiveError(DataError):
+    """An archive of pictures cannot be opened, or is built to do harm."""
 
 
 class ModelError(CnnClassifierError):

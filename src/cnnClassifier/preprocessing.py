@@ -1,7 +1,7 @@
 """Bytes to pixels: one pure function, driven by a spec that is saved inside the model.
 
 Training, evaluation and serving all call `preprocess`; nothing else in this project decodes
-an image for a network.
+an image for a network, but for `dicom`, which `decode` calls.
 """
 
 import io
@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
 from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.dicom import decode_dicom, is_dicom
 from cnnClassifier.errors import ImageError
 
 Pixels = NDArray[np.float32]
@@ -46,6 +47,10 @@ DECODER_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
+
+# A JPEG is decoded as often as it has scans, each over the whole picture. Encoders write up to about 12.
+MOST_SCANS = 100
+SCAN = b"\xff\xda"
 
 BODY_THRESHOLD = 0.15  # of the way from the 1st percentile to the 99th: air and black margins lie below, skin above
 BODY_MINIMUM_SHARE = 0.05  # a component smaller than this share of the picture is no body: do not crop to it
@@ -86,21 +91,32 @@ def decode(data: bytes, max_pixels: int | None = None) -> Pixels:
 
     Transparency is laid on black; a palette, CMYK and other colour spaces become RGB; 16-bit
     grey keeps its depth (divided by 257); 32-bit and floating-point grey is stretched from its own least
-    and greatest finite value, since such files state no range. The first frame of an animation counts.
+    and greatest finite value, since such files state no range. The first frame of an animation counts. A
+    DICOM file is shown through its own window (see `dicom.decode_dicom`).
     """
     if not data:
         raise ImageError("the file is empty")
+    if is_dicom(data):
+        return decode_dicom(data, max_pixels=max_pixels)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if max_pixels is not None and image.width * image.height > max_pixels:
                 raise ImageError(f"{image.width} x {image.height} pixels are more than the {max_pixels:,} allowed")
+            if image.format == "JPEG":
+                check_scans(data)
             image.load()
             return _to_array(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
         # Its own message names a memory address.
-        raise ImageError(f"not an image in a format this reads ({', '.join(FORMATS)})") from None
+        raise ImageError(f"not an image in a format this reads ({', '.join(FORMATS)}, DICOM)") from None
     except DECODER_ERRORS as error:
         raise ImageError(f"not a readable image: {error or type(error).__name__}") from None
+
+
+def check_scans(jpeg: bytes) -> None:
+    """Raise ImageError for a JPEG with so many scans that decoding it takes minutes."""
+    if jpeg.count(SCAN) > MOST_SCANS:
+        raise ImageError(f"not a readable image: a JPEG with more than {MOST_SCANS} scans")
 
 
 def to_grey(pixels: Pixels) -> Pixels:

@@ -18,7 +18,7 @@ PACKAGE = Path(cnnClassifier.__file__).parent
 MODEL_CODE = Path(__file__).with_name("pyfunc_model.py")
 PACKAGE_ARTIFACT, KERAS_ARTIFACT = "package", "keras_model"
 # What the shipped code imports and what `mlflow models serve` needs, in the versions that are installed here.
-REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow", "pydantic", "scipy")
+REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow", "pydantic", "pydicom", "python-gdcm", "scipy")
 
 
 def save_pyfunc(package: Path, keras_model: Path | None, destination: Path, spec: ModelSpec) -> None:
