@@ -11,10 +11,10 @@ from flask import Flask
 from cnnClassifier.config.loading import PROJECT_FILE, load_project
 from cnnClassifier.config.types import ProjectConfig, ServingConfig
 from cnnClassifier.errors import CnnClassifierError
-from cnnClassifier.web import ModelHolder, create_app
+from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.limits import guard
 from cnnClassifier.web.logs import configure_logs
-from cnnClassifier.web.model_source import model_source
+from cnnClassifier.web.model_source import holder_of, registry_of
 from cnnClassifier.web.server import listening, make_server
 
 ROOT = Path(__file__).resolve().parent
@@ -54,9 +54,9 @@ def make_app() -> Flask:
 
 
 def _put_together(project: ProjectConfig, config: ServingConfig) -> tuple[ModelHolder, Flask]:
-    source = model_source(project, os.environ)
-    models = ModelHolder(source.load, source.look, config.refresh_seconds)
-    return models, create_app(models, config, ROOT, guard(os.environ, config.rate_limit))
+    default = holder_of(project, os.environ)
+    models = Models(default, registry_of(project, os.environ))
+    return default, create_app(models, config, ROOT, guard(os.environ, config.rate_limit), project.paths)
 
 
 if __name__ == "__main__":

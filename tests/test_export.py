@@ -112,7 +112,7 @@ def test_a_package_says_where_the_evidence_lies(tmp_path, images):
     export_package(model, spec, tmp_path)
     served = Classifier.load(tmp_path, "tiny", "1")
     batch = np.stack([preprocess(image.read_bytes(), spec.preprocessing) for image in images])
-    probabilities, maps = served.explain_batch(batch)
+    probabilities, maps = served.explain_pixels(batch)
     assert maps.shape == (3, 3, 20, 20)
     np.testing.assert_allclose(probabilities, served.classify_pixels(batch), rtol=1e-5)
     logits = maps.sum(axis=(2, 3)) + offsets(model)
@@ -125,7 +125,7 @@ def test_typical_maps_are_taken_off_in_the_package_too(tmp_path, images):
     typical = typical_maps(model, [batch])
     export_package(model, spec, tmp_path, typical=typical)
     assert check_equal(model, tmp_path, images, TOLERANCE, typical) <= TOLERANCE
-    _, maps = Classifier.load(tmp_path, "tiny", "1").explain_batch(batch)
+    _, maps = Classifier.load(tmp_path, "tiny", "1").explain_pixels(batch)
     assert np.abs(maps.mean(axis=0)).max() < 1e-4 * np.abs(typical).max()
 
 
@@ -136,7 +136,7 @@ def test_maps_in_half_precision_still_sum_to_what_the_package_says(tmp_path, ima
     kernel, bias = model.get_layer("logits").get_weights()
     model.get_layer("logits").set_weights([kernel.astype(np.float16), bias])
     batch = np.stack([preprocess(image.read_bytes(), spec.preprocessing) for image in images])
-    probabilities, maps = Classifier.load(tmp_path, "tiny", "1").explain_batch(batch)
+    probabilities, maps = Classifier.load(tmp_path, "tiny", "1").explain_pixels(batch)
     # Slices of the last kernel that are too small to be rounded leave the maps more exact than the answer.
     assert np.abs(softmax(maps.sum(axis=(2, 3)) + offsets(model), axis=1) - probabilities).max() < 1e-3
 

@@ -50,7 +50,7 @@ def largest_difference(model: Any, package: Path, images: Iterable[Path], typica
     for image in images:
         pixels = preprocess(image.read_bytes(), served.spec.preprocessing)[np.newaxis]
         probabilities, features, maps = (output.numpy() for output in keras_model(pixels, training=False))
-        answer, served_maps = served.explain_batch(pixels)
+        answer, served_maps = served.explain_pixels(pixels)
         differences.append(np.abs(answer - probabilities).max())
         differences.append(_relative(served.features_of_pixels(pixels), features))
         of_maps.append(_relative(served_maps, maps))

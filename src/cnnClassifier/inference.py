@@ -5,7 +5,7 @@ No TensorFlow, no web and no registry here: whoever fetched the package says its
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnx_state
 from PIL import Image
 
 from cnnClassifier.decision import decide
-from cnnClassifier.errors import ModelError
+from cnnClassifier.errors import ModelError, NoMapsError
 from cnnClassifier.model_spec import CARD_FILE, ONNX_FILE, OUTLIERS_FILE, ModelSpec, read_spec
 from cnnClassifier.outliers import Reference, distances, load_reference
 from cnnClassifier.preprocessing import preprocess
@@ -57,6 +57,17 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """A prediction, and for each class where in the image what speaks for it lies: (classes, h, w).
+
+    A map is of the whole image that `preprocess` returns, coarser; docs/explain.md says what its numbers are.
+    """
+
+    prediction: Prediction
+    maps: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Classifier:
     """A loaded model that may be asked from several threads at once."""
 
@@ -86,7 +97,7 @@ class Classifier:
 
     def classify_batch(self, batch: NDArray[np.float32]) -> list[Prediction]:
         """The predictions for N images as `preprocess` returns them, in one pass of the network."""
-        return [self._decide(*measured) for measured in zip(*self._measure(batch), strict=True)]
+        return self._decide(self._measure(batch))
 
     def classify_pixels(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Uncalibrated probabilities, shape (N, classes), of N images as `preprocess` returns them."""
@@ -96,14 +107,15 @@ class Classifier:
         """Pooled features, shape (N, d), of N images as `preprocess` returns them."""
         return self._run([FEATURES], batch)[0]
 
-    def explain_batch(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Uncalibrated probabilities (N, classes), and where the evidence for each class lies (N, classes, h, w).
+    def explain_batch(self, batch: NDArray[np.float32]) -> list[Explanation]:
+        """The predictions for N images as `preprocess` returns them, each with every class's map, in one pass."""
+        self._check_maps()
+        found = self._measure(batch, MAPS)
+        return [Explanation(*each) for each in zip(self._decide(found), found[MAPS], strict=True)]
 
-        A map is of the whole image that `preprocess` returns, coarser; docs/explain.md says what its numbers are.
-        ModelError if the package has no maps.
-        """
-        if not self.has_maps:
-            raise ModelError(f"{self._title} cannot say why: it was exported before there were maps; train it again")
+    def explain_pixels(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Uncalibrated probabilities (N, classes), and where the evidence for each class lies (N, classes, h, w)."""
+        self._check_maps()
         probabilities, maps = self._run([OUTPUT, MAPS], batch)
         return probabilities, maps
 
@@ -131,16 +143,25 @@ class Classifier:
     def _title(self) -> str:
         return f"model {self.name} version {self.version}"
 
-    def _measure(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], Sequence[float | None]]:
-        """Each image's probabilities, and its distance from the training images where that is asked for."""
-        if self.reference is None:
-            return self.classify_pixels(batch), [None] * len(batch)
-        probabilities, features = self._run([OUTPUT, FEATURES], batch)
-        return probabilities, distances(self.reference, features).tolist()
+    def _check_maps(self) -> None:
+        if not self.has_maps:
+            raise NoMapsError(f"{self._title} cannot say why: it was exported before there were maps; train it again")
 
-    def _decide(self, probabilities: NDArray[np.float32], distance: float | None) -> Prediction:
-        answer = decide(probabilities, self.spec.decision, self.spec.classes, distance)
-        return Prediction(**vars(answer), model=self.name, version=self.version)
+    def _measure(self, batch: NDArray[np.float32], *more: str) -> dict[str, NDArray[np.float32]]:
+        """The network's outputs for N images: probabilities, features where a rule needs them, and `more`."""
+        outputs = [OUTPUT, *([] if self.reference is None else [FEATURES]), *more]
+        return dict(zip(outputs, self._run(outputs, batch), strict=True))
+
+    def _decide(self, found: Mapping[str, NDArray[np.float32]]) -> list[Prediction]:
+        """What the model's rules make of them."""
+        probabilities, distance = found[OUTPUT], [None] * len(found[OUTPUT])
+        if self.reference is not None:
+            distance = distances(self.reference, found[FEATURES]).tolist()
+        answers = (
+            decide(row, self.spec.decision, self.spec.classes, far)
+            for row, far in zip(probabilities, distance, strict=True)
+        )
+        return [Prediction(**vars(answer), model=self.name, version=self.version) for answer in answers]
 
     def _run(self, outputs: list[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         arrays: list[NDArray[np.float32]] = self.session.run(outputs, {INPUT: batch})

@@ -9,7 +9,7 @@ from PIL import Image
 from tiny_app import CONFIG, ROOT
 from tiny_model import noise, picture
 
-from cnnClassifier.web import ModelHolder, create_app
+from cnnClassifier.web import ModelHolder, Models, create_app
 
 
 def png_header_only(width: int, height: int) -> bytes:
@@ -108,7 +108,7 @@ def test_json_without_an_image_is_told_what_to_send(client, body):
     assert_problem(response, 400, '{"image": "<base64>"}')
 
 
-@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "image/png", None])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "image/svg+xml", None])
 def test_another_content_type_is_told_what_to_send(client, kind):
     response = client.post("/predict", data=picture(), content_type=kind)
     assert_problem(response, 415, "multipart/form-data", "application/json")
@@ -128,7 +128,7 @@ def test_unknown_addresses_and_methods_are_problems_too(client):
 
 def test_a_bug_is_logged_and_not_shown(classifier, caplog):
     models = ModelHolder(lambda: classifier)
-    app = create_app(models, CONFIG, ROOT)
+    app = create_app(Models(models), CONFIG, ROOT)
 
     @app.get("/bug")
     def bug() -> str:

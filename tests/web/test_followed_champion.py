@@ -11,7 +11,7 @@ from cnnClassifier.config.loading import load_project
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.tracking.connection import connect
 from cnnClassifier.tracking.registry import set_alias
-from cnnClassifier.web import ModelHolder, create_app
+from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.registry_source import RegistrySource
 from mlflow_servers import SCRIPTS, MlflowServer
 
@@ -45,7 +45,7 @@ def test_a_server_goes_on_without_its_registry_and_takes_the_next_champion_when_
     source = RegistrySource(project, NAME)
     models = ModelHolder(source.load, source.look, refresh_seconds=3600)
     models.load_once()
-    with running(create_app(models, CONFIG, ROOT)) as address:
+    with running(create_app(Models(models), CONFIG, ROOT)) as address:
         models.look_once()
         assert facts(address) == ("1", None)
 

@@ -85,7 +85,7 @@ def test_a_model_with_maps_shows_where_its_evidence_lies(tmp_path):
     explaining = Classifier.load(write_explaining_package(tmp_path / "model"), "colours", "1")
     data = with_spot((250, 0, 0), row=15, column=33)
     batch = preprocess(data, SPEC.preprocessing)[np.newaxis]
-    probabilities, maps = explaining.explain_batch(batch)
+    probabilities, maps = explaining.explain_pixels(batch)
     assert explaining.has_maps
     assert probabilities.tolist() == explaining.classify_pixels(batch).tolist()
     assert maps.shape == (1, len(CLASSES), 8, 8)
@@ -97,7 +97,7 @@ def test_a_model_with_maps_shows_where_its_evidence_lies(tmp_path):
 def test_a_model_without_maps_answers_and_says_that_it_cannot_say_why(classifier):
     assert not classifier.has_maps
     with pytest.raises(ModelError, match=r"model colours version 7 cannot say why: .*before there were maps"):
-        classifier.explain_batch(preprocess(picture(), SPEC.preprocessing)[np.newaxis])
+        classifier.explain_pixels(preprocess(picture(), SPEC.preprocessing)[np.newaxis])
 
 
 def test_maps_of_other_classes_are_noticed_at_load(tmp_path):

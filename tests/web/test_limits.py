@@ -5,7 +5,7 @@ from tiny_app import CONFIG, ROOT
 from tiny_model import picture
 
 from cnnClassifier.errors import ConfigError
-from cnnClassifier.web import ModelHolder, create_app
+from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.limits import Guard, guard
 
 KEY = "a key for the tests"
@@ -15,7 +15,7 @@ OPEN = ["/", "/health", "/ready"]
 def client_behind(guarded: Guard, classifier):
     models = ModelHolder(lambda: classifier)
     models.load_once()
-    return create_app(models, CONFIG, ROOT, guarded).test_client()
+    return create_app(Models(models), CONFIG, ROOT, guarded).test_client()
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_figures_need_the_key_and_what_says_nothing_of_images_does_not(locked):
 
 def test_a_route_that_somebody_adds_is_closed(classifier):
     models = ModelHolder(lambda: classifier)
-    app = create_app(models, CONFIG, ROOT, Guard(KEY))
+    app = create_app(Models(models), CONFIG, ROOT, Guard(KEY))
     app.get("/new")(lambda: "secret")
     assert app.test_client().get("/new").status_code == 401
 

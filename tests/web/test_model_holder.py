@@ -10,7 +10,7 @@ from tiny_app import CONFIG, ROOT, running
 from tiny_model import picture
 
 from cnnClassifier.errors import ModelError, TrackingError
-from cnnClassifier.web import ModelHolder, create_app
+from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError
 
 
@@ -35,7 +35,7 @@ def test_the_server_answers_while_the_model_is_still_loading(classifier):
 
     models = ModelHolder(slow_load)
     models.start()
-    client = create_app(models, CONFIG, ROOT).test_client()
+    client = create_app(Models(models), CONFIG, ROOT).test_client()
     assert client.get("/health").status_code == 200
     waiting = client.get("/ready")
     assert (waiting.status_code, waiting.json["type"]) == (503, "urn:cnnclassifier:problem:model-loading")
@@ -106,7 +106,7 @@ def test_training_is_advised_only_where_it_helps(trouble, advised):
 
     models = ModelHolder(load)
     models.load_once()
-    problem = create_app(models, CONFIG, ROOT).test_client().get("/ready").json
+    problem = create_app(Models(models), CONFIG, ROOT).test_client().get("/ready").json
     assert problem["detail"] == str(trouble)
     assert ("advice" in problem) == advised
 
@@ -141,7 +141,7 @@ def models(registry):
 
 
 def ready(models: ModelHolder) -> dict:
-    response = create_app(models, CONFIG, ROOT).test_client().get("/ready")
+    response = create_app(Models(models), CONFIG, ROOT).test_client().get("/ready")
     assert response.status_code == 200
     return response.json
 
@@ -207,7 +207,7 @@ def test_no_request_is_dropped_while_the_champion_changes(models, registry, clas
                 versions.add(answer.json()["version"])
         return versions
 
-    with running(create_app(models, CONFIG, ROOT)) as address, ThreadPoolExecutor(4) as pool:
+    with running(create_app(Models(models), CONFIG, ROOT)) as address, ThreadPoolExecutor(4) as pool:
         clients = [pool.submit(client, address) for _ in range(4)]
         try:
             for change in range(32):

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tiny_app import CONFIG, ROOT, app_serving, app_without_model
 from tiny_model import coloured, picture
 
-from cnnClassifier.web import ModelHolder, create_app
+from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.logs import JsonLines, configure_logs
 
 RANDOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -130,9 +130,9 @@ def test_a_request_is_one_line_that_tells_what_and_how_long_but_not_who_or_of_wh
 def test_neither_an_unknown_address_nor_a_bug_writes_what_the_client_wrote(classifier):
     models = ModelHolder(lambda: classifier)
     models.load_once()
-    app = create_app(models, CONFIG, ROOT)
+    app = create_app(Models(models), CONFIG, ROOT)
 
-    @app.get("/scans/<patient>")
+    @app.route("/scans/<patient>")
     def bug(patient: str) -> str:
         raise ZeroDivisionError("a bug")
 

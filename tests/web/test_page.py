@@ -11,7 +11,7 @@ from tiny_model import GREY, LEANING, MIXED, SPEC, coloured, noise, picture, wri
 
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.inference import Classifier
-from cnnClassifier.web import ModelHolder, create_app
+from cnnClassifier.web import ModelHolder, Models, create_app
 
 pytestmark = pytest.mark.browser
 
@@ -262,7 +262,7 @@ def test_an_image_chosen_while_the_model_loads_is_classified_when_it_is_there(br
 
     models = ModelHolder(slow_load)
     models.start()
-    with running(create_app(models, CONFIG, ROOT)) as address:
+    with running(create_app(Models(models), CONFIG, ROOT)) as address:
         for page in open_page(browser, address):
             choose(page, picture("normal"))
             expect(page.locator("#busy-text")).to_have_text("Loading the model…")

@@ -101,7 +101,7 @@ def test_the_model_s_card_is_a_page_with_a_policy_of_its_own(carded):
     assert "<h1>Model card: colours</h1>" in card.text
     policy = card.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:; ")
-    assert "frame-ancestors 'none'" in policy
+    assert "frame-ancestors 'self'" in policy
     assert card.headers["X-Content-Type-Options"] == "nosniff"
 
 

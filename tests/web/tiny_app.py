@@ -10,7 +10,7 @@ from flask import Flask
 from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.errors import ModelError
 from cnnClassifier.inference import Classifier
-from cnnClassifier.web import ModelHolder, create_app
+from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.server import make_server
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def app_without_model() -> Flask:
 def app_loading(load, config: ServingConfig = CONFIG) -> Flask:
     models = ModelHolder(load)
     models.load_once()
-    return create_app(models, config, ROOT)
+    return create_app(Models(models), config, ROOT)
 
 
 @contextmanager

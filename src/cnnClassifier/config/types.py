@@ -199,7 +199,8 @@ class ServingConfig(Section):
     `queue` requests are worked on at once, further ones refused; the threads beyond it are for refusing them and for
     everything else (`/health`, the page). `batch` images at most go through the network together. A request that
     waited `deadline_seconds` for the network is dropped. All requests together may bring `upload_memory_mb` at a time.
-    `rate_limit` is for each client address (null: none).
+    `rate_limit` is for each client address (null: none). `max_files` is for a batch. Images are fetched from addresses
+    that requests name only at `url_hosts` (host names, with a port if it is not the usual one), in `url_seconds`.
     """
 
     host: str = "127.0.0.1"
@@ -216,6 +217,9 @@ class ServingConfig(Section):
     max_upload_mb: PositiveInt = 16
     max_megapixels: PositiveInt = 64
     upload_memory_mb: PositiveInt = 256
+    max_files: PositiveInt = 500
+    url_hosts: tuple[str, ...] = ()
+    url_seconds: Annotated[float, Field(gt=0)] = 10.0
 
     @model_validator(mode="after")
     def _enough_for_the_limits(self) -> "ServingConfig":

@@ -6,7 +6,9 @@ address, certificates or sign-ins of its own) is PeekError: then `fetch` asks in
 
 import os
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -17,7 +19,7 @@ from cnnClassifier.tracking.client import SILENCE
 from cnnClassifier.tracking.connection import SQLITE, Connection
 from cnnClassifier.tracking.registry import PACKAGE_FOLDER, RegisteredModel, package_folder
 
-ALIAS_PATH = "/api/2.0/mlflow/registered-models/alias"
+API = "/api/2.0/mlflow/"
 PASSWORDS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 - the name of a variable
 SECONDS = 3.0
@@ -44,8 +46,8 @@ def peek(connection: Connection, name: str, alias: str) -> RegisteredModel | Non
     if connection.is_unused:
         return None
     if connection.artifact_root:
-        row = _query(connection, BY_ALIAS, (name, alias))
-        return RegisteredModel(name, int(row[0]), row[1] or "", {}) if row else None
+        rows = query(connection, BY_ALIAS, (name, alias))
+        return RegisteredModel(name, int(rows[0][0]), rows[0][1] or "", {}) if rows else None
     if connection.uri.startswith(("http://", "https://")):
         return _peek_server(connection, name, alias)
     raise PeekError(f"{connection.title}: neither a local SQLite file nor an http(s) server")
@@ -55,45 +57,59 @@ def at_hand(connection: Connection, model: RegisteredModel, destination: Path) -
     """The package of a version where it need not be fetched: fetched before, or beside a local registry."""
     places = [package_folder(destination, model)]
     if connection.artifact_root:
-        row = _query(connection, SOURCE, (model.name, str(model.version)))
-        source = str(row[0]) if row else ""
+        rows = query(connection, SOURCE, (model.name, str(model.version)))
+        source = str(rows[0][0]) if rows else ""
         path = unquote(source.removeprefix("file://")) if source.startswith("file://") else source
         places.append(Path(path) / PACKAGE_FOLDER)
     return next((place for place in places if (place / SPEC_FILE).is_file()), None)
 
 
-def _query(connection: Connection, question: str, about: tuple[str, str]) -> tuple[Any, ...] | None:
-    """The first row; the file is opened for reading only."""
+def query(connection: Connection, question: str, about: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    """The rows of a local registry's answer; the file is opened for reading only. PeekError if it is no registry's."""
     database = connection.uri.removeprefix(SQLITE)
     try:
         with closing(sqlite3.connect(f"file:{quote(database)}?mode=ro", uri=True, timeout=SECONDS)) as file:
-            row: tuple[Any, ...] | None = file.execute(question, about).fetchone()
+            rows: list[tuple[Any, ...]] = file.execute(question, about).fetchall()
     except sqlite3.Error as error:
         raise PeekError(f"{database}: not a database with MLflow's tables: {error}") from None
-    return row
+    return rows
+
+
+def ask_server(connection: Connection, path: str, question: Mapping[str, str | int]) -> dict[str, Any]:
+    """The answer of a server's REST API to what it should know; TrackingError if it does not give one."""
+    if not connection.uri.startswith(("http://", "https://")):
+        raise PeekError(f"{connection.title}: neither a local SQLite file nor an http(s) server")
+    status, answer = _get(connection, path, question)
+    if status != HTTPStatus.OK or not isinstance(answer, dict):
+        raise PeekError(f"{connection.title}: an answer that is not understood (status {status})")
+    return answer
 
 
 def _peek_server(connection: Connection, name: str, alias: str) -> RegisteredModel | None:
+    status, answer = _get(connection, "registered-models/alias", {"name": name, "alias": alias})
+    return _understood(connection, name, status, answer)
+
+
+def _get(connection: Connection, path: str, question: Mapping[str, str | int]) -> tuple[int, Any]:
     import requests  # what mlflow itself asks with, so proxies, .netrc and certificates are found alike
 
     password = [os.environ.get(each, "") for each in PASSWORDS]
     token = os.environ.get(TOKEN)
     try:
         response = requests.get(
-            connection.uri.rstrip("/") + ALIAS_PATH,
-            params={"name": name, "alias": alias},
+            f"{connection.uri.rstrip('/')}{API}{path}",
+            params=question,
             auth=(password[0], password[1]) if all(password) else None,
             headers={"Authorization": f"Bearer {token}"} if token and not all(password) else {},
             timeout=SECONDS,
         )
-        answer = response.json()
+        return response.status_code, response.json()
     except requests.exceptions.SSLError as error:
         raise PeekError(f"{connection.title}: {error}") from None
     except (requests.ConnectionError, requests.Timeout):
-        raise TrackingError(f"{connection.title}: cannot look up {name}@{alias}: {SILENCE}") from None
+        raise TrackingError(f"{connection.title}: cannot ask {path}: {SILENCE}") from None
     except (requests.RequestException, ValueError) as error:
         raise PeekError(f"{connection.title}: {error}") from None
-    return _understood(connection, name, response.status_code, answer)
 
 
 def _understood(connection: Connection, name: str, status: int, answer: object) -> RegisteredModel | None:

@@ -2,5 +2,6 @@
 
 from cnnClassifier.web.factory import create_app
 from cnnClassifier.web.model_holder import ModelHolder
+from cnnClassifier.web.models import Models
 
-__all__ = ["ModelHolder", "create_app"]
+__all__ = ["ModelHolder", "Models", "create_app"]

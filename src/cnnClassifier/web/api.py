@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from flask import Response, current_app, render_template, request
-from flask_openapi3 import APIBlueprint, OpenAPI
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.openapi import OpenAPI
 
 from cnnClassifier.web.answers import (
     AskQuery,
@@ -22,7 +23,7 @@ from cnnClassifier.web.answers import (
     Problem,
     SamplesAnswer,
 )
-from cnnClassifier.web.observability import request_id
+from cnnClassifier.web.observer import Observer, QuietFlask
 from cnnClassifier.web.openapi import ASKING, INFO, MODELS, SECURITY, content, many_files, one_file, problems
 from cnnClassifier.web.problems import invalid_query
 from cnnClassifier.web.samples import Samples
@@ -34,9 +35,13 @@ PREFIX = "/api/v1"
 PNG = "image/png"
 
 
-def make_openapi(name: str, **folders: Any) -> OpenAPI:
+class App(QuietFlask, OpenAPI):
     """The Flask app, which collects what its OpenAPI document is made of."""
-    return OpenAPI(
+
+
+def make_openapi(name: str, **folders: Any) -> App:
+    """An app without routes."""
+    return App(
         name,
         info=INFO,
         doc_ui=False,
@@ -47,24 +52,36 @@ def make_openapi(name: str, **folders: Any) -> OpenAPI:
     )
 
 
-def make_api(service: Service, reader: Reader, samples: Samples) -> APIBlueprint:
+def make_api(service: Service, reader: Reader, samples: Samples, observer: Observer) -> APIBlueprint:
     """All routes below /api/v1."""
     api = APIBlueprint("api", __name__, url_prefix=PREFIX, abp_security=[{"key": []}, {}])
-    one = {"tags": [ASKING], "openapi_extensions": one_file()}
-    many = {"tags": [ASKING], "openapi_extensions": many_files()}
+    _add_asking(api, service, reader, observer)
+    _add_models(api, service, samples)
+    _add_document(api)
+    return api
+
+
+def as_json(answer: Message) -> Response:
+    """A typed answer as a response."""
+    return Response(answer.model_dump_json(), mimetype="application/json")
+
+
+def _add_asking(api: APIBlueprint, service: Service, reader: Reader, observer: Observer) -> None:
+    one: Any = {"tags": [ASKING], "openapi_extensions": one_file()}
+    many: Any = {"tags": [ASKING], "openapi_extensions": many_files()}
 
     @api.post("/predict", responses={200: OneOrMany, **problems()}, **many)
     def predict(query: AskQuery) -> Response:
         """Classify one image; several, as a batch does."""
         uploads = reader.many(request)
         if len(uploads) > 1:
-            return as_json(service.batch(uploads, query, request_id()))
-        return as_json(service.answer(uploads[0].data, query, request_id()))
+            return as_json(service.batch(uploads, query, observer.request_id))
+        return as_json(service.answer(uploads[0].data, query, observer.request_id))
 
     @api.post("/explain", responses={200: ExplainAnswer, **problems()}, **one)
     def explain(query: AskQuery) -> Response:
         """Classify one image and show where each class shows in it."""
-        return as_json(service.explain(reader.one(request), query, request_id()))
+        return as_json(service.explain(reader.one(request), query, observer.request_id))
 
     @api.post("/picture", responses={200: content("The picture", PNG), **problems()}, **one)
     def picture(query: AskQuery) -> Response:
@@ -74,10 +91,12 @@ def make_api(service: Service, reader: Reader, samples: Samples) -> APIBlueprint
     @api.post("/batch", responses={200: BatchAnswer, **problems()}, **many)
     def batch(query: BatchQuery) -> Response:
         """Classify several images, or a zip of them; a bad file does not stop the others."""
-        answer = service.batch(reader.many(request), query, request_id())
+        answer = service.batch(reader.many(request), query, observer.request_id)
         return as_json(answer) if query.format == "json" else Response(as_csv(answer), mimetype="text/csv")
 
-    @api.get("/models", tags=[MODELS], responses={200: ModelsAnswer, **problems(401, 422, 429)})
+
+def _add_models(api: APIBlueprint, service: Service, samples: Samples) -> None:
+    @api.get("/models", tags=[MODELS], responses={200: ModelsAnswer, **problems(401, 429)})
     def models() -> Response:
         """List the models that may be asked."""
         return as_json(ModelsAnswer(models=service.models.answers()))
@@ -87,27 +106,21 @@ def make_api(service: Service, reader: Reader, samples: Samples) -> APIBlueprint
         """Describe one model."""
         return as_json(service.models.answer(path.name))
 
-    @api.get("/samples", tags=[MODELS], responses={200: SamplesAnswer, **problems(401, 422, 429)})
+    @api.get("/samples", tags=[MODELS], responses={200: SamplesAnswer, **problems(401, 429)})
     def list_samples() -> Response:
         """List pictures to try."""
         return as_json(samples.answer())
 
+
+def _add_document(api: APIBlueprint) -> None:
+    def read() -> dict[str, Any]:
+        document: dict[str, Any] = current_app.api_doc  # type: ignore[attr-defined]
+        return document
+
     @api.get("/openapi.json", doc_ui=False)
     def document() -> Response:
-        return Response(json.dumps(_document()), mimetype="application/json")
+        return Response(json.dumps(read()), mimetype="application/json")
 
     @api.get("/docs", doc_ui=False)
     def docs() -> str:
-        return render_template("api.html", document=_document())
-
-    return api
-
-
-def as_json(answer: Message) -> Response:
-    """A typed answer as a response."""
-    return Response(answer.model_dump_json(), mimetype="application/json")
-
-
-def _document() -> dict[str, Any]:
-    document: dict[str, Any] = current_app.api_doc  # type: ignore[attr-defined]
-    return document
+        return render_template("api.html", document=read())

@@ -4,16 +4,20 @@ from pathlib import Path
 
 from flask import Flask, Response
 
-from cnnClassifier.config.types import ServingConfig
+from cnnClassifier.config.types import Paths, ServingConfig
 from cnnClassifier.web.admission import Admission
+from cnnClassifier.web.api import make_api, make_openapi
 from cnnClassifier.web.batcher import Batcher
+from cnnClassifier.web.fetching import Fetcher
 from cnnClassifier.web.limits import Guard
 from cnnClassifier.web.metrics import Metrics
-from cnnClassifier.web.model_holder import ModelHolder
-from cnnClassifier.web.observer import Observer, QuietFlask
+from cnnClassifier.web.models import Models
+from cnnClassifier.web.observer import Observer
 from cnnClassifier.web.problems import register_problems
 from cnnClassifier.web.routes import Routes
-from cnnClassifier.web.uploads import InMemoryRequest
+from cnnClassifier.web.samples import Samples
+from cnnClassifier.web.service import Service
+from cnnClassifier.web.uploads import InMemoryRequest, Reader
 
 IMAGES_WAITING = 2  # of each request that is let in: what Batcher.map draws ahead
 NOBODY = Guard()
@@ -32,15 +36,20 @@ SECURITY_HEADERS = {
 }
 
 # What anybody may ask, also where there is an API key or a rate limit: none of it says anything about an image.
-OPEN_ROUTES = frozenset({"index", "static", "health", "ready", "model_card"})
+OPEN_ROUTES = frozenset(
+    {"index", "models", "static", "health", "ready", "model_card", "sample", "api.document", "api.docs"}
+)
 
 
-def create_app(models: ModelHolder, config: ServingConfig, root: Path, guard: Guard = NOBODY) -> Flask:
-    """Make the app; `root` holds templates/ and static/. Starting `models` is the caller's business.
+def create_app(
+    models: Models, config: ServingConfig, root: Path, guard: Guard = NOBODY, paths: Paths | None = None
+) -> Flask:
+    """Make the app; `root` holds templates/ and static/. Starting the models is the caller's business.
 
+    `paths` is where samples of the served model's own data are looked for.
     `app.extensions["batcher"]` may be closed when no more requests come: it answers what it accepted.
     """
-    app = QuietFlask("cnnClassifier.web", template_folder=root / "templates", static_folder=root / "static")
+    app = make_openapi("cnnClassifier.web", template_folder=root / "templates", static_folder=root / "static")
     app.request_class = InMemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = config.max_upload_mb * 2**20
     observer, admission = Observer(Metrics()), Admission(config.queue)
@@ -49,11 +58,20 @@ def create_app(models: ModelHolder, config: ServingConfig, root: Path, guard: Gu
     observer.metrics.gauge("requests_in_work", "Requests let in and not answered yet.", lambda: admission.inside)
     observer.register(app)
     guard.register(app, OPEN_ROUTES)
-    Routes(models, config, observer, admission, batcher).register(app)
+    service = Service(models, observer, admission, batcher, config)
+    reader, samples = Reader(observer, _fetcher(config)), Samples(models, paths)
+    Routes(service, reader, samples, observer, config).register(app)
+    app.register_api(make_api(service, reader, samples, observer))
     register_problems(app)
     app.extensions["batcher"] = batcher
     app.after_request(_add_security_headers)
     return app
+
+
+def _fetcher(config: ServingConfig) -> Fetcher | None:
+    if not config.url_hosts:
+        return None
+    return Fetcher(config.url_hosts, config.max_upload_mb * 2**20, config.url_seconds)
 
 
 def _add_security_headers(response: Response) -> Response:

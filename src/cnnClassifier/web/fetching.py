@@ -1,8 +1,8 @@
 """Fetch an image from an address that somebody sent: only where it is allowed, and never from inside our network.
 
-Server-side request forgery is what an address in a request invites (OWASP Top 10, 2021, A10). So hosts are an allow-list;
-a name is resolved once, every address it has must be public, and the connection goes to the address that was checked;
-a redirect is checked as the first address was.
+An address in a request invites server-side request forgery (OWASP Top 10, 2021, A10): hosts are an allow-list; a name
+is resolved once, every address it has must be public, and the connection goes to the address that was checked; a
+redirect is checked as the first address was.
 """
 
 import http.client
@@ -19,6 +19,7 @@ from cnnClassifier.errors import DataError
 REDIRECTS = 3
 PORTS = {"http": 80, "https": 443}
 CHUNK = 64 * 1024
+HEADERS = {"Accept": "image/*, application/dicom", "User-Agent": "cnnClassifier"}
 MOVED = (301, 302, 303, 307, 308)
 
 
@@ -58,7 +59,9 @@ class Fetcher:
         connection = self._connect(parts, deadline)
         try:
             target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-            connection.request("GET", target, headers={"Accept": "image/*, application/dicom", "User-Agent": "cnnClassifier"})
+            connection.request(
+                "GET", target, headers={"Accept": "image/*, application/dicom", "User-Agent": "cnnClassifier"}
+            )
             response = connection.getresponse()
             if response.status in MOVED:
                 return b"", response.headers.get("Location") or ""

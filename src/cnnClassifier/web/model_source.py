@@ -10,6 +10,10 @@ from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.errors import ModelError
 from cnnClassifier.inference import Classifier
 from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, SPEC_FILE
+from cnnClassifier.tracking.catalogue import list_models, list_versions
+from cnnClassifier.tracking.connection import connect
+from cnnClassifier.web.model_holder import ModelHolder
+from cnnClassifier.web.models import Registry
 
 MODEL_DIR = "CNNCLASSIFIER_MODEL_DIR"  # a package folder, served as it is: no registry is asked
 MODEL_NAME = "CNNCLASSIFIER_MODEL"  # which registered model (default: the active experiment's)
@@ -36,6 +40,23 @@ def model_source(project: ProjectConfig, environ: Mapping[str, str]) -> Source:
 
     registry = RegistrySource(project, environ.get(MODEL_NAME))
     return Source(registry.load, registry.look)
+
+
+def holder_of(project: ProjectConfig, environ: Mapping[str, str]) -> ModelHolder:
+    """The holder of the model that the server is started for."""
+    source = model_source(project, environ)
+    return ModelHolder(source.load, source.look, project.serving.refresh_seconds)
+
+
+def registry_of(project: ProjectConfig, environ: Mapping[str, str]) -> Registry | None:
+    """The other models that may be asked; none where a folder is served and no registry is asked."""
+    if environ.get(MODEL_DIR):
+        return None
+    return Registry(
+        lambda: list_models(connect(project.tracking), project.serving.alias),
+        lambda name: list_versions(connect(project.tracking), name),
+        lambda name: holder_of(project, {**environ, MODEL_NAME: name}),
+    )
 
 
 def load_from_folder(folder: Path, name: str | None = None, version: str | None = None) -> Classifier:

@@ -42,6 +42,11 @@ class Observer:
         app.before_request(self._begin)
         app.after_request(self._end)
 
+    @property
+    def request_id(self) -> str:
+        """The id of the request that is being answered."""
+        return str(g.request_id)
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time a step of a request."""

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from flask_openapi3 import Info, Tag
+from flask_openapi3.models.info import Info
+from flask_openapi3.models.tag import Tag
 
 from cnnClassifier import DISCLAIMER, __version__
 from cnnClassifier.web.answers import BatchRequest, Message, PredictRequest, UrlRequest
@@ -12,7 +13,7 @@ from cnnClassifier.web.uploads import FIELD, RAW_KINDS
 INFO = Info(title="cnnClassifier", version=__version__, description=f"Classifies medical images. {DISCLAIMER}")
 ASKING = Tag(name="asking", description="Send images, get answers")
 MODELS = Tag(name="models", description="What may be asked, and pictures to try")
-SECURITY = {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
+SECURITY: dict[str, Any] = {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
 REFUSALS = {
     400: "No image where it should be",
     401: "An API key is wanted",
@@ -26,7 +27,7 @@ REFUSALS = {
 BINARY = {"type": "string", "format": "binary"}
 
 
-def problems(*statuses: int) -> dict[int, dict[str, Any]]:
+def problems(*statuses: int) -> dict[Any, Any]:
     """Responses that are problem documents; without statuses, all of them."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {

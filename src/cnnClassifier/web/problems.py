@@ -3,12 +3,14 @@
 from http import HTTPStatus
 
 from flask import Flask, Response, current_app
+from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from cnnClassifier.errors import ImageError
+from cnnClassifier.errors import ArchiveError, ImageError, NoMapsError
 from cnnClassifier.web.admission import OverloadedError
 from cnnClassifier.web.answers import Problem
 from cnnClassifier.web.batcher import TooLateError
+from cnnClassifier.web.fetching import FetchError
 from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError
 
 PROBLEM_JSON = "application/problem+json"
@@ -21,6 +23,9 @@ def register_problems(app: Flask) -> None:
     """Make the app answer errors with problem documents."""
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ImageError, _unreadable_image)
+    app.register_error_handler(ArchiveError, _unreadable_archive)
+    app.register_error_handler(FetchError, _not_fetched)
+    app.register_error_handler(NoMapsError, _no_maps)
     app.register_error_handler(ModelLoadingError, _model_loading)
     app.register_error_handler(NoModelError, _no_model)
     app.register_error_handler(OverloadedError, _overloaded)
@@ -33,9 +38,37 @@ def _http_error(error: HTTPException) -> Response:
     return _fill(response, Problem(title=status.phrase, status=status, detail=_detail(error)))
 
 
-def _unreadable_image(error: ImageError) -> Response:
-    problem = Problem(type=TYPES + "unreadable-image", title="This image cannot be read", status=422, detail=str(error))
+def unreadable(error: ImageError) -> Problem:
+    """The problem with a file that is no picture."""
+    return Problem(type=TYPES + "unreadable-image", title="This image cannot be read", status=422, detail=str(error))
+
+
+def invalid_query(error: ValidationError) -> Response:
+    """The problem with values in an address."""
+    faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+    problem = Problem(
+        type=TYPES + "invalid-query", title="The address asks for what is not there", status=422, detail=faults
+    )
     return _fill(Response(), problem)
+
+
+def _unreadable_image(error: ImageError) -> Response:
+    return _fill(Response(), unreadable(error))
+
+
+def _unreadable_archive(error: ArchiveError) -> Response:
+    title = "This archive cannot be read"
+    return _fill(Response(), Problem(type=TYPES + "unreadable-archive", title=title, status=422, detail=str(error)))
+
+
+def _not_fetched(error: FetchError) -> Response:
+    title = "This address was not fetched"
+    return _fill(Response(), Problem(type=TYPES + "not-fetched", title=title, status=422, detail=str(error)))
+
+
+def _no_maps(error: NoMapsError) -> Response:
+    title = "This model cannot say why"
+    return _fill(Response(), Problem(type=TYPES + "no-explanation", title=title, status=404, detail=str(error)))
 
 
 def _model_loading(error: ModelLoadingError) -> Response:

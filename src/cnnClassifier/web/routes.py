@@ -1,95 +1,84 @@
-"""The routes: each translates a request into one call and its result into an answer, nothing else."""
+"""The pages, the operator's routes and the family's `POST /predict`; the API itself is `api.py`."""
 
 from dataclasses import dataclass
 
-import numpy as np
 from flask import Flask, Response, render_template, request
-from numpy.typing import NDArray
 from werkzeug.exceptions import NotFound
 
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.config.types import ServingConfig
-from cnnClassifier.inference import Classifier
-from cnnClassifier.preprocessing import preprocess
-from cnnClassifier.web.admission import Admission
-from cnnClassifier.web.answers import HealthAnswer, Message, PredictAnswer, ReadyAnswer
-from cnnClassifier.web.batcher import Batcher
+from cnnClassifier.web.answers import AskQuery, HealthAnswer, PredictAnswer, ReadyAnswer
+from cnnClassifier.web.api import as_json
 from cnnClassifier.web.metrics import CONTENT_TYPE
-from cnnClassifier.web.model_holder import ModelHolder, ModelLoadingError, NoModelError
 from cnnClassifier.web.observer import Observer
-from cnnClassifier.web.uploads import image_bytes
+from cnnClassifier.web.samples import Samples
+from cnnClassifier.web.service import Service
+from cnnClassifier.web.uploads import Reader
 
-# The card is one file that brings its style with it and loads nothing, not even from here.
+# The card is one file that brings its style with it and loads nothing, not even from here. Our own page may frame it.
 CARD_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
 
 @dataclass(frozen=True)
 class Routes:
-    """All routes, with what they need."""
+    """All routes beside the API, with what they need."""
 
-    models: ModelHolder
-    config: ServingConfig
+    service: Service
+    reader: Reader
+    samples: Samples
     observer: Observer
-    admission: Admission
-    batcher: Batcher
+    config: ServingConfig
 
     def register(self, app: Flask) -> None:
         """Put every route on its address."""
-        app.get("/")(self.index)
-        app.post("/predict")(self.predict)
-        app.get("/health")(self.health)
-        app.get("/ready")(self.ready)
-        app.get("/metrics")(self.metrics)
-        app.get("/model-card")(self.model_card)
+        app.add_url_rule("/", view_func=self.index)
+        app.add_url_rule("/models", view_func=self.models)
+        app.add_url_rule("/model-card", view_func=self.model_card)
+        app.add_url_rule("/samples/<name>.png", view_func=self.sample)
+        app.add_url_rule("/predict", view_func=self.predict, methods=["POST"])
+        app.add_url_rule("/health", view_func=self.health)
+        app.add_url_rule("/ready", view_func=self.ready)
+        app.add_url_rule("/metrics", view_func=self.metrics)
 
     def index(self) -> str:
         """The page."""
         return render_template("index.html", disclaimer=DISCLAIMER, max_upload_mb=self.config.max_upload_mb)
 
-    def predict(self) -> Response:
-        """Classify one image."""
-        classifier = self.models.get()
-        with self.admission.admitted():
-            prediction = self.batcher.predict(classifier, self._image(classifier))
-        self.observer.predicted(prediction)
-        return _json(PredictAnswer.of(prediction, classifier.spec.synthetic))
-
-    def _image(self, classifier: Classifier) -> NDArray[np.float32]:
-        # Both at a time for few requests only: a file is copied when it is read, and grows when it is decoded.
-        with self.admission.decoding():
-            with self.observer.step("read"):
-                data = image_bytes(request)
-            with self.observer.step("decode"):
-                return preprocess(data, classifier.spec.preprocessing, self.config.max_megapixels * 1_000_000)
-
-    def health(self) -> Response:
-        """Whether the process lives."""
-        return _json(HealthAnswer())
-
-    def ready(self) -> Response:
-        """Whether it can predict, and with which model."""
-        return _json(ReadyAnswer.of(self.models.get(), self.models.notice))
-
-    def metrics(self) -> Response:
-        """Figures for Prometheus."""
-        try:
-            served = [self.models.get()]
-        except (ModelLoadingError, NoModelError):
-            served = []
-        return Response(self.observer.metrics.text(served), content_type=CONTENT_TYPE)
+    def models(self) -> str:
+        """The page about the models."""
+        return render_template("models.html", disclaimer=DISCLAIMER)
 
     def model_card(self) -> Response:
-        """The served model's card; 404 if its package is from before there were cards."""
-        classifier = self.models.get()
+        """A served model's card; 404 if its package is from before there were cards."""
+        classifier = self.service.models.get(request.args.get("model"))
         try:
             page = classifier.card.read_bytes()
         except FileNotFoundError:
             raise NotFound(f"model {classifier.name} version {classifier.version} has no model card") from None
-        return Response(page, mimetype="text/html", headers={"Content-Security-Policy": CARD_POLICY})
+        headers = {"Content-Security-Policy": CARD_POLICY, "X-Frame-Options": "SAMEORIGIN"}
+        return Response(page, mimetype="text/html", headers=headers)
 
+    def sample(self, name: str) -> Response:
+        """A picture to try."""
+        return Response(self.samples.png(name), mimetype="image/png")
 
-def _json(answer: Message) -> Response:
-    return Response(answer.model_dump_json(), mimetype="application/json")
+    def predict(self) -> Response:
+        """Classify one image: as the family's clients ask, and with no more in the answer than they know."""
+        answer = self.service.answer(self.reader.one(request), AskQuery(), self.observer.request_id)
+        return as_json(PredictAnswer.model_validate(answer.model_dump()))
+
+    def health(self) -> Response:
+        """Whether the process lives."""
+        return as_json(HealthAnswer())
+
+    def ready(self) -> Response:
+        """Whether it can predict, and with which model."""
+        holder = self.service.models.default
+        return as_json(ReadyAnswer.of(holder.get(), holder.notice))
+
+    def metrics(self) -> Response:
+        """Figures for Prometheus."""
+        return Response(self.observer.metrics.text(self.service.models.loaded()), content_type=CONTENT_TYPE)

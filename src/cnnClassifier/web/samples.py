@@ -2,13 +2,14 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from werkzeug.exceptions import NotFound
 
 from cnnClassifier.audit.copies import copies_of_training
 from cnnClassifier.audit.pairs import read_pairs
@@ -17,6 +18,8 @@ from cnnClassifier.datasets.manifest import read_manifest
 from cnnClassifier.datasets.phantom.pathology import CANCERS
 from cnnClassifier.datasets.phantom.patient import draw_patient, take_slices
 from cnnClassifier.preprocessing import decode
+from cnnClassifier.web.answers import SampleAnswer, SamplesAnswer
+from cnnClassifier.web.models import Models
 from cnnClassifier.web.pictures import as_png
 
 OF_A_CLASS = 2  # pictures
@@ -34,9 +37,42 @@ class Sample:
     png: Callable[[], bytes]
 
 
-def find_samples(paths: Paths, classes: tuple[str, ...]) -> dict[str, Sample]:
-    """Samples by id for a model of these classes: some of the test images, else drawn ones if the classes can be drawn."""
-    return _of_test_set(paths, classes) or _drawn(classes)
+class Samples:
+    """The samples for the default model, found when first asked for and again for another model."""
+
+    def __init__(self, models: Models, paths: Paths | None) -> None:
+        self._models = models
+        self._paths = paths
+        self._found: dict[str, Sample] = {}
+        self._classes: tuple[str, ...] = ()
+
+    def answer(self) -> SamplesAnswer:
+        """What there is; nothing until there is a model."""
+        listed = self._look().items()
+        return SamplesAnswer(
+            samples=[
+                SampleAnswer(id=name, label=each.label, kind=each.kind, url=f"/samples/{name}.png")
+                for name, each in listed
+            ]
+        )
+
+    def png(self, name: str) -> bytes:
+        """One picture; 404 if there is none of that id."""
+        if (sample := self._look().get(name)) is None:
+            raise NotFound("there is no such sample; GET /api/v1/samples lists them")
+        return sample.png()
+
+    def _look(self) -> dict[str, Sample]:
+        classes = next((classifier.spec.classes for classifier in self._models.loaded()), ())
+        if classes != self._classes:
+            self._found = find_samples(self._paths, classes)
+            self._classes = classes
+        return self._found
+
+
+def find_samples(paths: Paths | None, classes: tuple[str, ...]) -> dict[str, Sample]:
+    """Samples by id for a model of these classes: test images that are here, else drawn ones if they can be drawn."""
+    return (_of_test_set(paths, classes) if paths else {}) or _drawn(classes)
 
 
 def _of_test_set(paths: Paths, classes: tuple[str, ...]) -> dict[str, Sample]:
@@ -49,25 +85,29 @@ def _of_test_set(paths: Paths, classes: tuple[str, ...]) -> dict[str, Sample]:
     copies = copies_of_training(records, read_pairs(paths.pairs))
     by_class: defaultdict[str, list[Path]] = defaultdict(list)
     for record in records:
-        if record.split == "test" and record.path not in copies:
+        if record.split == "test" and record.id not in copies:
             by_class[record.label].append(paths.images / record.path)
     chosen = random.Random(SEED)  # noqa: S311
     picked = {label: chosen.sample(files, min(OF_A_CLASS, len(files))) for label, files in sorted(by_class.items())}
     return {
-        f"test-{label}-{number}": Sample(label, "test set", lambda file=file: as_png(decode(file.read_bytes())))
+        f"test-{label}-{number}": Sample(label, "test set", partial(_read, file))
         for label, files in picked.items()
         for number, file in enumerate(files, 1)
     }
 
 
-def _drawn(classes: tuple[str, ...]) -> Mapping[str, Sample]:
+def _drawn(classes: tuple[str, ...]) -> dict[str, Sample]:
     if not set(classes) <= set(DRAWN):
         return {}
     return {
-        f"drawn-{label}-{number}": Sample(label, "drawn", lambda label=label, number=number: _draw(label, number))
+        f"drawn-{label}-{number}": Sample(label, "drawn", partial(_draw, label, number))
         for label in classes
         for number in range(1, 1 + OF_A_CLASS)
     }
+
+
+def _read(file: Path) -> bytes:
+    return as_png(decode(file.read_bytes()))
 
 
 @lru_cache(maxsize=32)

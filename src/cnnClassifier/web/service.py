@@ -5,17 +5,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cnnClassifier import dicom, heatmap
-from cnnClassifier.archives import ArchiveLimits, Member, is_archive, read_archive
+from cnnClassifier import heatmap
+from cnnClassifier.archives import Member, is_archive, read_archive
 from cnnClassifier.config.types import ServingConfig
-from cnnClassifier.errors import DataError, ImageError
+from cnnClassifier.dicom import is_dicom
+from cnnClassifier.errors import ArchiveError, ImageError
 from cnnClassifier.inference import Classifier, Explanation, Prediction
 from cnnClassifier.preprocessing import Pixels, prepare
+from cnnClassifier.series import order_slices
+from cnnClassifier.web.admission import Admission
 from cnnClassifier.web.answers import Answer, AskQuery, BatchAnswer, BatchItem, ExplainAnswer, MapAnswer, PictureAnswer
 from cnnClassifier.web.batcher import Batcher
 from cnnClassifier.web.models import Models
 from cnnClassifier.web.observer import Observer
-from cnnClassifier.web.pictures import Picture, as_png, read_picture
+from cnnClassifier.web.pictures import as_png, read_picture
 from cnnClassifier.web.problems import unreadable
 from cnnClassifier.web.uploads import Upload
 
@@ -25,45 +28,104 @@ class Service:
     """Answers questions about uploaded files."""
 
     models: Models
-    batcher: Batcher
     observer: Observer
+    admission: Admission
+    batcher: Batcher
     config: ServingConfig
 
     def answer(self, data: bytes, ask: AskQuery, request_id: str) -> Answer:
-        """The answer for one file; ImageError if it cannot be read."""
+        """The answer for one file; ImageError if it cannot be read, OverloadedError if too many ask at once."""
         classifier = self.models.get(ask.model)
-        picture, pixels = self._prepare(data, ask, classifier)
-        prediction = self.batcher.predict(classifier, pixels)
-        return self._tell(prediction, picture.answer(classifier), classifier, request_id)
+        with self.admission.admitted():
+            return self._answer(data, ask, classifier, request_id)
 
     def explain(self, data: bytes, ask: AskQuery, request_id: str) -> ExplainAnswer:
         """The answer, and where in the picture each class shows; NoMapsError for a model that cannot tell."""
         classifier = self.models.get(ask.model)
-        picture, pixels = self._prepare(data, ask, classifier)
-        explained: Explanation = self.batcher.run(classifier.explain_batch, pixels)
-        answer = self._tell(explained.prediction, picture.answer(classifier), classifier, request_id)
-        shape = (answer.picture.height, answer.picture.width)
-        by_class = zip(classifier.spec.classes, explained.maps, strict=True)
-        maps = {label: _map_answer(values, answer.picture.seen, shape) for label, values in by_class}
-        return ExplainAnswer(answer=answer, maps=maps)
+        with self.admission.admitted():
+            picture, pixels = self._prepare(data, ask, classifier)
+            explained: Explanation = self.batcher.run(classifier.explain_batch, pixels)
+        answer = self._tell(explained.prediction, picture, classifier, request_id)
+        maps = zip(classifier.spec.classes, explained.maps, strict=True)
+        return ExplainAnswer(answer=answer, maps={label: _map_answer(values, picture) for label, values in maps})
 
     def picture(self, data: bytes, ask: AskQuery) -> bytes:
         """A file as a PNG that any browser shows."""
-        return as_png(self._read(data, ask).pixels)
+        with self.admission.admitted(), self.admission.decoding():
+            return as_png(read_picture(data, ask, self._most_pixels).pixels)
 
     def batch(self, uploads: Sequence[Upload], ask: AskQuery, request_id: str) -> BatchAnswer:
-        """An answer or a problem for each file, and for each in a zip; the slices of one DICOM series in their order."""
+        """An answer or a problem for each file and each file in a zip; slices of a DICOM series in their order."""
         classifier = self.models.get(ask.model)
         members = self._members(uploads)
-        series = dicom.order_slices(members)
-        results = [self._item(*numbered, ask, request_id) for numbered in enumerate(series or members)]
+        series = len(members) > 1 and all(member.data is not None and is_dicom(member.data) for member in members)
+        with self.admission.admitted():
+            ordered = enumerate(order_slices(members) if series else members)
+            results = [self._item(index, member, ask, classifier, request_id) for index, member in ordered]
         failed = sum(item.problem is not None for item in results)
         return BatchAnswer(
             results=results,
             answered=len(results) - failed,
             failed=failed,
-            series=series is not None,
+            series=series,
             model=classifier.name,
             version=classifier.version,
             request_id=request_id,
         )
+
+    @property
+    def _most_pixels(self) -> int:
+        return self.config.max_megapixels * 1_000_000
+
+    def _answer(self, data: bytes, ask: AskQuery, classifier: Classifier, request_id: str) -> Answer:
+        picture, pixels = self._prepare(data, ask, classifier)
+        return self._tell(self.batcher.predict(classifier, pixels), picture, classifier, request_id)
+
+    def _prepare(self, data: bytes, ask: AskQuery, classifier: Classifier) -> tuple[PictureAnswer, Pixels]:
+        """What is told of a picture, and the network's input. Few at a time: a decoded picture may be large."""
+        with self.admission.decoding(), self.observer.step("decode"):
+            picture = read_picture(data, ask, self._most_pixels)
+            return picture.answer(classifier), prepare(picture.pixels, classifier.spec.preprocessing)
+
+    def _tell(self, prediction: Prediction, picture: PictureAnswer, classifier: Classifier, request_id: str) -> Answer:
+        self.observer.predicted(prediction)
+        return Answer(
+            **vars(prediction),
+            synthetic=classifier.spec.synthetic,
+            picture=picture,
+            request_id=request_id,
+            answered_at=datetime.now(UTC),
+        )
+
+    def _members(self, uploads: Sequence[Upload]) -> list[Member]:
+        members = [member for upload in uploads for member in _files_of(upload)]
+        if len(members) > self.config.max_files:
+            raise ArchiveError(f"{len(members)} files are more than the {self.config.max_files} taken at a time")
+        return members
+
+    def _item(self, index: int, member: Member, ask: AskQuery, classifier: Classifier, request_id: str) -> BatchItem:
+        try:
+            answer = self._answer(_data_of(member), ask, classifier, request_id)
+        except ImageError as error:
+            return BatchItem(index=index, name=member.name, problem=unreadable(error))
+        return BatchItem(index=index, name=member.name, answer=answer)
+
+
+def _data_of(member: Member) -> bytes:
+    if member.data is None:
+        raise ImageError(member.error or "this file cannot be read")
+    return member.data
+
+
+def _files_of(upload: Upload) -> Iterator[Member]:
+    if is_archive(upload.data):
+        yield from read_archive(upload.data)
+    else:
+        yield Member(upload.name, upload.data)
+
+
+def _map_answer(values: Pixels, picture: PictureAnswer) -> MapAnswer:
+    relevance = heatmap.relevance(values)
+    overlay = heatmap.as_png(relevance, picture.seen, (picture.height, picture.width))
+    encoded = base64.b64encode(overlay).decode()
+    return MapAnswer(overlay=f"data:image/png;base64,{encoded}", peak=heatmap.peak(relevance, picture.seen))

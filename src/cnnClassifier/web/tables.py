@@ -22,7 +22,16 @@ def as_csv(batch: BatchAnswer) -> str:
 def _row(item: BatchItem, batch: BatchAnswer, classes: list[str]) -> list[object]:
     start, end = [item.index, _harmless(item.name)], [batch.model, batch.version]
     if item.answer is None:
-        return [*start, "problem", "", "", "", item.problem.detail if item.problem else "", *end, *("" for _ in classes)]
+        return [
+            *start,
+            "problem",
+            "",
+            "",
+            "",
+            item.problem.detail if item.problem else "",
+            *end,
+            *("" for _ in classes),
+        ]
     answer = item.answer
     given = [answer.state, answer.label or "", f"{answer.confidence:.6f}", " ".join(answer.prediction_set), ""]
     return [*start, *given, *end, *(f"{answer.probabilities[label]:.6f}" for label in classes)]

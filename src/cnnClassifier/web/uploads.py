@@ -12,6 +12,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from cnnClassifier.web.answers import BatchRequest, Message, PredictRequest, UrlRequest
 from cnnClassifier.web.fetching import Fetcher
+from cnnClassifier.web.observer import Observer
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -42,10 +43,20 @@ class InMemoryRequest(Request):
 class Reader:
     """Takes the files out of requests; addresses in them are followed only if there is a `fetcher`."""
 
+    observer: Observer
     fetcher: Fetcher | None = None
 
     def one(self, request: Request) -> bytes:
         """The one file of a request; 400 if it is not there, 415 for a kind of body that is not read."""
+        with self.observer.step("read"):
+            return self._one(request)
+
+    def many(self, request: Request) -> list[Upload]:
+        """All files of a request, one or more; 400 if there is none."""
+        with self.observer.step("read"):
+            return self._many(request)
+
+    def _one(self, request: Request) -> bytes:
         if request.mimetype in RAW_KINDS:
             return _body(request)
         if request.mimetype == "multipart/form-data":
@@ -58,8 +69,7 @@ class Reader:
             f"Received: {request.mimetype or 'no content type'}"
         )
 
-    def many(self, request: Request) -> list[Upload]:
-        """All files of a request, one or more; 400 if there is none."""
+    def _many(self, request: Request) -> list[Upload]:
         if request.mimetype == "multipart/form-data":
             files = request.files.getlist(FIELD)
             if not files:
@@ -67,7 +77,7 @@ class Reader:
             return [Upload(file.filename or "", file.read()) for file in files]
         if request.is_json and (body := _parse(request, BatchRequest)):
             return [Upload(str(number), from_base64(text)) for number, text in enumerate(body.images, 1)]
-        return [Upload("1", self.one(request))]
+        return [Upload("1", self._one(request))]
 
     def _from_json(self, request: Request) -> bytes:
         if self.fetcher is not None and (body := _parse(request, UrlRequest)):

@@ -1,0 +1,129 @@
+"""The models that may be asked: the one the server was started for, and every other that the registry offers."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from werkzeug.exceptions import NotFound
+
+from cnnClassifier.errors import TrackingError
+from cnnClassifier.inference import Classifier
+from cnnClassifier.tracking.catalogue import Version
+from cnnClassifier.web.answers import ModelAnswer, VersionAnswer
+from cnnClassifier.web.model_holder import ModelHolder, ModelLoadingError, NoModelError
+
+KEPT_SECONDS = 10.0  # what the registry said of its models is believed that long
+
+log = logging.getLogger(__name__)
+
+
+class Registry:
+    """What the registry says for people to choose from; asked at most every KEPT_SECONDS, and not needed to serve."""
+
+    def __init__(
+        self,
+        names: Callable[[], list[str]],
+        versions: Callable[[str], list[Version]],
+        holder: Callable[[str], ModelHolder],
+    ) -> None:
+        self.holder = holder
+        self._ask_names = names
+        self._ask_versions = versions
+        self._names: list[str] = []
+        self._asked = -KEPT_SECONDS
+
+    def names(self) -> list[str]:
+        """The models that have the served alias; those of the last time if the registry does not answer."""
+        if time.monotonic() - self._asked >= KEPT_SECONDS:
+            self._asked = time.monotonic()
+            try:
+                self._names = self._ask_names()
+            except TrackingError as error:
+                log.warning("the registry's models are not known: %s", error)
+        return self._names
+
+    def versions(self, name: str) -> list[Version]:
+        """A model's versions, newest first; none if the registry does not answer."""
+        try:
+            return self._ask_versions(name)
+        except TrackingError as error:
+            log.warning("the versions of %s are not known: %s", name, error)
+            return []
+
+
+class Models:
+    """Classifiers by name: the default one is loaded at the start, the others when first asked for."""
+
+    def __init__(self, default: ModelHolder, registry: Registry | None = None) -> None:
+        self.default = default
+        self._registry = registry
+        self._others: dict[str, ModelHolder] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str | None = None) -> Classifier:
+        """The classifier of that name, or the default one; 404 if there is none, else what its holder raises."""
+        if name is None or name == self._default_name():
+            return self.default.get()
+        return self._other(name).get()
+
+    def loaded(self) -> list[Classifier]:
+        """Those that answer now."""
+        holders = [self.default, *self._others.values()]
+        return [classifier for holder in holders if (classifier := _if_there(holder))]
+
+    def answers(self) -> list[ModelAnswer]:
+        """All that may be asked, the default first."""
+        default = self._default_name()
+        names = [*([default] if default else []), *(self._registry.names() if self._registry else [])]
+        return [self._describe(name) for name in dict.fromkeys(names)]
+
+    def answer(self, name: str) -> ModelAnswer:
+        """One model with its versions; 404 if there is none."""
+        classifier = self.get(name)
+        found = self._registry.versions(name) if self._registry else []
+        versions = [VersionAnswer(version=each.version, aliases=list(each.aliases), gate=each.gate) for each in found]
+        return _described(classifier).model_copy(update={"versions": versions})
+
+    def _describe(self, name: str) -> ModelAnswer:
+        """A model that need not be loaded for it."""
+        holder = self.default if name == self._default_name() else self._others.get(name)
+        classifier = _if_there(holder) if holder else None
+        return _described(classifier) if classifier else ModelAnswer(name=name, served=None)
+
+    def _other(self, name: str) -> ModelHolder:
+        with self._lock:
+            if name not in self._others:
+                if self._registry is None or name not in self._registry.names():
+                    raise NotFound(f"there is no model {name!r}; GET /api/v1/models lists them")
+                self._others[name] = self._registry.holder(name)
+            holder = self._others[name]
+        holder.start()
+        return holder
+
+    def _default_name(self) -> str | None:
+        classifier = _if_there(self.default)
+        return classifier.name if classifier else None
+
+
+def _if_there(holder: ModelHolder) -> Classifier | None:
+    try:
+        return holder.get()
+    except (ModelLoadingError, NoModelError):
+        return None
+
+
+def _described(classifier: Classifier) -> ModelAnswer:
+    spec = classifier.spec
+    return ModelAnswer(
+        name=classifier.name,
+        served=classifier.version,
+        classes=spec.classes,
+        description=spec.description,
+        backbone=spec.backbone,
+        synthetic=spec.synthetic,
+        explains=classifier.has_maps,
+        decision=spec.decision,
+        preprocessing=spec.preprocessing,
+        card=f"/model-card?model={classifier.name}" if classifier.card.is_file() else None,
+    )
