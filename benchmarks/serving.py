@@ -168,7 +168,7 @@ def family(size: int, work: Path, files: Sequence[bytes], seconds: float) -> Non
         alone = load(PORT, bodies, 1, seconds, kind)
         together = load(PORT, bodies, CLIENTS, seconds, kind)
         say(
-            f"\nthe usual app: ready after {ready:.1f} s, {memory(process.pid)} MB (peak {memory(process.pid, 'VmHWM')})"
+            f"\nusual app: ready after {ready:.1f} s, {memory(process.pid)} MB (peak {memory(process.pid, 'VmHWM')})"
             "\n| clients | accepted/s | p50, ms | p99, ms | statuses | |\n|---|---|---|---|---|---|"
         )
         row("1", alone, "")

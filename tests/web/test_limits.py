@@ -1,9 +1,11 @@
 import io
 
 import pytest
+from pydantic import ValidationError
 from tiny_app import CONFIG, ROOT
 from tiny_model import picture
 
+from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.limits import Guard, guard
@@ -84,6 +86,21 @@ def test_the_key_comes_from_the_environment_and_is_no_short_one():
     assert guard({"CNNCLASSIFIER_API_KEY": KEY}, "5 per minute") == Guard(KEY, "5 per minute")
     with pytest.raises(ConfigError, match=r"CNNCLASSIFIER_API_KEY .*16 characters\. Received: 5"):
         guard({"CNNCLASSIFIER_API_KEY": "short"}, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"threads": 16, "queue": 16}, "`threads` must be more than `queue`"),
+        ({"max_upload_mb": 16, "upload_memory_mb": 31}, "at least twice `max_upload_mb`"),
+        ({"rate_limit": "often"}, "rate_limit"),
+        ({"rate_limit": "0 per minute"}, "rate_limit"),
+        ({"logs": "xml"}, "logs"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings, said):
+    with pytest.raises(ValidationError, match=said):
+        ServingConfig(**settings)
 
 
 def test_a_client_that_asks_too_often_waits_and_another_does_not(classifier):

@@ -207,7 +207,7 @@ class ServingConfig(Section):
     port: int = Field(default=8080, ge=1, le=65535)
     threads: PositiveInt = 24
     queue: PositiveInt = 16
-    batch: PositiveInt = 2
+    batch: PositiveInt = 1
     deadline_seconds: Annotated[float, Field(gt=0)] = 20.0
     refresh_seconds: Annotated[float, Field(gt=0)] = 30.0
     rate_limit: str | None = Field(default=None, pattern=r"^[1-9]\d* per (second|minute|hour|day)$")
