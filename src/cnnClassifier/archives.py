@@ -66,9 +66,9 @@ def read_archive(data: bytes, limits: ArchiveLimits | None = None) -> list[Membe
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             entries = [entry for entry in archive.infolist() if _is_wanted(entry)]
-            _check_entries(archive, limits)
             if not entries:
                 raise ArchiveError("the archive holds no files")
+            _check_entries(archive, limits)
             return list(_read_all(archive, sorted(entries, key=_natural), limits))
     except UnicodeDecodeError:
         raise ArchiveError("the archive has a file name that is no text; make it again") from None

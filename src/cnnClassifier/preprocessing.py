@@ -45,7 +45,6 @@ DECODER_ERRORS = (
     EOFError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 
 # A JPEG is decoded as often as it has scans, each over the whole picture. Encoders write up to about 12.
@@ -109,6 +108,9 @@ def decode(data: bytes, max_pixels: int | None = None) -> Pixels:
     except UnidentifiedImageError:
         # Its own message names a memory address.
         raise ImageError(f"not an image in a format this reads ({', '.join(FORMATS)}, DICOM)") from None
+    except Image.DecompressionBombError:
+        limit = max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ImageError(f"its pixels are more than the {limit:,} allowed") from None
     except DECODER_ERRORS as error:
         raise ImageError(f"not a readable image: {error or type(error).__name__}") from None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cnnClassifier.dicom import describe, is_dicom
 from cnnClassifier.errors import ImageError
 from cnnClassifier.preprocessing import FORMATS, decode
 
@@ -67,5 +68,7 @@ def hash_pixels(pixels: np.ndarray) -> str:
 
 
 def _mode_and_format(data: bytes) -> tuple[str, str]:
+    if is_dicom(data):
+        return ("L" if describe(data).grey else "RGB"), "DICOM"
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         return image.mode, image.format or ""

@@ -20,8 +20,8 @@ class ImageRecord:
 
     `id` is stable for a path, `path` relative to the images folder (posix), `sha256` of the file's
     bytes, `pixel_hash` of the decoded picture (equal for the same picture in two file formats), `mode` and
-    `format` as Pillow names them, `bytes` the file's size. `group` stands for the patient or scan;
-    images of one group belong to one split.
+    `format` as Pillow names them (a DICOM file's are L or RGB, and DICOM), `bytes` the file's size. `group` stands for
+    the patient or scan; images of one group belong to one split.
     """
 
     id: str

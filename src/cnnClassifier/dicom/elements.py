@@ -5,6 +5,7 @@ sequence: a 20 MB file of empty items takes gigabytes. This walk keeps a counter
 was asked for, and gives up after MOST_HEADERS.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Collection, Iterator
@@ -22,6 +23,7 @@ HEAD = 132  # the preamble and DICM
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+EXPLICIT = re.compile(rb"[A-Z]{2}")
 DAMAGED = "not a readable DICOM file: its elements do not fit together"
 
 
@@ -125,7 +127,9 @@ def find_elements(data: bytes, tags: Collection[int]) -> DataSet:
     if syntax == DEFLATED:
         body = memoryview(_inflate(body))
     order = ">" if syntax == BIG_ENDIAN else "<"
-    return DataSet(syntax, _find(Walk(body, 0, syntax != IMPLICIT, order), tags))
+    # Some files are written otherwise than their syntax says. Where no VR stands, a length of 16 705 or more would.
+    explicit = EXPLICIT.match(body, 4) is not None
+    return DataSet(syntax, _find(Walk(body, 0, explicit, order), tags))
 
 
 def _find(walk: Walk, tags: Collection[int]) -> dict[int, Element]:

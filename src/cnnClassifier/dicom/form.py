@@ -95,7 +95,7 @@ def is_hounsfield(elements: dict[int, Element], frame: int) -> bool:
     return (
         text(elements, MODALITY) == "CT"
         and rescale(elements, frame) is not None
-        and text(elements, RESCALE_TYPE) in ("", "HU")
+        and text(elements, RESCALE_TYPE) in ("", "HU", "US")  # US: unspecified
     )
 
 

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cnnClassifier.dicom import form as forms
 from cnnClassifier.dicom.elements import DataSet, Element
@@ -20,7 +21,7 @@ MOST_PIXELS = 178_956_970  # a frame, where nobody says less: where Pillow too r
 STRETCH = (1, 99)  # percentiles that become black and white where nothing says what a value means
 
 # What pydicom's decoders raise beside the errors of those that they call.
-FRAME_ERRORS = (*DECODER_ERRORS, AttributeError, NotImplementedError, RuntimeError)
+FRAME_ERRORS = (*DECODER_ERRORS, Image.DecompressionBombError, AttributeError, NotImplementedError, RuntimeError)
 
 
 def describe(data: bytes) -> DicomFacts:

@@ -1,0 +1,343 @@
+"""DICOM files: every transfer syntax, units and windows, colours and frames, and not a word of the patient."""
+
+import io
+import logging
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import gdcm
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+
+from cnnClassifier.archives import Member
+from cnnClassifier.datasets.inspection import inspect_image
+from cnnClassifier.dicom import PRESETS, Window, decode_dicom, describe, is_dicom
+from cnnClassifier.dicom.elements import MOST_INFLATED
+from cnnClassifier.dicom.form import read_form
+from cnnClassifier.dicom.frames import read_frame
+from cnnClassifier.errors import ImageError
+from cnnClassifier.preprocessing import decode
+from cnnClassifier.series import order_slices
+from hostile import dicom_files as dicom
+from hostile.corpus import CASES
+from hostile.dicom_files import SCAN
+from pictures import encode
+
+VENDORS = sorted((Path(pydicom.__file__).parent / "data/test_files").glob("*.dcm"))
+WHOLE = Window(0, 4096)  # of which one grey level is 16 HU
+
+
+def scan(syntax: str = dicom.EXPLICIT, **changes: object) -> bytes:
+    return dicom.write(dicom.ct(**changes), syntax)
+
+
+def shown(values: np.ndarray, window: Window) -> np.ndarray:
+    return np.clip((values - (window.center - window.width / 2)) / window.width, 0, 1) * 255
+
+
+def recoded(data: bytes, syntax: str, folder: Path) -> bytes:
+    """The file as GDCM compresses it."""
+    before, after = folder / "before.dcm", folder / "after.dcm"
+    before.write_bytes(data)
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(before))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    writer.SetFileName(str(after))
+    assert writer.Write()
+    return after.read_bytes()
+
+
+# --- transfer syntaxes --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("syntax", [dicom.EXPLICIT, dicom.IMPLICIT, dicom.BIG, dicom.DEFLATED])
+def test_uncompressed_values_are_read_exactly_in_every_order_of_bytes(syntax):
+    pixels = SCAN.astype(">i2") if syntax == dicom.BIG else SCAN
+    picture = decode_dicom(scan(syntax, pixels=pixels.tobytes()), window=WHOLE)
+    np.testing.assert_allclose(picture[..., 0], shown(SCAN, WHOLE), atol=1e-3)
+
+
+LOSSLESS = {
+    "RLE": "1.2.840.10008.1.2.5",
+    "JPEG lossless": "1.2.840.10008.1.2.4.57",
+    "JPEG lossless, first order": "1.2.840.10008.1.2.4.70",
+    "JPEG-LS": "1.2.840.10008.1.2.4.80",
+    "JPEG 2000 lossless": "1.2.840.10008.1.2.4.90",
+}
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_a_losslessly_compressed_scan_is_the_uncompressed_one(name, signed, tmp_path):
+    changes = {} if signed else {"pixels": (SCAN + 1024).astype(np.uint16).tobytes(), "signed": 0, "intercept": "-1024"}
+    data = recoded(scan(**changes), LOSSLESS[name], tmp_path)
+    np.testing.assert_allclose(decode_dicom(data, window=WHOLE)[..., 0], shown(SCAN, WHOLE), atol=1e-3)
+
+
+def test_a_12_bit_scan_keeps_its_sign_in_jpeg_ls(tmp_path):
+    data = recoded(scan(stored=12, high=11), LOSSLESS["JPEG-LS"], tmp_path)
+    np.testing.assert_allclose(decode_dicom(data, window=WHOLE)[..., 0], shown(SCAN, WHOLE), atol=1e-3)
+
+
+def test_lossy_jpeg_is_within_two_grey_levels():
+    grey = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+    frame = encode(Image.fromarray(grey), "JPEG", quality=95)
+    octets = {"rows": 64, "columns": 64, "allocated": 8, "stored": 8, "signed": 0, "slope": None, "intercept": None}
+    data = scan(dicom.JPEG, pixels=dicom.encapsulated(frame), **octets)
+    np.testing.assert_allclose(decode_dicom(data)[..., 0], grey, atol=2)
+
+
+def test_lossy_jpeg_2000_is_within_ten_hounsfield_units():
+    values = (SCAN + 1000).astype(np.uint16)
+    stream = io.BytesIO()
+    Image.fromarray(values).save(
+        stream, "JPEG2000", no_jp2=True, irreversible=True, quality_layers=[4], quality_mode="rates"
+    )
+    elements = dicom.ct(pixels=dicom.encapsulated(stream.getvalue()), signed=0, intercept="-1000")
+    picture = decode_dicom(dicom.write(elements, "1.2.840.10008.1.2.4.91"), window=WHOLE)
+    np.testing.assert_allclose(picture[..., 0], shown(SCAN, WHOLE), atol=255 * 10 / WHOLE.width)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("file", VENDORS, ids=lambda file: file.name)
+def test_vendors_files_have_the_values_that_pydicom_finds_or_are_refused(file):
+    data = file.read_bytes()
+    try:
+        form, _ = read_form(data)
+        stored = read_frame(form, 0)
+    except (ImageError, RuntimeError, ValueError):
+        with pytest.raises(ImageError):
+            decode(data)
+        assert file.name not in READABLE
+        return
+    expected = pydicom.pixels.pixel_array(pydicom.dcmread(file), index=0)
+    np.testing.assert_array_equal(stored.reshape(expected.shape), expected)
+
+
+# Whatever else is refused, these must not be.
+READABLE = {
+    "CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "MR_small_jp2klossless.dcm",
+    "MR_small_jpeg_ls_lossless.dcm", "image_dfl.dcm", "examples_ybr_color.dcm", "examples_palette.dcm",
+    "SC_rgb_jpeg_dcmtk.dcm", "SC_rgb_rle_2frame.dcm", "SC_ybr_full_422_uncompressed.dcm", "rtdose.dcm", "693_J2KI.dcm",
+    "JPEGLSNearLossless_08.dcm", "JPEGLSNearLossless_16.dcm", "SC_rgb_jpeg_gdcm.dcm", "SC_rgb_small_odd_big_endian.dcm",
+}  # fmt: skip
+
+
+# --- windows ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_window_is_linear_between_its_ends_in_hounsfield_units(name):
+    window = PRESETS[name]
+    picture = decode_dicom(scan(), window=window)
+    np.testing.assert_allclose(picture[..., 0], shown(SCAN, window), atol=1e-3)
+
+
+def test_rescale_comes_before_the_window():
+    picture = decode_dicom(scan(slope="2", intercept="-500"), window=WHOLE)
+    np.testing.assert_allclose(picture[..., 0], shown(SCAN * 2.0 - 500, WHOLE), atol=1e-3)
+
+
+@pytest.mark.parametrize(("center", "width"), [(float("nan"), 400), (40, float("inf")), (40, 0.5), (40, -400)])
+def test_a_window_that_is_none_is_refused(center, width):
+    with pytest.raises(ValueError, match="Received"):
+        Window(center, width)
+
+
+def test_by_default_a_file_is_shown_through_its_own_first_window():
+    data = scan(center="40\\-600", width="400\\1500")
+    assert describe(data).window == describe(data).default_window == Window(40, 400)
+    np.testing.assert_array_equal(decode_dicom(data), decode_dicom(data, window=Window(40, 400)))
+
+
+@pytest.mark.parametrize(("center", "width"), [("40", "0"), ("nan", "400"), ("a", "b"), ("40", "")])
+def test_a_ct_without_a_usable_window_is_shown_wide(center, width):
+    data = scan(center=center, width=width)
+    assert describe(data).window is None
+    np.testing.assert_array_equal(decode_dicom(data), decode_dicom(data, window=PRESETS["wide"]))
+
+
+def test_what_is_no_ct_is_stretched_between_percentiles_padding_left_out():
+    values = SCAN.copy()
+    values[:20] = -32768
+    data = scan(modality="MR", padding=-32768, pixels=values.tobytes(), slope=None, intercept=None)
+    assert describe(data).default_window is None
+    picture = decode_dicom(data)[..., 0]
+    assert not picture[:20].any()
+    assert picture[20:].min() == 0
+    assert picture[20:].max() == 255
+    assert np.unique(picture[20:]).size > 70
+
+
+def test_monochrome1_is_inverted_and_its_padding_stays_black():
+    values = SCAN.copy()
+    values[0] = -2000
+    data = scan(photometric="MONOCHROME1", pixels=values.tobytes(), padding=-2000)
+    picture = decode_dicom(data, window=WHOLE)[..., 0]
+    np.testing.assert_allclose(picture[1:], 255 - shown(SCAN[1:], WHOLE), atol=1e-3)
+    assert not picture[0].any()
+
+
+def test_8_bits_that_nothing_rescales_are_shown_as_they_are():
+    values = np.arange(SCAN.size, dtype=np.uint8)
+    octets = {"allocated": 8, "stored": 8, "signed": 0, "slope": None, "intercept": None, "modality": "OT"}
+    picture = decode_dicom(scan(pixels=values.tobytes(), **octets))
+    np.testing.assert_array_equal(picture.ravel(), values)
+
+
+@pytest.mark.parametrize(("changes", "hounsfield"), [
+    ({}, True), ({"modality": "MR"}, False), ({"slope": None, "intercept": None}, False),
+    ({"kind": "HU"}, True), ({"kind": "OD"}, False),
+])  # fmt: skip
+def test_hounsfield_units_are_those_of_a_rescaled_ct(changes, hounsfield):
+    assert describe(scan(**changes)).hounsfield is hounsfield
+
+
+# --- colours and frames -------------------------------------------------------------------
+
+
+def colours(pixels: bytes, samples: int = 3, **changes: object) -> bytes:
+    octets = {"samples": samples, "allocated": 8, "stored": 8, "signed": 0, "slope": None, "intercept": None}
+    return scan(modality="US", pixels=pixels, rows=2, columns=2, **(octets | changes))
+
+
+def test_colours_stay_by_pixel_and_by_plane():
+    rgb = np.arange(12, dtype=np.uint8).reshape(2, 2, 3) * 20
+    assert not describe(colours(rgb.tobytes(), photometric="RGB")).grey
+    np.testing.assert_array_equal(decode_dicom(colours(rgb.tobytes(), photometric="RGB")), rgb)
+    planes = rgb.transpose(2, 0, 1).tobytes()
+    np.testing.assert_array_equal(decode_dicom(colours(planes, photometric="RGB", planar=1)), rgb)
+
+
+def test_luma_and_chroma_become_rgb():
+    red = bytes([76, 85, 255] * 4)
+    picture = decode_dicom(colours(red, photometric="YBR_FULL"))
+    np.testing.assert_allclose(picture[0, 0], [254, 0, 0], atol=2)
+
+
+def test_a_frame_is_chosen_by_its_number():
+    frames = np.stack([np.full(SCAN.shape, value, np.int16) for value in (-500, 0, 500)])
+    data = scan(pixels=frames.tobytes(), frames="3")
+    assert describe(data).frames == 3
+    for number, value in enumerate((-500, 0, 500)):
+        picture = decode_dicom(data, window=WHOLE, frame=number)
+        np.testing.assert_allclose(picture, shown(value, WHOLE), atol=1e-3)
+
+
+@pytest.mark.parametrize("frame", [-1, 3, 10**12])
+def test_a_frame_that_is_not_there_is_refused(frame):
+    data = scan(pixels=SCAN.tobytes() * 3, frames="3")
+    with pytest.raises(ImageError, match="this file has 3"):
+        decode_dicom(data, frame=frame)
+
+
+def test_too_many_pixels_are_refused_before_any_is_decoded():
+    with pytest.raises(ImageError, match="30000 x 20000 pixels are more than the 4,000,000 allowed"):
+        decode_dicom(scan(rows=20_000, columns=30_000, pixels=b"\0\0"), max_pixels=4_000_000)
+
+
+def test_a_frame_of_an_enhanced_ct_has_its_own_window_and_rescale():
+    def frame(center: bytes, intercept: bytes) -> bytes:
+        window = dicom.element(0x00281050, "DS", center) + dicom.element(0x00281051, "DS", b"400")
+        rescale = dicom.element(0x00281052, "DS", intercept) + dicom.element(0x00281053, "DS", b"1")
+        return dicom.item(
+            dicom.element(0x00289132, "SQ", dicom.item(window)), dicom.element(0x00289145, "SQ", dicom.item(rescale))
+        )
+
+    elements = dicom.ct(frames="2", pixels=SCAN.tobytes() * 2, slope=None, intercept=None)
+    elements[0x52009230] = ("SQ", frame(b"40", b"0") + frame(b"-600", b"-100"))
+    data = dicom.write(elements)
+    for number, (center, intercept) in enumerate([(40, 0), (-600, -100)]):
+        picture = decode_dicom(data, frame=number)[..., 0]
+        np.testing.assert_allclose(picture, shown(SCAN + intercept, Window(center, 400)), atol=1e-3)
+
+
+# --- limits and privacy -------------------------------------------------------------------
+
+
+def test_a_deflated_file_is_inflated_no_further_than_its_limit():
+    body = dicom.element(0x00091010, "OB", b"", length=MOST_INFLATED) + bytes(MOST_INFLATED)
+    with pytest.raises(ImageError, match="64 MB"):
+        describe(dicom.head(dicom.DEFLATED) + dicom.deflate(body))
+
+
+def test_without_dicm_after_the_preamble_nothing_is_taken_for_dicom():
+    assert is_dicom(scan())
+    assert not is_dicom(scan()[132:])
+    assert not is_dicom(b"")
+
+
+def test_no_word_of_the_data_set_is_shown_logged_or_warned_of(capfd, caplog):
+    caplog.set_level(logging.DEBUG)
+    secret = dicom.PATIENT
+    words = {"charset": (0x00080005, "CS", secret)}
+    said = []
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for field in ("slope", "frames", "center", "photometric", "modality", "kind"):
+            elements = dicom.ct(**{field: secret}) | {tag: (vr, value) for tag, vr, value in words.values()}
+            for data in (dicom.write(elements), dicom.write(elements, secret), dicom.write(elements)[:-100]):
+                try:
+                    said.append(repr(describe(data)))
+                    decode(data)
+                except ImageError as error:
+                    said.append(str(error))
+    output = capfd.readouterr()
+    everything = [*said, *(str(warning.message) for warning in warned), caplog.text, output.out, output.err]
+    assert not [text for text in everything if "Mustermann" in text or "4711" in text]
+
+
+def test_reading_pictures_that_are_no_dicom_does_not_import_pydicom():
+    script = "import sys, cnnClassifier.preprocessing, cnnClassifier.dicom; sys.exit('pydicom' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+# --- series and data sets -----------------------------------------------------------------
+
+
+def names(members: list[Member]) -> list[str]:
+    return [member.name for member in order_slices(members)]
+
+
+def placed(height: float, number: int) -> bytes:
+    return scan(position=f"0\\0\\{height}", orientation="1\\0\\0\\0\\1\\0", number=str(number))
+
+
+def test_slices_are_ordered_by_where_they_lie_not_by_their_numbers():
+    members = [Member("a", placed(5, 1)), Member("b", placed(-3.5, 2)), Member("c", placed(0, 3))]
+    assert names(members) == ["b", "c", "a"]
+
+
+def test_slices_without_a_place_are_ordered_by_number_and_others_follow():
+    members = [
+        Member("text", b"t"),
+        Member("a", scan(number="10")),
+        Member("b", scan(number="9")),
+        Member("c", None, "e"),
+    ]
+    assert names(members) == ["b", "a", "text", "c"]
+
+
+def test_slices_without_number_and_place_stay_as_they_came():
+    assert names([Member("b", scan()), Member("a", scan(number="1"))]) == ["b", "a"]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name.startswith("DICOM")], ids=lambda case: case.name)
+def test_a_damaged_slice_does_not_spoil_the_order_of_the_others(case):
+    members = [Member("b", scan(number="2")), Member("x", case.data), Member("a", scan(number="1"))]
+    assert sorted(names(members)) == ["a", "b", "x"]
+
+
+def test_training_data_may_be_dicom(tmp_path):
+    (tmp_path / "slice.dcm").write_bytes(scan())
+    facts = inspect_image(tmp_path / "slice.dcm")
+    assert (facts.width, facts.height, facts.mode, facts.format) == (48, 40, "L", "DICOM")
