@@ -1,7 +1,6 @@
 """Micro-batches: what requests bring while the network is busy goes through it together.
 
-Nothing waits for company: a lone image goes at once. One worker thread asks the network; each pass uses all cores, so
-a second worker would only make both slower (docs/serving.md has the figures).
+Nothing waits for company: a lone image goes at once. One worker thread asks the network, and each pass uses all cores.
 """
 
 import threading
