@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.config.network import PreprocessingSpec
@@ -50,6 +50,12 @@ class AskQuery(Message):
     window_center: Annotated[float, Field(ge=-32768, le=65535, allow_inf_nan=False)] | None = None
     window_width: Annotated[float, Field(ge=1, le=131072, allow_inf_nan=False)] | None = None
     frame: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+    @model_validator(mode="after")
+    def _window_is_whole(self) -> "AskQuery":
+        if (self.window_center is None) != (self.window_width is None):
+            raise ValueError("window_center and window_width go together")
+        return self
 
 
 class ModelPath(Message):
