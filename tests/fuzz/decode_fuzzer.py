@@ -16,7 +16,7 @@ import atheris
 
 with atheris.instrument_imports(include=["cnnClassifier"]):
     from cnnClassifier.archives import ArchiveLimits, read_archive
-    from cnnClassifier.dicom import describe, frames, is_dicom
+    from cnnClassifier.dicom import describe, frames, is_dicom, picture  # noqa: F401 - imported here, not when called
     from cnnClassifier.errors import ArchiveError, ImageError
     from cnnClassifier.preprocessing import decode
 

@@ -36,7 +36,9 @@ def _restrict(extra: int) -> None:
         resource.RLIMIT_CORE: 0,
     }
     for which, limit in limits.items():
-        resource.setrlimit(which, (limit, limit))
+        hard = resource.getrlimit(which)[1]
+        allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(which, (allowed, allowed))
 
 
 def _decode(
