@@ -7,6 +7,7 @@ Only our modules are instrumented: numpy, Pillow and pydicom would slow it down 
 that only GDCM reads ends at its door, as each would start a process.
 """
 
+import resource
 import sys
 import warnings
 from contextlib import suppress
@@ -22,6 +23,7 @@ with atheris.instrument_imports(include=["cnnClassifier"]):
 
 MAX_PIXELS = 100_000
 LONGEST = 8192
+MEMORY = 4 * 2**30  # bytes of address space, of which numpy's threads reserve much
 LIMITS = ArchiveLimits(entries=50, member_bytes=2**20, total_bytes=2**21)
 
 
@@ -54,11 +56,13 @@ def refuse(*_: object) -> bytes:
 
 def main() -> None:
     warnings.simplefilter("ignore")
+    # libFuzzer's own -rss_limit_mb looks at a peak that Linux hands down from the process which started this one.
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     frames._with_gdcm = refuse
     folders = [Path(argument) for argument in sys.argv[1:] if not argument.startswith("-")]
     if folders and not (folders[-1].is_dir() and any(folders[-1].iterdir())):
         fill(folders[-1])
-    atheris.Setup([*sys.argv, f"-max_len={LONGEST}"], read)
+    atheris.Setup([*sys.argv, "-rss_limit_mb=0", f"-max_len={LONGEST}"], read)
     atheris.Fuzz()
 
 

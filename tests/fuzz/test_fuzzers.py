@@ -15,7 +15,6 @@ def test_fuzzing_the_way_from_bytes_to_pixels_finds_nothing(tmp_path):
     options = [
         "-seed=1",
         f"-max_total_time={SECONDS}",
-        "-rss_limit_mb=1024",
         "-timeout=20",
         f"-artifact_prefix={tmp_path}/",
     ]

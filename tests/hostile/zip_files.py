@@ -42,7 +42,7 @@ def bomb() -> bytes:
 
 
 def many_large() -> bytes:
-    return write({f"{number}": bytes(30 * 2**20) for number in range(9)})
+    return write(dict.fromkeys("123456789", bytes(30 * 2**20)))
 
 
 def overlapping() -> bytes:
