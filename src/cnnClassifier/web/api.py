@@ -24,7 +24,17 @@ from cnnClassifier.web.answers import (
     SamplesAnswer,
 )
 from cnnClassifier.web.observer import Observer, QuietFlask
-from cnnClassifier.web.openapi import ASKING, INFO, MODELS, SECURITY, content, many_files, one_file, problems
+from cnnClassifier.web.openapi import (
+    ASKING,
+    INFO,
+    MODELS,
+    SECURITY,
+    answer_or_table,
+    content,
+    many_files,
+    one_file,
+    problems,
+)
 from cnnClassifier.web.problems import invalid_query
 from cnnClassifier.web.samples import Samples
 from cnnClassifier.web.service import Service
@@ -88,7 +98,7 @@ def _add_asking(api: APIBlueprint, service: Service, reader: Reader, observer: O
         """Give an image as a PNG that browsers show: a DICOM file through its window."""
         return Response(service.picture(reader.one(request), query), mimetype=PNG)
 
-    @api.post("/batch", responses={200: BatchAnswer, **problems()}, **many)
+    @api.post("/batch", responses={200: answer_or_table(BatchAnswer), **problems()}, **many)
     def batch(query: BatchQuery) -> Response:
         """Classify several images, or a zip of them; a bad file does not stop the others."""
         answer = service.batch(reader.many(request), query, observer.request_id)

@@ -41,6 +41,13 @@ def content(description: str, *kinds: str) -> dict[str, Any]:
     return {"description": description, "content": {kind: {"schema": BINARY} for kind in kinds}}
 
 
+def answer_or_table(answer: type[Message]) -> dict[str, Any]:
+    """A response that is an answer documented elsewhere, or the same as CSV."""
+    schema = {"$ref": f"#/components/schemas/{answer.__name__}"}
+    kinds = {"application/json": {"schema": schema}, "text/csv": {"schema": {"type": "string"}}}
+    return {"description": "The answers", "content": kinds}
+
+
 def one_file() -> dict[str, Any]:
     """A body with one file: a form, JSON or the bytes themselves."""
     return _body(_form(BINARY), PredictRequest, UrlRequest)
