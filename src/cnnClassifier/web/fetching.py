@@ -19,6 +19,8 @@ from cnnClassifier.errors import DataError
 REDIRECTS = 3
 PORTS = {"http": 80, "https": 443}
 CHUNK = 64 * 1024
+# IPv6 addresses that a gateway turns into IPv4 ones, private ones among them: NAT64, 6to4, Teredo.
+TRANSLATED = [ipaddress.ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
 HEADERS = {"Accept": "image/*, application/dicom", "User-Agent": "cnnClassifier"}
 MOVED = (301, 302, 303, 307, 308)
 
@@ -31,7 +33,7 @@ def is_public(address: str) -> bool:
     """Whether an IP address is of the public internet: not private, loopback, link-local, multicast or reserved."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(ip, "ipv4_mapped", None) or ip
-    return mapped.is_global and not mapped.is_multicast
+    return mapped.is_global and not mapped.is_multicast and not any(mapped in network for network in TRANSLATED)
 
 
 @dataclass(frozen=True)

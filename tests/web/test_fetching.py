@@ -1,0 +1,143 @@
+"""Addresses in requests: followed only where they are allowed, never into a private network."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from tiny_app import CONFIG, app_serving
+from tiny_model import picture
+
+from cnnClassifier.web.fetching import Fetcher, FetchError, is_public
+
+LIMIT = 50_000
+
+
+PAGES = {"/scan.png": (200, picture("normal")), "/large": (200, bytes(2 * LIMIT)), "/none": (404, b"no")}
+LEADS = {"/moved": "/scan.png", "/round": "/round", "/inside": "http://127.0.0.1:1/x", "/file": "file:///etc/passwd"}
+PRIVATE = """
+    127.0.0.1 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 ::1 :: fe80::1 fe80::1%eth0
+    fc00::1 ff02::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::7f00:1 64:ff9b:1::1 2002:7f00:1::1
+"""
+
+
+class Site(http.server.BaseHTTPRequestHandler):
+    """A host with a picture, a large file, and addresses that lead on."""
+
+    def do_GET(self) -> None:
+        if self.path in LEADS:
+            self.send_response(302)
+            self.send_header("Location", LEADS[self.path])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        status, body = PAGES[self.path]
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def listening(handler: type) -> Iterator[int]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[str]:
+    with listening(Site) as port:
+        yield f"localhost:{port}"
+
+
+def fetcher(host: str, **changes) -> Fetcher:
+    """One that takes this machine for a public one."""
+    return Fetcher(**{"hosts": [host], "max_bytes": LIMIT, "seconds": 5.0, "allowed": lambda _: True} | changes)
+
+
+@pytest.mark.parametrize("path", ["/scan.png", "/moved"])
+def test_a_picture_is_fetched_also_from_where_it_moved_to(host, path):
+    assert fetcher(host).fetch(f"http://{host}{path}") == picture("normal")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/large", "larger than"),
+        ("/none", "answers 404"),
+        ("/round", "leads on more than 3 times"),
+        ("/inside", "not among those"),
+        ("/file", "only http and https"),
+    ],
+)
+def test_what_is_too_large_missing_or_leads_elsewhere_is_not(host, path, reason):
+    with pytest.raises(FetchError, match=reason):
+        fetcher(host).fetch(f"http://{host}{path}")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("ftp://{host}/scan.png", "only http and https"),
+        ("file:///etc/passwd", "only http and https"),
+        ("http://user:secret@{host}/scan.png", "user or a password"),
+        ("http://other.example/scan.png", "not among those"),
+        ("http://{host}.evil.example/scan.png", "not an address"),
+        ("http://{host}/a b", "spaces"),
+        ("http://{host}/a\r\nHost: x", "spaces|not an address"),
+        ("http://[::1", "not an address"),
+        ("", "only http and https"),
+    ],
+)
+def test_an_address_that_is_not_allowed_is_never_asked(host, url, reason):
+    with pytest.raises(FetchError, match=reason):
+        fetcher(host).fetch(url.format(host=host))
+
+
+def test_an_allowed_name_that_leads_into_a_private_network_is_not_asked(host):
+    with pytest.raises(FetchError, match="private network"):
+        fetcher(host, allowed=is_public).fetch(f"http://{host}/scan.png")
+
+
+@pytest.mark.parametrize("address", PRIVATE.split())
+def test_these_are_no_public_addresses(address):
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34"])
+def test_these_are(address):
+    assert is_public(address)
+
+
+def test_a_host_that_trickles_is_given_up():
+    class Slow(Site):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(LIMIT))
+            self.end_headers()
+            gone = threading.Event()
+            while not gone.wait(0.05):
+                try:
+                    self.wfile.write(b"x")
+                except OSError:
+                    gone.set()
+
+    with listening(Slow) as port, pytest.raises(FetchError, match=r"did not come within 0\.5 seconds"):
+        fetcher(f"localhost:{port}", seconds=0.5).fetch(f"http://localhost:{port}/")
+
+
+def test_the_api_follows_no_address_unless_that_is_switched_on(client, classifier, host):
+    sent = {"data": json.dumps({"url": f"http://{host}/scan.png"}), "content_type": "application/json"}
+    refused = client.post("/api/v1/predict", **sent)
+    assert (refused.status_code, "base64" in refused.json["detail"]) == (400, True)
+    switched_on = app_serving(classifier, CONFIG.model_copy(update={"url_hosts": (host,)})).test_client()
+    private = switched_on.post("/api/v1/predict", **sent)
+    assert (private.status_code, private.json["type"]) == (422, "urn:cnnclassifier:problem:not-fetched")
+    assert "private network" in private.json["detail"]
