@@ -1,0 +1,87 @@
+// From items to answers: one request for each image, one for an archive; an error stays with its item.
+
+import { choice, Item } from "./items.js";
+import { model } from "./models.js";
+import { inTurn } from "./queue.js";
+import { ask, formOf, Refusal } from "./server.js";
+import { inBytes, MEGABYTE, sentence } from "./words.js";
+import { membersOf } from "./zip.js";
+
+const maxUploadMb = Number(document.body.dataset.maxUploadMb);
+
+/** Ask about an item, with the window and frame it is looked at with; calls of the same item replace each other. */
+export async function askAbout(item) {
+  const problem = obviousProblem(item);
+  if (problem) fail(item, problem);
+  else await attempt(item, item.kind === "archive" ? askArchive : askImage);
+}
+
+/** The query that says which model is asked and how an item is looked at. */
+export function queryOf(item) {
+  return { model: model.asked, ...item.look };
+}
+
+async function attempt(item, action) {
+  item.controller?.abort();
+  item.controller = new AbortController();
+  const { signal } = item.controller;
+  item.state = item.answer ? "again" : "busy";
+  note(item, item.kind === "archive" ? "Classifying the archive's images…" : "Classifying…");
+  try {
+    await action(item, signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof Refusal)) throw error;
+    fail(item, error.told);
+  }
+}
+
+async function askImage(item, signal) {
+  const answer = await post(item, "/predict", signal);
+  Object.assign(item, { state: "done", answer, failure: null, maps: null, note: "" });
+  choice.changed(item);
+}
+
+async function askArchive(item, signal) {
+  const batch = await post(item, "/batch", signal);
+  const members = await membersOf(await item.bytes());
+  choice.expand(item, batch.results.map((result) => memberItem(result, members.get(result.name) ?? null, batch.series)));
+}
+
+async function post(item, path, signal) {
+  const form = formOf(await item.bytes(), item.name);
+  const options = { query: queryOf(item), body: form, signal, onWait: (text) => note(item, text) };
+  const response = await inTurn(() => ask(path, options), { first: item === choice.selected });
+  return response.json();
+}
+
+function memberItem(result, bytes, series) {
+  const item = new Item(result.name, null, bytes);
+  item.series = series;
+  item.answer = result.answer ?? null;
+  item.state = result.answer ? "done" : "failed";
+  if (result.problem) item.failure = new Refusal(result.problem).told;
+  if (result.answer?.picture.dicom) item.kind = "dicom";
+  if (!bytes) item.picture = false;
+  return item;
+}
+
+function obviousProblem({ name, size }) {
+  if (size === 0) return { title: "This file is empty", detail: `${name} has no content.` };
+  if (size > maxUploadMb * MEGABYTE) {
+    const detail = `${name} has ${inBytes(size)}; this server accepts up to ${maxUploadMb} MB.`;
+    return { title: "This file is too large", detail };
+  }
+  return null;
+}
+
+function fail(item, { title, detail, requestId = null, canRetry = false }) {
+  const failure = { title, detail: sentence(detail), requestId, canRetry };
+  Object.assign(item, { state: "failed", failure, answer: null, maps: null, note: "" });
+  choice.changed(item);
+}
+
+function note(item, text) {
+  item.note = text;
+  choice.changed(item);
+}

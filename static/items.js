@@ -1,0 +1,85 @@
+// What was chosen: each image with its state, and which one is on the screen. Nothing here draws or asks.
+//
+// An item's state: "waiting", "busy" (no answer yet), "again" (has an answer, asks for another), "done", "failed".
+
+let count = 0;
+
+export class Item {
+  constructor(name, size, bytes) {
+    count += 1;
+    this.id = `image-${count}`;
+    this.name = name;
+    this.size = size; // bytes, null if not known
+    this.bytes = bytes; // async () => Blob; null if the bytes are not here
+    this.kind = "image"; // or "dicom" or "archive"
+    this.look = { window_center: null, window_width: null, frame: null }; // of a DICOM file; null: as it is
+    this.picture = null; // { url, width, height } once it can be shown; false if it cannot
+    this.sample = null; // what it is known to be, if it is one of the samples
+    this.series = false; // one slice of a series?
+    this.clear();
+  }
+
+  clear() {
+    this.state = "waiting";
+    this.answer = null;
+    this.failure = null; // { title, detail, requestId, canRetry }
+    this.maps = null; // by class, for the answer's look
+    this.note = "";
+  }
+
+  get outcome() {
+    if (this.state === "failed") return "problem";
+    return this.answer ? this.answer.state : "waiting";
+  }
+
+  get isOver() {
+    return this.state === "done" || this.state === "failed";
+  }
+}
+
+export function itemOf(file) {
+  return new Item(file.name, file.size, async () => file);
+}
+
+class Choice extends EventTarget {
+  items = [];
+  selected = null;
+
+  /** Take new items in place of all others. */
+  replace(items) {
+    for (const item of this.items) forget(item);
+    this.items = items;
+    this.selected = items[0] ?? null;
+    this.#tell("list");
+    this.#tell("selected");
+  }
+
+  /** Put an archive's images in its place. */
+  expand(archive, members) {
+    this.items = this.items.flatMap((item) => (item === archive ? members : [item]));
+    if (this.selected === archive) this.selected = members[0] ?? null;
+    this.#tell("list");
+    this.#tell("selected");
+  }
+
+  select(item) {
+    this.selected = item;
+    this.#tell("selected");
+  }
+
+  /** Tell everybody that an item has changed. */
+  changed(item) {
+    if (this.items.includes(item)) this.#tell("item", item);
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+function forget(item) {
+  item.controller?.abort();
+  if (item.picture) URL.revokeObjectURL(item.picture.url);
+}
+
+export const choice = new Choice();

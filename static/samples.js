@@ -1,0 +1,63 @@
+// Pictures to try, one click each: fetched once, and then treated as a chosen file.
+
+import { element, make } from "./dom.js";
+import { itemOf } from "./items.js";
+import { ask } from "./server.js";
+import { truthOf } from "./viewer.js";
+import { inWords } from "./words.js";
+
+const { api } = document.body.dataset;
+
+/** Show the samples, if there are any; `take` gets the chosen one's item. */
+export async function offerSamples(take) {
+  const samples = await listSamples();
+  element("samples").hidden = samples.length === 0;
+  element("samples-kind").textContent = samples[0]?.kind === "drawn" ? "drawn by a program" : "from the test set";
+  element("sample-list").replaceChildren(...groups(samples).map(([label, some]) => group(label, some, take)));
+}
+
+async function listSamples() {
+  try {
+    const response = await ask("/samples", { quiet: true });
+    return (await response.json()).samples;
+  } catch (error) {
+    console.info("there are no samples:", error.message);
+    return [];
+  }
+}
+
+function groups(samples) {
+  const labels = [...new Set(samples.map((sample) => sample.label))];
+  return labels.map((label) => [label, samples.filter((sample) => sample.label === label)]);
+}
+
+function group(label, samples, take) {
+  const buttons = samples.map((sample, index) => sampleButton(sample, index + 1, take));
+  const name = make("p", { className: "sample-class", textContent: inWords(label) });
+  return make("li", {}, make("div", { className: "sample-pictures" }, ...buttons), name);
+}
+
+function sampleButton(sample, number, take) {
+  const image = make("img", { alt: "", width: 64, height: 64, loading: "lazy" });
+  const button = make("button", { type: "button", className: "sample" }, image);
+  button.setAttribute("aria-label", `${inWords(sample.label)}, sample ${number}`);
+  const blob = fetchSample(sample);
+  blob.then((data) => {
+    image.src = URL.createObjectURL(data);
+  }, () => button.remove());
+  button.addEventListener("click", async () => {
+    const item = itemOf(new File([await blob], `${sample.id}.png`, { type: "image/png" }));
+    item.sample = truthOf(sample);
+    take(item);
+  });
+  return button;
+}
+
+async function fetchSample({ url }) {
+  // Through the API's own door: an <img> could not send a key.
+  const path = new URL(url, location).pathname;
+  const inApi = path.startsWith(`${api}/`);
+  const response = inApi ? await ask(path.slice(api.length), { quiet: true }) : await fetch(url);
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  return response.blob();
+}

@@ -1,0 +1,72 @@
+"""DICOM on the page: its window, its frames, and nothing of its patient."""
+
+import pytest
+from browser import choose, expect_answer
+from ct_files import PATIENT, ct
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def ct_page(page: Page) -> Page:
+    """The page with a CT file of water and, as a second frame, air."""
+    choose(page, ct(0, -1000), name="scan.dcm")
+    expect(page.locator("#result")).to_be_visible()
+    expect(page.get_by_alt_text("The chosen image")).to_be_visible()
+    return page
+
+
+def brightness(page: Page) -> int:
+    """Of the first pixel of the picture on the screen."""
+    return page.evaluate(
+        """() => {
+            const context = new OffscreenCanvas(1, 1).getContext("2d");
+            context.drawImage(document.getElementById("picture"), 0, 0);
+            return context.getImageData(0, 0, 1, 1).data[0];
+        }"""
+    )
+
+
+def test_a_ct_is_shown_through_its_own_window(ct_page):
+    expect(ct_page.locator("#caption")).to_contain_text("DICOM · frame 1 of 2 · window 40 / 400 HU")
+    expect(ct_page.get_by_role("button", name="File's own")).to_have_attribute("aria-pressed", "true")
+    assert brightness(ct_page) == pytest.approx(255 * 0.4, abs=2)
+
+
+def test_nothing_of_the_patient_is_shown(ct_page):
+    assert PATIENT.split("^")[0] not in ct_page.content()
+
+
+def test_another_window_is_another_picture_and_another_answer(ct_page):
+    ct_page.get_by_role("button", name="Lung").click()
+    expect(ct_page.locator("#caption")).to_contain_text("window -600 / 1500 HU")
+    expect_answer(ct_page, "Adenocarcinoma")
+    expect(ct_page.get_by_role("button", name="Lung")).to_have_attribute("aria-pressed", "true")
+    ct_page.wait_for_function("document.getElementById('center-value').textContent === '-600'")
+    ct_page.get_by_role("button", name="Bone").click()
+    expect_answer(ct_page, "Normal")
+    expect(ct_page.get_by_role("button", name="Bone")).to_be_focused()
+
+
+def test_the_sliders_choose_any_window_and_the_keyboard_moves_them(ct_page):
+    ct_page.get_by_label("Centre").fill("900")
+    expect(ct_page.locator("#caption")).to_contain_text("window 900 / 400 HU")
+    expect_answer(ct_page, "Normal")
+    ct_page.get_by_label("Width").focus()
+    ct_page.keyboard.press("End")
+    expect(ct_page.locator("#caption")).to_contain_text("window 900 / 3000 HU")
+    expect(ct_page.get_by_label("Width")).to_be_focused()
+
+
+def test_a_slider_goes_through_the_frames(ct_page):
+    expect_answer(ct_page, "Adenocarcinoma")
+    ct_page.get_by_label("Frame").fill("2")
+    expect(ct_page.locator("#caption")).to_contain_text("frame 2 of 2")
+    expect_answer(ct_page, "Normal")
+
+
+def test_a_ct_of_one_frame_has_no_slider_for_frames(page):
+    choose(page, ct(0), name="without an ending")
+    expect(page.get_by_label("Centre")).to_be_visible()
+    expect(page.get_by_label("Frame")).to_be_hidden()

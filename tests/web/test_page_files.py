@@ -1,0 +1,160 @@
+"""Several images on the page: tabs, the table, downloads, archives and series."""
+
+import csv
+import io
+import json
+
+import pytest
+from browser import as_file, choose, choose_all, drop, expect_answer, expect_done
+from ct_files import series, zipped
+from playwright.sync_api import Page, expect
+from tiny_model import GREY, MIXED, coloured, picture
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_bad_file_among_several_is_explained_and_the_others_are_answered(page):
+    choose_all(
+        page,
+        as_file(picture("normal"), "one.png"),
+        as_file(b"only text", "two.png"),
+        as_file(picture("squamous_cell_carcinoma"), "three.png"),
+    )
+    expect_done(page, "3 images, 1 problem")
+    expect_answer(page, "Normal")
+    page.get_by_role("tab", name="two.png").click()
+    expect(page.get_by_role("alert")).to_contain_text("This image cannot be read")
+    page.get_by_role("tab", name="three.png").click()
+    expect_answer(page, "Squamous cell carcinoma")
+    expect(page.locator("#caption")).to_contain_text("three.png")
+
+
+def test_several_dropped_files_are_all_taken_and_given_back_by_starting_over(page):
+    drop(page, "one.png", "two.png")
+    expect_done(page, "2 images")
+    expect(page.get_by_role("tab")).to_have_count(2)
+    page.get_by_role("button", name="Start over").click()
+    expect(page.get_by_label("Drop images here")).to_be_focused()
+    expect(page.get_by_role("tab")).to_have_count(0)
+
+
+def test_at_most_two_requests_are_under_way_at_a_time(page):
+    most, under_way = 0, set()
+
+    def started(request) -> None:
+        nonlocal most
+        if request.method == "POST":
+            under_way.add(request)
+            most = max(most, len(under_way))
+
+    page.on("request", started)
+    page.on("response", lambda response: under_way.discard(response.request))
+    choose_all(page, *(as_file(picture(), f"{number}.png") for number in range(7)))
+    expect_done(page, "7 images")
+    assert 1 <= most <= 2
+
+
+@pytest.fixture
+def table(deciding_page: Page) -> Page:
+    """The table of an answer, an abstention, a refusal and a problem."""
+    choose_all(
+        deciding_page,
+        as_file(picture(), "=SUM(1).png"),
+        as_file(coloured(MIXED), "mixed.png"),
+        as_file(coloured(GREY), "grey, and so on.png"),
+        as_file(b"only text", "text.png"),
+    )
+    expect_done(deciding_page, "4 images, 1 problem")
+    deciding_page.get_by_role("button", name="Table").click()
+    return deciding_page
+
+
+def names(page: Page) -> list[str]:
+    return page.locator("#rows tr:visible th").all_inner_texts()
+
+
+def test_the_table_says_of_each_image_what_came_of_it(table):
+    assert table.locator("#rows .row-state").all_inner_texts() == [
+        "Answer",
+        "Too close to call",
+        "Another kind",
+        "Problem",
+    ]
+    confidences = table.locator("#rows .row-confidence").all_inner_texts()
+    assert ["%" in text for text in confidences] == [True, False, False, False]
+    expect(table.locator("#rows img").first).to_be_visible()
+
+
+def test_the_table_is_filtered_and_sorted(table):
+    table.get_by_label("Show").select_option("Problem")
+    assert names(table) == ["text.png"]
+    table.get_by_label("Show").select_option("All")
+    table.get_by_label("Find").fill("adeno")
+    assert names(table) == ["=SUM(1).png", "mixed.png"]
+    expect(table.locator("#shown")).to_have_text("2 of 4 images")
+    table.get_by_label("Find").fill("")
+    table.get_by_role("button", name="Name").click()
+    assert names(table) == sorted(names(table))
+    table.get_by_role("button", name="Name").click()
+    expect(table.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "descending")
+    assert names(table) == sorted(names(table), reverse=True)
+
+
+def test_a_row_opens_its_image(table):
+    table.get_by_role("button", name="mixed.png").click()
+    expect(table.locator("#label")).to_have_text("Could be adenocarcinoma or large cell carcinoma")
+    expect(table.locator("#label")).to_be_focused()
+
+
+def test_the_downloaded_csv_has_every_image_and_no_formula(table):
+    with table.expect_download() as download:
+        table.get_by_role("button", name="Download CSV").click()
+    assert download.value.suggested_filename == "answers.csv"
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8-sig"))))
+    assert [row["name"] for row in rows] == ["'=SUM(1).png", "mixed.png", "grey, and so on.png", "text.png"]
+    assert [row["state"] for row in rows] == ["answer", "abstained", "refused", "problem"]
+    assert [row["label"] for row in rows] == ["adenocarcinoma", "", "", ""]
+    assert float(rows[0]["probability of adenocarcinoma"]) == pytest.approx(1, abs=1e-3)
+    assert rows[3]["problem"].startswith("This image cannot be read")
+    assert (rows[0]["model"], rows[0]["version"]) == ("deciding", "8")
+
+
+def test_the_downloaded_json_has_the_answers_as_the_api_gave_them(table):
+    with table.expect_download() as download:
+        table.get_by_role("button", name="Download JSON").click()
+    batch = json.loads(download.value.path().read_text(encoding="utf-8"))
+    assert (batch["answered"], batch["failed"]) == (3, 1)
+    assert [item["answer"] and item["answer"]["state"] for item in batch["results"]] == [
+        "answer",
+        "abstained",
+        "refused",
+        None,
+    ]
+    assert batch["results"][3]["problem"]["title"] == "This image cannot be read"
+
+
+def test_an_archive_becomes_its_images_with_their_pictures(page):
+    files = {"a/one.png": picture("normal"), "a/two.png": picture(), "a/three.txt": b"only text"}
+    choose(page, zipped(files), name="study.zip")
+    expect_done(page, "3 images, 1 problem")
+    page.get_by_role("tab", name="two.png").click()
+    expect_answer(page, "Adenocarcinoma")
+    expect(page.get_by_alt_text("The chosen image")).to_be_visible()
+    assert page.evaluate("document.getElementById('picture').naturalWidth") == 48
+
+
+def test_a_broken_archive_is_a_problem_like_another(page):
+    choose(page, zipped({"one.png": picture()})[:-30], name="study.zip")
+    expect(page.get_by_role("alert")).to_contain_text("archive")
+
+
+def test_a_series_is_charted_by_slice_and_said_in_numbers(page):
+    choose(page, series([0, 0, -1000]), name="series.zip")
+    chart = page.get_by_role("img", name="Probability of each class in 3 slices")
+    expect(chart).to_be_visible()
+    expect(chart.locator("path")).to_have_count(4)
+    page.get_by_text("The numbers").click()
+    expect(page.locator("#numbers tbody tr")).to_have_count(3)
+    page.get_by_role("button", name="slice3.dcm").click()
+    expect_answer(page, "Normal")
+    expect(page.get_by_alt_text("The chosen image")).to_be_visible()
