@@ -1,0 +1,104 @@
+"""Several models in one app: each answers under its own name, and is loaded when it is first asked for."""
+
+import io
+import threading
+
+import pytest
+from tiny_app import CONFIG, ROOT
+from tiny_model import SPEC, picture, write_package
+
+from cnnClassifier.errors import TrackingError
+from cnnClassifier.inference import Classifier
+from cnnClassifier.tracking.catalogue import Version
+from cnnClassifier.web import ModelHolder, Models, create_app
+from cnnClassifier.web.models import Registry
+
+V1 = "/api/v1"
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    other = SPEC.model_copy(update={"classes": ("a", "b", "c", "d"), "description": "The other one."})
+    return {"colours": write_package(folder / "colours"), "other": write_package(folder / "other", other)}
+
+
+class Offer:
+    """A registry of the two models; `loaded` are those that were asked for."""
+
+    def __init__(self, packages) -> None:
+        self.packages = packages
+        self.loaded: list[str] = []
+        self.answers = True
+
+    def names(self) -> list[str]:
+        if not self.answers:
+            raise TrackingError("the server does not answer")
+        return list(self.packages)
+
+    def versions(self, _name: str) -> list[Version]:
+        return [Version("2", ("challenger",), None), Version("1", ("champion",), "the first")]
+
+    def holder(self, name: str) -> ModelHolder:
+        return ModelHolder(lambda: self.load(name))
+
+    def load(self, name: str) -> Classifier:
+        self.loaded.append(name)
+        return Classifier.load(self.packages[name], name, "1", threads=1)
+
+
+@pytest.fixture
+def offer(packages):
+    return Offer(packages)
+
+
+@pytest.fixture
+def client(offer):
+    default = offer.holder("colours")
+    default.load_once()
+    models = Models(default, Registry(offer.names, offer.versions, offer.holder))
+    return create_app(models, CONFIG, ROOT).test_client()
+
+
+def ask(client, model: str | None = None):
+    query = f"?model={model}" if model else ""
+    sent = {"image": (io.BytesIO(picture()), "a.png")}
+    response = client.post(f"{V1}/predict{query}", data=sent)
+    pause = threading.Event()
+    for _ in range(200):  # a model that is asked for the first time is loaded first
+        if response.status_code != 503:
+            break
+        assert response.json["type"] == "urn:cnnclassifier:problem:model-loading"
+        pause.wait(0.05)
+        response = client.post(f"{V1}/predict{query}", data={"image": (io.BytesIO(picture()), "a.png")})
+    return response
+
+
+def test_each_model_answers_under_its_own_name_and_is_loaded_when_it_is_asked_for(client, offer):
+    assert ask(client).json["model"] == "colours"
+    assert offer.loaded == ["colours"]
+    answer = ask(client, "other").json
+    assert (answer["model"], answer["label"]) == ("other", "a")
+    assert ask(client, "colours").json["model"] == "colours"
+    assert offer.loaded == ["colours", "other"]
+
+
+def test_a_model_that_nobody_registered_is_not_found(client):
+    response = ask(client, "third")
+    assert (response.status_code, "GET /api/v1/models" in response.json["detail"]) == (404, True)
+
+
+def test_models_are_listed_the_default_first_and_described_once_loaded(client):
+    first, second = client.get(f"{V1}/models").json["models"]
+    assert (first["name"], first["served"], second["name"], second["served"]) == ("colours", "1", "other", None)
+    ask(client, "other")
+    described = client.get(f"{V1}/models/other").json
+    assert described["description"] == "The other one."
+    assert described["versions"][1] == {"version": "1", "aliases": ["champion"], "gate": "the first"}
+
+
+def test_a_registry_that_is_lost_stops_no_model_that_is_loaded(client, offer):
+    ask(client, "other")
+    offer.answers = False
+    assert ask(client, "other").status_code == 200
+    assert client.get(f"{V1}/models").status_code == 200
