@@ -52,6 +52,7 @@ function draw(item) {
   if (image.getAttribute("src") !== overlay) image.src = overlay;
   image.alt = `Where ${inWords(label).toLowerCase()} shows${peak ? "" : ": nowhere"}`;
   image.style.opacity = opacity.value / 100;
+  element("opacity-value").textContent = `${opacity.value} %`;
   placePeak(peak, item.answer.picture);
   placeSeen(item.answer.picture);
   const circle = element("peak").hidden ? "" : "; the circle is the peak";

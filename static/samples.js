@@ -38,7 +38,7 @@ function group(label, samples, take) {
 }
 
 function sampleButton(sample, number, take) {
-  const image = make("img", { alt: "", width: 64, height: 64, loading: "lazy" });
+  const image = make("img", { alt: "", width: 64, height: 64 });
   const button = make("button", { type: "button", className: "sample" }, image);
   button.setAttribute("aria-label", `${inWords(sample.label)}, sample ${number}`);
   const blob = fetchSample(sample);
