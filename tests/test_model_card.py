@@ -1,5 +1,6 @@
 """The model card: says what settings, audit and metrics say, leaves out what they do not, and stands by itself."""
 
+import base64
 import copy
 import re
 from html.parser import HTMLParser
@@ -249,6 +250,17 @@ def test_the_page_is_one_file_that_needs_nothing_else(tmp_path):
     seen.feed(page)
     assert not seen.links
     assert {"table", "h2", "blockquote", "style"} <= seen.tags
+
+
+def test_pictures_that_are_there_stand_in_the_page(tmp_path):
+    there = tmp_path / "matrix.png"
+    there.write_bytes(b"a picture")
+    pictures = {"Confusion matrix": there, "History": tmp_path / "none.png"}
+    write_card(tmp_path / "card", CONFIG, SPEC, AUDIT, METRICS, REGISTERED, pictures)
+    page = (tmp_path / "card" / HTML).read_text(encoding="utf-8")
+    encoded = base64.b64encode(b"a picture").decode()
+    assert f'<img src="data:image/png;base64,{encoded}" alt="Confusion matrix">' in page
+    assert "History" not in page
 
 
 class Elements(HTMLParser):

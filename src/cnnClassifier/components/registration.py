@@ -107,7 +107,14 @@ class Registration(Component[RegistrationConfig]):
         return [self.paths.images / record.path for record in records[:: max(1, len(records) // count)]]
 
     def _write_card(self, folder: Path, spec: ModelSpec, registered: Registered) -> None:
-        write_card(folder, self.config, spec, read_json(self.paths.audit), read_json(self.paths.metrics), registered)
+        audit, metrics = read_json(self.paths.audit), read_json(self.paths.metrics)
+        matrix = "confusion_matrix.png"
+        pictures = {
+            "Confusion matrix, grouped cross-validation": self.paths.evaluation_plots / "grouped_cv" / matrix,
+            "Confusion matrix, published test split": self.paths.evaluation_plots / matrix,
+            "Training: loss and accuracy by epoch": self.paths.training_plots / "history.png",
+        }
+        write_card(folder, self.config, spec, audit, metrics, registered, pictures)
 
     def _register(self, spec: ModelSpec, score: float, test_data: str) -> int:
         destination = self.paths.work / "pyfunc"

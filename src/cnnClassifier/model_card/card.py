@@ -4,9 +4,11 @@ Everything said comes from settings, audit and metrics; what they do not hold is
 "Model Cards for Model Reporting".
 """
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Template, select_autoescape
@@ -47,11 +49,16 @@ def write_card(
     audit: Mapping[str, Any],
     metrics: Mapping[str, Any],
     registered: Registered,
+    pictures: Mapping[str, Path] = MappingProxyType({}),
 ) -> None:
-    """Write model_card.md and model_card.html, one file that needs nothing else, from audit.json and metrics.json."""
+    """Write model_card.md and model_card.html, one file that needs nothing else, from audit.json and metrics.json.
+
+    `pictures` (PNG files by caption) stand at the end of the page; those that are not there are left out.
+    """
     text = card_text(config, spec, audit, metrics, registered)
     write_text(text, folder / MARKDOWN)
-    write_text(as_page(text, f"Model card: {config.name}"), folder / HTML)
+    shown = {caption: file.read_bytes() for caption, file in pictures.items() if file.is_file()}
+    write_text(as_page(text, f"Model card: {config.name}", shown), folder / HTML)
 
 
 def card_text(
@@ -78,10 +85,11 @@ def card_text(
     )
 
 
-def as_page(markdown: str, title: str) -> str:
-    """Markdown as a page with its style inside; raw HTML in the text is shown, not obeyed."""
+def as_page(markdown: str, title: str, pictures: Mapping[str, bytes] = MappingProxyType({})) -> str:
+    """Markdown as a page with its style and PNG pictures inside; raw HTML in the text is shown, not obeyed."""
     body: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
-    return _template(HTML).render(title=title, body=body)
+    encoded = {caption: base64.b64encode(png).decode() for caption, png in pictures.items()}
+    return _template(HTML).render(title=title, body=body, pictures=encoded)
 
 
 def _template(name: str) -> Template:
