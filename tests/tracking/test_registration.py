@@ -20,13 +20,14 @@ from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.classification import OVERALL
 from cnnClassifier.metrics.predictions import write_predictions
 from cnnClassifier.model_spec import ModelSpec
+from cnnClassifier.preprocessing import preprocess
 from cnnClassifier.tracking import registry
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.run import open_run
 
 CLASSES = ("disc", "square")
 NAME = "shapes"
-IMAGES, TESTED = 80, 6
+IMAGES, TESTED, TRAINED = 80, 6, 4
 
 
 @dataclass
@@ -72,7 +73,7 @@ def keras_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def trained(paths, keras_model, local, settings) -> Trained:
     paths = paths.model_copy(update={"model": keras_model})
-    for record in records("test")[:TESTED]:
+    for record in [*records("test")[:TESTED], *records("train")[:TRAINED]]:
         file = paths.images / record.path
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.effect_noise((20, 20), 40).save(file)
@@ -96,6 +97,7 @@ def write_results(
     write_predictions(records("train"), answers, classes, paths.out_of_fold, np.arange(IMAGES) // 2 % 4)
     write_predictions(records("test"), answers, classes, paths.predictions)
     write_manifest([*records("train"), *records("test")[:TESTED]], paths.manifest)
+    write_manifest([*records("train")[:TRAINED], *records("test")[:TESTED]], paths.audited_manifest)
     write_pairs([pair_up("near", "test000.png", "train000.png", 0.97)], paths.pairs)
     score = {"value": 1 - wrong / IMAGES, "low": 0.1, "high": 1.0}
     protocol = {"images": IMAGES, "groups": IMAGES // 2, **dict.fromkeys(OVERALL, score), "per_class": {}}
@@ -186,3 +188,12 @@ def test_a_metric_that_models_are_not_compared_by_is_an_error_that_lists_those_t
         ConfigError, match=r"registration\.metric: expected one of published\.accuracy.*'published.recall'"
     ):
         trained.register(wrong=4, metric="published.recall")
+
+
+def test_the_package_s_maps_are_told_from_those_of_training_images(trained):
+    trained.register(wrong=0)
+    served = Classifier.load(trained.paths.package, NAME, "1")
+    training = [trained.paths.images / record.path for record in records("train")[:TRAINED]]
+    batch = np.stack([preprocess(file.read_bytes(), served.spec.preprocessing) for file in training])
+    maps = served.explain_batch(batch)[1]
+    assert np.abs(maps.mean(axis=0)).max() < 0.01 * np.abs(maps).max()
