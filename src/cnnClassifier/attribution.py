@@ -31,9 +31,8 @@ def class_maps(model: Any, typical: Maps | None = None) -> Any:
     head = {layer.name: layer for layer in model.layers if layer.name in (STANDARDISE, HIDDEN, LOGITS)}
     judged = head[STANDARDISE] if STANDARDISE in head else model.get_layer(POOL)
     hidden = [head[HIDDEN].output] if HIDDEN in head else []
-    layer = ClassMaps([(part.pooling, part.grid) for part in parts], head, name="maps")
-    maps = layer([*(part.activations for part in parts), judged.output, *hidden])
-    return maps if typical is None else maps - typical
+    maps = ClassMaps([(part.pooling, part.grid) for part in parts], head, typical, name="maps")
+    return maps([*(part.activations for part in parts), judged.output, *hidden])
 
 
 def typical_maps(model: Any, batches: Iterable[NDArray[np.float32]]) -> Maps:
@@ -78,12 +77,16 @@ def offsets(model: Any) -> NDArray[np.float32]:
 class ClassMaps(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped here
     """Activations of every part, the vector that the dense layers judge and a hidden layer's answer -> maps.
 
-    `parts` are pooling and grid of each, `head` the model's own layers by name. Made for a model at hand, never saved.
+    `parts` are pooling and grid of each, `head` the model's own layers by name, `typical` what is taken off. Made for a
+    model at hand, never saved. One layer, since Keras numbers operations by themselves without regard to a loaded
+    model's.
     """
 
-    def __init__(self, parts: Sequence[tuple[str, int]], head: dict[str, Any], **settings: Any) -> None:
+    def __init__(
+        self, parts: Sequence[tuple[str, int]], head: dict[str, Any], typical: Maps | None, **settings: Any
+    ) -> None:
         super().__init__(**settings)
-        self.parts, self.head = parts, head
+        self.parts, self.head, self.typical = parts, head, typical
 
     def call(self, inputs: Sequence[Any]) -> Any:
         """[(n, h, w, c) for each part, (n, d), perhaps (n, units)] -> (n, classes, h, w)."""
@@ -101,7 +104,7 @@ class ClassMaps(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped h
                     evidence = _shared(_weight(pooling, activations), judged[:, of_cell], gain)
                 total += _spread(evidence, cell, layer.shape[1:3], finest)
                 first = of_cell.stop
-        return total
+        return total if self.typical is None else total - self.typical
 
     def _gains(self, hidden: Any = None) -> Any:
         """What a logit gains by each judged feature: (1, d, classes), or of each image (n, d, classes)."""
