@@ -66,7 +66,8 @@ function memberItem(result, bytes, series) {
   return item;
 }
 
-function obviousProblem({ name, size }) {
+function obviousProblem({ name, size, unreadable }) {
+  if (unreadable) return { title: "This cannot be opened", detail: `${name}: is it a folder? Choose the files in it.` };
   if (size === 0) return { title: "This file is empty", detail: `${name} has no content.` };
   if (size > maxUploadMb * MEGABYTE) {
     const detail = `${name} has ${inBytes(size)}; this server accepts up to ${maxUploadMb} MB.`;

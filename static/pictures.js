@@ -7,15 +7,26 @@ import { ask, formOf, Refusal } from "./server.js";
 
 /** Find out from a file's first bytes whether it is an archive or DICOM; its name has the last word. */
 export async function findKind(item) {
-  const head = new Uint8Array(await (await item.bytes()).slice(0, 132).arrayBuffer());
+  const head = await headOf(item);
+  item.unreadable = head === null;
+  if (item.unreadable) return;
   const text = (from, to) => String.fromCharCode(...head.slice(from, to));
   if (text(0, 4) === "PK\x03\x04") item.kind = "archive";
   else if (text(128, 132) === "DICM" || /\.(dcm|dicom)$/i.test(item.name)) item.kind = "dicom";
 }
 
+/** A file's first bytes; null if the browser may not read it, as where a folder was dropped. */
+async function headOf(item) {
+  try {
+    return new Uint8Array(await (await item.bytes()).slice(0, 132).arrayBuffer());
+  } catch {
+    return null;
+  }
+}
+
 /** Make an item's picture if it has none yet. */
 export async function wantPicture(item) {
-  if (item.picture !== null || item.kind === "archive" || item.wantsPicture) return;
+  if (item.picture !== null || item.kind === "archive" || item.unreadable || item.wantsPicture) return;
   item.wantsPicture = true;
   const own = item.kind === "image" ? await shown(await item.bytes()) : null;
   if (own) place(item, own);

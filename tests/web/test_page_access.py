@@ -82,6 +82,12 @@ def test_axe_finds_nothing_serious_in_the_page_of_the_models(browser, carded_ser
         expect_nothing_serious(page)
 
 
+def test_axe_finds_nothing_serious_in_the_page_of_the_api(browser, server):
+    for page in open_page(browser, f"{server}/api/v1/docs", bypass_csp=True):
+        expect(page.get_by_role("heading", name="/api/v1/predict")).to_be_visible()
+        expect_nothing_serious(page)
+
+
 @pytest.mark.parametrize("key", ["Enter", "Space"])
 def test_the_keyboard_is_enough(explaining_page, key):
     page = explaining_page
