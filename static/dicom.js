@@ -35,7 +35,6 @@ function showWindow(item, dicom) {
   if (document.activeElement !== width) width.value = shown[1];
   const preset = window_center === null ? OWN : Object.keys(PRESETS).find((name) => String(PRESETS[name]) === String(shown));
   for (const button of presetButtons()) button.setAttribute("aria-pressed", button.value === preset);
-  element("own-window").hidden = false;
   element("window-unit").textContent = dicom.hounsfield ? "in Hounsfield units" : "in the file's own values";
 }
 

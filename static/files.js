@@ -10,7 +10,7 @@ const AS_TABLE_FROM = 9; // images: so many tabs are no overview
 const strip = element("strip");
 let view = "images"; // or "table"
 
-export function showView(wanted) {
+function showView(wanted) {
   view = wanted;
   const table = view === "table" && choice.items.length > 1;
   element("bench").hidden = table;

@@ -13,6 +13,7 @@ export class Item {
     this.bytes = bytes; // async () => Blob; null if the bytes are not here
     this.kind = "image"; // or "dicom" or "archive"
     this.look = { window_center: null, window_width: null, frame: null }; // of a DICOM file; null: as it is
+    this.wantsPicture = false; // is its picture being made?
     this.picture = null; // { url, width, height } once it can be shown; false if it cannot
     this.sample = null; // what it is known to be, if it is one of the samples
     this.unreadable = false; // may the browser not read it?

@@ -79,7 +79,7 @@ function takeNotReady(problem) {
 }
 
 /** Learn which models may be asked; without an answer, the page works with the server's own. */
-export async function loadModels() {
+async function loadModels() {
   try {
     const response = await ask("/models", { quiet: true });
     const { models } = await response.json();

@@ -11,7 +11,7 @@ export function inWords(label) {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-export function either(labels) {
+function either(labels) {
   const words = labels.map(plain);
   return [words.slice(0, -1).join(", "), words.at(-1)].filter(Boolean).join(" or ");
 }
