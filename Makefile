@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run serve ui test test-real check format lock readme clean
+.PHONY: help run serve ui test test-real fuzz check format lock readme clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ test: .venv/.dev .venv-mlflow2/.done browser  ## every test but those on the rea
 
 test-real: .venv/.dev  ## train the real chest CT set from ingestion to champion (needs KAGGLEHUB_CACHE or Kaggle)
 	@$(BIN)/python -m pytest -m real_data
+
+fuzz: .venv/.dev  ## damaged files for ten minutes, more than the tests have time for
+	@mkdir -p .cache/fuzz && $(BIN)/python tests/fuzz/decode_fuzzer.py -max_total_time=600 .cache/fuzz .cache/fuzz-seeds
 
 check: .venv/.dev  ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
