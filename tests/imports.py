@@ -9,8 +9,11 @@ SOURCE = ROOT / "src"
 PACKAGE = SOURCE / "cnnClassifier"
 
 
-def first_party_files(file: Path) -> set[Path]:
-    """The files of this package that a file imports, and those that they import in turn."""
+def first_party_files(file: Path, packages: bool = False) -> set[Path]:
+    """The files of this package that a file imports, and those that they import in turn.
+
+    With `packages` also what runs before them, the `__init__.py` of each folder on the way.
+    """
     found: set[Path] = set()
     waiting = [file]
     while waiting:
@@ -18,7 +21,13 @@ def first_party_files(file: Path) -> set[Path]:
         if current not in found:
             found.add(current)
             waiting.extend(found_file for name in imported_modules(current) if (found_file := _file_of(name)))
+            waiting.extend(_packages_of(current) if packages else [])
     return found
+
+
+def _packages_of(file: Path) -> list[Path]:
+    above = [folder / "__init__.py" for folder in file.parents if folder.is_relative_to(PACKAGE)]
+    return [init for init in above if init.is_file()]
 
 
 def _file_of(name: str) -> Path | None:

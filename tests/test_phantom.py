@@ -16,7 +16,7 @@ from scipy.ndimage import binary_dilation
 
 from cnnClassifier.config.data import PhantomFaults, PhantomSource
 from cnnClassifier.datasets.contact_sheet import contact_sheet
-from cnnClassifier.datasets.phantom import write_phantom
+from cnnClassifier.datasets.phantom.dataset import write_phantom
 from cnnClassifier.errors import ConfigError, DataError
 
 SMALL = PhantomSource(kind="phantom", seed=3, patients_per_class=3, slices_per_patient=3, size=64)
@@ -230,7 +230,7 @@ def test_a_kill_half_way_leaves_no_phantom_and_no_worker(tmp_path: Path):
     root, partial = tmp_path / "phantom", tmp_path / "phantom.partial"
     script = (
         "from pathlib import Path; from cnnClassifier.config.data import PhantomSource; "
-        "from cnnClassifier.datasets.phantom import write_phantom; "
+        "from cnnClassifier.datasets.phantom.dataset import write_phantom; "
         "write_phantom(Path('phantom'), PhantomSource(kind='phantom', patients_per_class=60), workers=2)"
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, start_new_session=True)

@@ -11,7 +11,7 @@ from cnnClassifier import DISCLAIMER
 from cnnClassifier.backbones import BUNDLED, build_backbone
 from cnnClassifier.config.data import PhantomSource
 from cnnClassifier.config.loading import load_project, load_settings
-from cnnClassifier.datasets.phantom import write_phantom
+from cnnClassifier.datasets.phantom.dataset import write_phantom
 from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.predictions import folds_of, read_predictions
 from cnnClassifier.model_spec import ONNX_FILE

@@ -130,7 +130,8 @@ def test_serving_and_configuration_reach_no_tensorflow(part):
 
 
 def test_serving_needs_nothing_at_import_that_its_environment_lacks():
-    reached = first_party_files(ROOT / "app.py") | first_party_files(PACKAGE / "web/model_source.py")
+    reached = first_party_files(ROOT / "app.py", packages=True)
+    reached |= first_party_files(PACKAGE / "web/model_source.py", packages=True)
     needed = {name for file in reached | {ROOT / "app.py"} for name in _needed_at_import(file)}
     assert needed <= SERVING_LIBRARIES | set(sys.stdlib_module_names) | {PACKAGE.name}
 

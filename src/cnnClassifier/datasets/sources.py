@@ -40,7 +40,7 @@ def find_candidates(config: DataIngestionConfig, work: Path) -> Listing:
         case ZipSource():
             return list_folder(unpack_zip(config.source, work / "zip"), config)
         case PhantomSource():
-            from cnnClassifier.datasets.phantom import write_phantom
+            from cnnClassifier.datasets.phantom.dataset import write_phantom
 
             write_phantom(work / "phantom", config.source)
             return list_folder(work / "phantom" / "images", config)
