@@ -11,8 +11,7 @@ from cnnClassifier.config.data import SPLITS, DataIngestionConfig, PhantomFaults
 from cnnClassifier.datasets.folders import list_folder
 from cnnClassifier.datasets.ingest import copy_readable
 from cnnClassifier.datasets.manifest import ImageRecord, RejectedFile
-from cnnClassifier.datasets.phantom.dataset import write_phantom
-from cnnClassifier.datasets.phantom.dataset import CLASSES
+from cnnClassifier.datasets.phantom.dataset import CLASSES, write_phantom
 
 
 @dataclass(frozen=True)
