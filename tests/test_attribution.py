@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cnnClassifier.attribution import cells, class_maps, is_exact, offsets, overlaps, typical_maps
+from cnnClassifier.attribution import cells, class_maps, is_exact, overlaps, typical_maps
 from cnnClassifier.config.network import HeadConfig, LayerPoolConfig, PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.model_spec import ModelSpec
@@ -83,11 +83,13 @@ def explain(model: Any, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def assert_sums_to_the_logits(model: Any, batch: np.ndarray) -> None:
     logits, maps = explain(model, batch)
     assert maps.shape[:2] == logits.shape
-    np.testing.assert_allclose(maps.sum(axis=(2, 3)) + offsets(model), logits, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        maps.sum(axis=(2, 3)) + model.get_layer(LOGITS).bias.numpy(), logits, rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_a_map_and_the_offset_of_a_linear_head_are_the_logit(name):
+def test_a_map_and_the_bias_of_a_linear_head_are_the_logit(name):
     assert is_exact(frozen(name))
     assert_sums_to_the_logits(frozen(name), images(4, seed=2))
 
@@ -114,7 +116,8 @@ def test_of_a_pooled_mean_they_are_the_class_activation_map():
     activations = np.asarray(keras.Model(model.input, model.get_layer("block4_pool").output)(batch))
     standardise, kernel = model.get_layer(STANDARDISE), model.get_layer(LOGITS).kernel.numpy()
     weights = kernel / np.sqrt(standardise.moving_variance.numpy() + standardise.epsilon)[:, None]
-    expected = np.einsum("nhwc,ck->nkhw", activations, weights) / 25
+    above_the_mean = activations - standardise.moving_mean.numpy()  # the same everywhere: it moves no peak
+    expected = np.einsum("nhwc,ck->nkhw", above_the_mean, weights) / 25
     np.testing.assert_allclose(explain(model, batch)[1], expected, rtol=1e-3, atol=1e-5)
 
 
@@ -135,12 +138,15 @@ def test_rounding_does_not_decide_where_a_maximum_is():
     np.testing.assert_allclose(explain(model, rounded)[1], explain(model, activations)[1], rtol=1e-3)
 
 
-def test_of_a_deviation_nothing_comes_from_a_place_like_the_rest_of_its_cell():
-    model = build(HeadConfig(pooling="deviation", grid=1))
-    batch = np.zeros((1, SIZE, SIZE, 3), dtype=np.float32)
-    batch[:, 60:70, 60:70] = 255
-    strength = np.abs(explain(model, batch)[1][0]).max(axis=0)
-    assert strength[3:, 3:].min() > 3 * strength[1:3, 1:3].max()  # the border differs too: it is padded
+def test_of_a_deviation_places_count_by_their_squared_distance_from_the_mean():
+    model, batch = frozen("deviation"), images(3, seed=2)
+    activations = np.asarray(keras.Model(model.input, model.get_layer("block4_pool").output)(batch))
+    squares = np.square(activations - activations.mean(axis=(1, 2), keepdims=True))
+    terms = squares / np.sqrt(squares.mean(axis=(1, 2), keepdims=True) + 1e-6)  # their mean is the deviation
+    standardise, kernel = model.get_layer(STANDARDISE), model.get_layer(LOGITS).kernel.numpy()
+    weights = kernel / np.sqrt(standardise.moving_variance.numpy() + standardise.epsilon)[:, None]
+    expected = np.einsum("nhwc,ck->nkhw", terms - standardise.moving_mean.numpy(), weights) / 25
+    np.testing.assert_allclose(explain(model, batch)[1], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_less_the_typical_maps_a_map_sums_to_what_its_logit_is_above_the_typical_one():
@@ -170,15 +176,13 @@ def test_behind_a_hidden_layer_places_count_by_the_logit_s_gradient(freeze):
         tape.watch(activations)
         logits = tf.unstack(tail(activations), axis=1)
     gradients = [tape.gradient(logit, activations).numpy() for logit in logits]
-    expected = [(gradient * activations.numpy()).sum(axis=-1) for gradient in gradients]
+    above = activations.numpy() - (model.get_layer(STANDARDISE).moving_mean.numpy() if freeze == "all" else 0)
+    expected = [(gradient * above).sum(axis=-1) for gradient in gradients]
     np.testing.assert_allclose(explain(model, batch)[1], np.stack(expected, axis=1), rtol=1e-3, atol=1e-4)
 
 
-def test_what_the_maps_behind_a_hidden_layer_leave_out_has_no_number():
-    model = build(HeadConfig(hidden_units=9))
-    assert not is_exact(model)
-    with pytest.raises(ValueError, match="has a hidden layer"):
-        offsets(model)
+def test_maps_behind_a_hidden_layer_are_not_called_exact():
+    assert not is_exact(build(HeadConfig(hidden_units=9)))
 
 
 def test_a_model_read_back_from_its_folder_has_the_same_maps(tmp_path):

@@ -30,9 +30,21 @@ def opened(png: bytes) -> np.ndarray:
 
 
 def test_what_speaks_against_a_class_is_not_relevant_and_the_most_that_speaks_for_it_is_1():
-    shares = relevance(np.array([[-4, 0], [1, 2]], dtype=np.float32))
-    assert shares.tolist() == [[0, 0], [0.5, 1]]
-    assert shares.dtype == np.float32
+    against = np.zeros((5, 9), dtype=np.float32)
+    against[2, 2], against[2, 6] = -4, 2
+    shares = relevance(against)
+    assert (shares.dtype, shares.shape) == (np.float32, (5, 9))
+    assert not shares[:, :5].any()
+    assert shares[2, 6] == shares.max() == 1
+
+
+def test_a_place_counts_with_its_neighbours():
+    alone_and_in_company = np.zeros((5, 9), dtype=np.float32)
+    alone_and_in_company[2, 1] = 2.2
+    alone_and_in_company[1:4, 6] = 2
+    shares = relevance(alone_and_in_company)
+    assert np.unravel_index(shares.argmax(), shares.shape) == (2, 6)
+    assert shares[2, 1] == pytest.approx(2.2 / 4 / 1)
 
 
 @pytest.mark.parametrize("value", [0, -3])

@@ -1,6 +1,6 @@
 """Where in an image the evidence for each class lies: the logit of a class, laid out over the finest pooled layer.
 
-For a linear head it is exact: a map's sum and the class's offset are the logit. docs/explain.md says what each
+For a linear head it is exact: a map's sum and the class's bias are the logit. docs/explain.md says what each
 pooling makes of a place. Forward operations only, so that the maps can be an output of the ONNX model.
 """
 
@@ -49,29 +49,8 @@ def typical_maps(model: Any, batches: Iterable[NDArray[np.float32]]) -> Maps:
 
 
 def is_exact(model: Any) -> bool:
-    """Whether the head is linear, so that a map's sum and the class's offset are its logit."""
+    """Whether the head is linear, so that the sum of a map, of the typical one and of the bias are the logit."""
     return HIDDEN not in [layer.name for layer in model.layers]
-
-
-def offsets(model: Any) -> NDArray[np.float32]:
-    """What the logits of a linear head hold beside the sums of the maps and of the typical ones, one number a class.
-
-    ValueError for a head that is not linear: there it depends on the image.
-    """
-    if not is_exact(model):
-        raise ValueError(f"{model.name} has a hidden layer: what its maps leave out depends on the image")
-    kernel, constant = (weight.numpy() for weight in model.get_layer(LOGITS).weights)
-    standardise = next((layer for layer in model.layers if layer.name == STANDARDISE), None)
-    if standardise is None:
-        return np.asarray(constant)
-    typical = standardise.moving_mean.numpy() / np.sqrt(standardise.moving_variance.numpy() + standardise.epsilon)
-    first = 0
-    for part in pooled_parts(model):
-        last = first + part.grid**2 * part.activations.shape[-1]
-        if _is_mean(part.pooling):
-            constant = constant - typical[first:last] @ kernel[first:last]
-        first = last
-    return np.asarray(constant)
 
 
 class ClassMaps(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped here
@@ -98,10 +77,10 @@ class ClassMaps(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped h
             for cell in cells(layer.shape[1:3], grid):
                 of_cell = slice(first, first + layer.shape[-1])
                 activations, gain = layer[:, cell[0], cell[1]], gains[:, of_cell]
-                if _is_mean(pooling):
-                    evidence = _laid_out(activations * self._scale(of_cell), gain) / _area(activations)
+                if pooling == "max":
+                    evidence = _shared(_nearness(activations), judged[:, of_cell], gain)
                 else:
-                    evidence = _shared(_weight(pooling, activations), judged[:, of_cell], gain)
+                    evidence = _laid_out(self._standardise(_terms(pooling, activations), of_cell), gain)
                 total += _spread(evidence, cell, layer.shape[1:3], finest)
                 first = of_cell.stop
         return total if self.typical is None else total - self.typical
@@ -115,12 +94,14 @@ class ClassMaps(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped h
         is_open = ops.cast(hidden > 0, kernel.dtype)
         return ops.matmul(self.head[HIDDEN].kernel, ops.expand_dims(is_open, -1) * kernel)
 
-    def _scale(self, features: slice) -> Any:
-        """What standardisation multiplies features by."""
+    def _standardise(self, terms: Any, features: slice) -> Any:
+        """Terms whose mean is a feature -> terms whose sum is the feature as the dense layers judge it."""
+        places = terms.shape[1] * terms.shape[2]
         if STANDARDISE not in self.head:
-            return 1.0
+            return terms / places
         layer = self.head[STANDARDISE]
-        return ops.rsqrt(layer.moving_variance[features] + layer.epsilon)
+        scale = ops.rsqrt(layer.moving_variance[features] + layer.epsilon) / places
+        return (terms - layer.moving_mean[features]) * scale
 
 
 def cells(shape: Sequence[int], grid: int) -> Iterator[Cell]:
@@ -139,30 +120,28 @@ def overlaps(fine: int, coarse: int) -> NDArray[np.float32]:
     return lengths
 
 
-def _is_mean(pooling: str) -> bool:
-    return pooling in ("mean", "grid")
-
-
 def _interval(length: int, grid: int, number: int) -> slice:
     return slice(number * length // grid, -(-(number + 1) * length // grid))
 
 
-def _area(activations: Any) -> int:
-    return int(activations.shape[1] * activations.shape[2])
+def _nearness(activations: Any) -> Any:
+    """How near each place (n, h, w, c) comes to its channel's maximum: 1 there, 0 for most."""
+    largest = ops.amax(activations, axis=(1, 2), keepdims=True)
+    return ops.relu(1 - (largest - activations) / (NEAR_TIE * ops.abs(largest) + LEAST))
 
 
-def _weight(pooling: str, activations: Any) -> Any:
-    """How much each place has to do with a feature: (n, h, w, c), not negative, not 0 everywhere."""
-    if pooling == "max":
-        largest = ops.amax(activations, axis=(1, 2), keepdims=True)
-        return ops.relu(1 - (largest - activations) / (NEAR_TIE * ops.abs(largest) + LEAST))
-    return ops.square(activations - ops.mean(activations, axis=(1, 2), keepdims=True)) + SMALLEST_VARIANCE
+def _terms(pooling: str, activations: Any) -> Any:
+    """What each place (n, h, w, c) has to do with a mean or a deviation, which is the mean of these terms."""
+    if pooling in ("mean", "grid"):
+        return activations
+    squares = ops.square(activations - ops.mean(activations, axis=(1, 2), keepdims=True)) + SMALLEST_VARIANCE
+    return squares * ops.rsqrt(ops.mean(squares, axis=(1, 2), keepdims=True))
 
 
-def _shared(weight: Any, judged: Any, gain: Any) -> Any:
-    """What features (n, c) give to the classes, dealt to places by their weight: (n, h, w, classes)."""
-    portion = judged / ops.sum(weight, axis=(1, 2))
-    return _laid_out(weight, ops.expand_dims(portion, -1) * gain)
+def _shared(nearness: Any, judged: Any, gain: Any) -> Any:
+    """What maxima (n, c) give to the classes, dealt to places by how near these come: (n, h, w, classes)."""
+    portion = judged / ops.sum(nearness, axis=(1, 2))
+    return _laid_out(nearness, ops.expand_dims(portion, -1) * gain)
 
 
 def _laid_out(values: Any, gain: Any) -> Any:

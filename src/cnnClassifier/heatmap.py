@@ -29,8 +29,11 @@ INFERNO = np.array(
 
 
 def relevance(class_map: NDArray[np.float32]) -> Relevance:
-    """What speaks for the class, as a share of the most that does: 0-1, shape (h, w); 0 everywhere if nothing does."""
-    positive = np.maximum(class_map, 0).astype(np.float32)
+    """What speaks for the class, as a share of the most that does: 0-1, shape (h, w); 0 everywhere if nothing does.
+
+    A place counts with its neighbours: evidence for one thing often lies in several places (docs/explain.md).
+    """
+    positive = np.maximum(_smooth(class_map.astype(np.float32)), 0)
     largest = positive.max(initial=0)
     return positive / largest if largest > 0 else positive
 
@@ -76,6 +79,14 @@ def peak(relevance: Relevance, box: Box) -> tuple[int, int] | None:
         return None
     row, column = np.unravel_index(relevance.argmax(), relevance.shape)
     return _middle(int(row), relevance.shape[0], box[:2]), _middle(int(column), relevance.shape[1], box[2:])
+
+
+def _smooth(values: Relevance) -> Relevance:
+    """Each value's mean with its neighbours', weighted 1-2-1 down and across; the border is repeated."""
+    for _ in range(2):  # down, then across
+        padded = np.pad(values, ((1, 1), (0, 0)), mode="edge")
+        values = ((padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4).T.astype(np.float32)
+    return values
 
 
 def _middle(place: int, places: int, interval: tuple[int, int]) -> int:
