@@ -4,13 +4,13 @@ Trains config/experiments/phantom.yaml, or takes a finished run of it (`--projec
 class that is answered, for every cancer of the test images that is classified correctly. Guesses to beat: the middle of
 the lungs, the one point of the body's box that hits most lesions of training images, and any point of the body.
 `--out-of-fold` plays on the training images instead, each explained by a head that saw no image of its patient: that is
-what settings were chosen by.
+what settings were chosen by. `--new-patients SEED` plays on a whole phantom of another seed.
 """
 
 import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from cnnClassifier.attribution import class_maps, typical_maps
+from cnnClassifier.attribution import Maps, class_maps, typical_maps
 from cnnClassifier.batching import batches
 from cnnClassifier.components.data_audit import DataAudit
 from cnnClassifier.components.data_ingestion import DataIngestion
 from cnnClassifier.components.prepare_base_model import PrepareBaseModel
 from cnnClassifier.components.training import Training
+from cnnClassifier.config.data import PhantomFaults
 from cnnClassifier.config.loading import experiment_file, load_project, load_settings
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import Paths, Settings
 from cnnClassifier.cross_validation import deal_folds
-from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
+from cnnClassifier.datasets.manifest import ImageRecord, read_manifest, write_manifest
 from cnnClassifier.features.network import open_features
 from cnnClassifier.heatmap import Box, peak, relevance
 from cnnClassifier.model_spec import ModelSpec
@@ -72,16 +73,23 @@ class Turn:
 def main() -> None:
     """Train unless there is a finished run, play, print a row a class."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--project", type=Path, help="a folder in which this experiment was run")
+    parser.add_argument("--params", type=Path, default=experiment_file("phantom"), help="another recipe")
+    parser.add_argument("--project", type=Path, help="a folder in which that was run")
     parser.add_argument("--out-of-fold", action="store_true", help="on training images, with heads of other folds")
+    parser.add_argument("--new-patients", type=int, metavar="SEED", help="on a phantom of this seed")
     arguments = parser.parse_args()
-    settings = load_settings(experiment_file("phantom"))
+    settings = load_settings(arguments.params)
     with tempfile.TemporaryDirectory() as scratch:
-        paths = paths_below(arguments.project or Path(scratch))
+        paths = paths_below(arguments.project or Path(scratch, "project"))
         if arguments.project is None:
             train(settings, paths)
-        play = play_out_of_fold if arguments.out_of_fold else play_on_test
-        report(*play(settings, paths))
+        if arguments.out_of_fold:
+            report(*play_out_of_fold(settings, paths))
+        elif arguments.new_patients is None:
+            report(*play_on(paths, paths))
+        else:
+            others = draw_others(settings, arguments.new_patients, paths_below(Path(scratch, "others")))
+            report(*play_on(others, paths))
 
 
 def paths_below(folder: Path) -> Paths:
@@ -98,14 +106,23 @@ def train(settings: Settings, paths: Paths) -> None:
     Training(settings.training, paths).run()
 
 
-def play_on_test(_: Settings, paths: Paths) -> tuple[list[Turn], int]:
-    """Turns of the cancers answered correctly, and how many cancers there are."""
+def draw_others(settings: Settings, seed: int, paths: Paths) -> Paths:
+    """A phantom of another seed without faults; all its images are for testing."""
+    source = settings.data_ingestion.source.model_copy(update={"seed": seed, "faults": PhantomFaults()})
+    DataIngestion(settings.data_ingestion.model_copy(update={"source": source}), paths).run()
+    records = [replace(record, split="test") for record in read_manifest(paths.manifest)]
+    write_manifest(records, paths.audited_manifest)
+    return paths
+
+
+def play_on(tested: Paths, paths: Paths) -> tuple[list[Turn], int]:
+    """Turns of the test images' cancers that the model of `paths` answers correctly, and how many cancers there are."""
     model, spec = load_model(paths.model)
-    records = read_manifest(paths.audited_manifest)
-    training = [record for record in records if record.split != "test"]
-    test = with_lesion([record for record in records if record.split == "test"], paths, spec.preprocessing)
+    training = [record for record in read_manifest(paths.audited_manifest) if record.split != "test"]
+    test = [record for record in read_manifest(tested.audited_manifest) if record.split == "test"]
+    cases = with_lesion(test, tested, spec.preprocessing)
     lucky = luckiest(with_lesion(training, paths, spec.preprocessing))
-    return explain(model, spec, training, test, paths, lucky), len(test)
+    return explain(model, spec, typical_of(model, spec, training, paths), cases, tested, lucky), len(cases)
 
 
 def play_out_of_fold(settings: Settings, paths: Paths) -> tuple[list[Turn], int]:
@@ -124,7 +141,7 @@ def play_out_of_fold(settings: Settings, paths: Paths) -> tuple[list[Turn], int]
             recipe.fit_for(rest, epochs, Path(checkpoints) / "fold.npz")
         cases = with_lesion(held_out, paths, spec.preprocessing)
         lucky = luckiest(with_lesion(rest, paths, spec.preprocessing))
-        turns += explain(model, spec, rest, cases, paths, lucky)
+        turns += explain(model, spec, typical_of(model, spec, rest, paths), cases, paths, lucky)
         count += len(cases)
     return turns, count
 
@@ -135,11 +152,15 @@ def best_epoch(history: Path) -> int:
     return int(rows["val_loss"].argmin()) + 1
 
 
+def typical_of(model: Any, spec: ModelSpec, training: Sequence[ImageRecord], paths: Paths) -> Maps:
+    """As registration takes it: of 128 training images or more."""
+    return typical_maps(model, pixels_of(training[:: max(1, len(training) // 128)], paths, spec.preprocessing))
+
+
 def explain(
-    model: Any, spec: ModelSpec, training: Sequence[ImageRecord], cases: Sequence[Case], paths: Paths, lucky: Place
+    model: Any, spec: ModelSpec, typical: Maps, cases: Sequence[Case], paths: Paths, lucky: Place
 ) -> list[Turn]:
-    """A turn for each case that the model classifies correctly; typical maps are those of 128 training images."""
-    typical = typical_maps(model, pixels_of(training[:: max(1, len(training) // 128)], paths, spec.preprocessing))
+    """A turn for each case that the model classifies correctly."""
     answer = keras.Model(model.input, [model.output, class_maps(model, typical)])
     logits, maps = [], []
     for batch in pixels_of([case.record for case in cases], paths, spec.preprocessing):
