@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tiny_app import CONFIG, ROOT, app_serving
-from tiny_model import CLASSES, SPEC, picture, with_spot, write_package
+from tiny_model import CLASSES, picture, with_spot, write_package
 
 from cnnClassifier.inference import Classifier
 from cnnClassifier.web import ModelHolder, Models, create_app
@@ -157,21 +157,6 @@ def test_a_query_out_of_range_or_misspelt_is_a_problem_that_names_it(client, que
 def test_a_window_needs_both_its_centre_and_its_width(client):
     response = client.post(f"{V1}/predict?window_center=40", data=files((picture(), "a.png")))
     assert (response.status_code, "go together" in response.json["detail"]) == (422, True)
-
-
-def test_samples_are_drawn_for_a_model_of_the_classes_that_can_be_drawn(client):
-    samples = client.get(f"{V1}/samples").json["samples"]
-    assert {(sample["label"], sample["kind"]) for sample in samples} == {(label, "drawn") for label in CLASSES}
-    response = client.get(samples[0]["url"])
-    assert Image.open(io.BytesIO(response.data)).size == (384, 384)
-    assert client.get(samples[0]["url"]).data == response.data
-    assert client.get("/samples/other.png").status_code == 404
-
-
-def test_a_model_of_other_classes_has_no_drawn_samples(tmp_path):
-    spec = SPEC.model_copy(update={"classes": ("benign", "malignant", "a", "b")})
-    client = app_serving(Classifier.load(write_package(tmp_path / "m", spec), "m", "1")).test_client()
-    assert client.get(f"{V1}/samples").json == {"samples": []}
 
 
 def test_only_the_answer_of_the_version_asked_for_goes_to_the_family_s_route(client):

@@ -14,7 +14,7 @@ from werkzeug.exceptions import NotFound
 from cnnClassifier.audit.copies import copies_of_training
 from cnnClassifier.audit.pairs import read_pairs
 from cnnClassifier.config.types import Paths
-from cnnClassifier.datasets.manifest import read_manifest
+from cnnClassifier.datasets.manifest import read_classes, read_manifest
 from cnnClassifier.datasets.phantom.pathology import CANCERS
 from cnnClassifier.datasets.phantom.patient import draw_patient, take_slices
 from cnnClassifier.preprocessing import decode
@@ -82,6 +82,7 @@ def _of_test_set(paths: Paths, classes: tuple[str, ...]) -> dict[str, Sample]:
     records = read_manifest(paths.manifest)
     if {record.label for record in records} != set(classes):
         return {}
+    kind: Kind = "drawn" if read_classes(paths.classes).synthetic else "test set"
     copies = copies_of_training(records, read_pairs(paths.pairs))
     by_class: defaultdict[str, list[Path]] = defaultdict(list)
     for record in records:
@@ -90,7 +91,7 @@ def _of_test_set(paths: Paths, classes: tuple[str, ...]) -> dict[str, Sample]:
     chosen = random.Random(SEED)  # noqa: S311
     picked = {label: chosen.sample(files, min(OF_A_CLASS, len(files))) for label, files in sorted(by_class.items())}
     return {
-        f"test-{label}-{number}": Sample(label, "test set", partial(_read, file))
+        f"test-{label}-{number}": Sample(label, kind, partial(_read, file))
         for label, files in picked.items()
         for number, file in enumerate(files, 1)
     }
