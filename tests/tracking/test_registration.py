@@ -195,5 +195,5 @@ def test_the_package_s_maps_are_told_from_those_of_training_images(trained):
     served = Classifier.load(trained.paths.package, NAME, "1")
     training = [trained.paths.images / record.path for record in records("train")[:TRAINED]]
     batch = np.stack([preprocess(file.read_bytes(), served.spec.preprocessing) for file in training])
-    maps = served.explain_batch(batch)[1]
+    maps = served.explain_pixels(batch)[1]
     assert np.abs(maps.mean(axis=0)).max() < 0.01 * np.abs(maps).max()
