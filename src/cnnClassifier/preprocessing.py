@@ -18,6 +18,7 @@ from cnnClassifier.dicom import decode_dicom, is_dicom
 from cnnClassifier.errors import ImageError
 
 Pixels = NDArray[np.float32]
+Box = tuple[int, int, int, int]  # top, bottom, left, right
 
 RESAMPLE = {
     "nearest": Image.Resampling.NEAREST,
@@ -66,11 +67,14 @@ def preprocess(data: bytes, spec: PreprocessingSpec, max_pixels: int | None = No
     return prepare(decode(data, max_pixels), spec)
 
 
-def prepare(pixels: Pixels, spec: PreprocessingSpec) -> Pixels:
-    """The same from pixels as `decode` gives them: float32 0-255, shape (height, width, 1 or 3)."""
+def prepare(pixels: Pixels, spec: PreprocessingSpec, box: Box | None = None) -> Pixels:
+    """The same from pixels as `decode` gives them: float32 0-255, shape (height, width, 1 or 3).
+
+    `box` is what `kept_box` says of them, for whoever knows it already.
+    """
     if spec.channels == "grey":
         pixels = to_grey(pixels)
-    top, bottom, left, right = kept_box(pixels, spec)
+    top, bottom, left, right = box or kept_box(pixels, spec)
     pixels = pixels[top:bottom, left:right]
     if spec.contrast is not None:
         pixels = stretch_contrast(pixels, *spec.contrast)
@@ -78,8 +82,8 @@ def prepare(pixels: Pixels, spec: PreprocessingSpec) -> Pixels:
     return np.ascontiguousarray(np.broadcast_to(pixels, (spec.size, spec.size, 3)))
 
 
-def kept_box(pixels: Pixels, spec: PreprocessingSpec) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right of the part of a decoded picture that the network sees, in its own pixels."""
+def kept_box(pixels: Pixels, spec: PreprocessingSpec) -> Box:
+    """The box of the part of a decoded picture that the network sees, in its own pixels."""
     if not spec.body_crop:
         return 0, pixels.shape[0], 0, pixels.shape[1]
     return body_box(to_grey(pixels)[..., 0], spec.crop_margin)
@@ -126,8 +130,8 @@ def to_grey(pixels: Pixels) -> Pixels:
     return pixels if pixels.shape[-1] == 1 else (pixels @ LUMA)[..., None]
 
 
-def body_box(grey: Pixels, margin: float = 0.0) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right of the largest bright component, holes and all; the whole image if there is none.
+def body_box(grey: Pixels, margin: float = 0.0) -> Box:
+    """The box of the largest bright component, holes and all; the whole image if there is none.
 
     `grey` has shape (height, width); `margin` widens the box by that share of its sides.
     """

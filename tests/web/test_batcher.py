@@ -122,13 +122,6 @@ def test_a_network_that_gives_too_few_answers_is_an_error_not_a_request_without_
         Batcher(max_batch=4, queue_size=4, deadline=60).run(lambda _: [], image(1))
 
 
-def test_many_images_of_one_request_come_back_in_order_however_many():
-    network = Network()
-    network.go.set()
-    batcher = Batcher(max_batch=2, queue_size=2, deadline=60)
-    assert list(batcher.map(network.double, map(image, range(50)))) == [2 * value for value in range(50)]
-
-
 def test_closing_answers_what_was_accepted_and_takes_nothing_more():
     network = Network()
     batcher = Batcher(max_batch=1, queue_size=4, deadline=60)

@@ -6,7 +6,7 @@ Nothing waits for company: a lone image goes at once. One worker thread asks the
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -21,8 +21,6 @@ from cnnClassifier.web.admission import OverloadedError
 T = TypeVar("T")
 Image = NDArray[np.float32]
 Work = Callable[[NDArray[np.float32]], Sequence[T]]
-
-MAP_WINDOW = 2  # one image in the network while the next is decoded
 
 
 class TooLateError(CnnClassifierError):
@@ -82,16 +80,6 @@ class Batcher:
         """The same for any `work` that takes N images and gives N answers."""
         answer: T = self._submit(work, image).result()
         return answer
-
-    def map(self, work: Work[T], images: Iterable[Image]) -> Iterator[T]:
-        """The answers for many images of one request, in order; the next is drawn while one is in the network."""
-        pending: deque[Future[T]] = deque()
-        for image in images:
-            pending.append(self._submit(work, image))
-            if len(pending) >= MAP_WINDOW:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
 
     def close(self) -> None:
         """Answer what was accepted, then stop."""

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cnnClassifier import dicom
 from cnnClassifier.inference import Classifier
-from cnnClassifier.preprocessing import Pixels, decode, kept_box
+from cnnClassifier.preprocessing import Pixels, decode, kept_box, prepare
 from cnnClassifier.web.answers import AskQuery, DicomAnswer, PictureAnswer, WindowAnswer
 
 SHOWN_SIDE = 1024  # pixels: the longer side of pictures that are sent back at most
@@ -21,11 +21,13 @@ class Picture:
     pixels: Pixels
     dicom: DicomAnswer | None = None
 
-    def answer(self, classifier: Classifier) -> PictureAnswer:
-        """What is told of it."""
+    def shown_to(self, classifier: Classifier) -> tuple[PictureAnswer, Pixels]:
+        """What is told of it, and the network's input."""
         height, width = self.pixels.shape[:2]
-        seen = kept_box(self.pixels, classifier.spec.preprocessing)
-        return PictureAnswer(width=width, height=height, seen=seen, dicom=self.dicom)
+        spec = classifier.spec.preprocessing
+        seen = kept_box(self.pixels, spec)
+        told = PictureAnswer(width=width, height=height, seen=seen, dicom=self.dicom)
+        return told, prepare(self.pixels, spec, seen)
 
 
 def read_picture(data: bytes, ask: AskQuery, max_pixels: int) -> Picture:

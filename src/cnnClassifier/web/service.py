@@ -11,7 +11,7 @@ from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.dicom import is_dicom
 from cnnClassifier.errors import ArchiveError, ImageError
 from cnnClassifier.inference import Classifier, Explanation, Prediction
-from cnnClassifier.preprocessing import Pixels, prepare
+from cnnClassifier.preprocessing import Pixels
 from cnnClassifier.series import order_slices
 from cnnClassifier.web.admission import Admission
 from cnnClassifier.web.answers import Answer, AskQuery, BatchAnswer, BatchItem, ExplainAnswer, MapAnswer, PictureAnswer
@@ -84,8 +84,7 @@ class Service:
     def _prepare(self, data: bytes, ask: AskQuery, classifier: Classifier) -> tuple[PictureAnswer, Pixels]:
         """What is told of a picture, and the network's input. Few at a time: a decoded picture may be large."""
         with self.admission.decoding(), self.observer.step("decode"):
-            picture = read_picture(data, ask, self._most_pixels)
-            return picture.answer(classifier), prepare(picture.pixels, classifier.spec.preprocessing)
+            return read_picture(data, ask, self._most_pixels).shown_to(classifier)
 
     def _tell(self, prediction: Prediction, picture: PictureAnswer, classifier: Classifier, request_id: str) -> Answer:
         self.observer.predicted(prediction)
