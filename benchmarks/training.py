@@ -21,13 +21,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnnClassifier.batching import batches
 from cnnClassifier.config.loading import experiment_file, load_project, load_settings
@@ -237,13 +236,18 @@ def train(options: argparse.Namespace, rate: float) -> dict[str, float]:
     imports = time.perf_counter() - started
     config = settings_of(options).training
     config = config.model_copy(update={"learning_rate": rate * config.learning_rate})
-    spent = {"folds_cpu": 0.0}
+    spent = {"folds": 0.0, "folds_cpu": 0.0}
 
-    def timed_folds(*arguments: Any) -> NDArray[Any]:
-        started, cpu = time.perf_counter(), time.process_time()
-        predicted = cross_validate(*arguments)
-        spent.update(folds=time.perf_counter() - started, folds_cpu=time.process_time() - cpu)
-        return predicted
+    def timed(work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            started, cpu = now()
+            found = work(*arguments)
+            ended, cpu_ended = now()
+            spent["folds"] += ended - started
+            spent["folds_cpu"] += cpu_ended - cpu
+            return found
+
+        return run
 
     class Timed(training.Recipe):
         def search(self, *arguments: Any, **more: Any) -> Any:
@@ -257,8 +261,8 @@ def train(options: argparse.Namespace, rate: float) -> dict[str, float]:
             super().fit_for(*arguments, **more)
             spent["refit"] = time.perf_counter() - started  # the last one told is the refit
 
-    cross_validate = training.cross_validate
-    training.cross_validate, training.Recipe = timed_folds, Timed
+    training.deal_folds, training.cross_validate = timed(training.deal_folds), timed(training.cross_validate)
+    training.Recipe = Timed
     training.Training(config, paths_in(options.work)).run()
     return {"imports": imports, **spent}
 

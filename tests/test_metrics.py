@@ -12,7 +12,8 @@ from sklearn import metrics as sk
 
 from cnnClassifier.errors import DataError
 from cnnClassifier.metrics.classification import OVERALL, PER_CLASS, bootstrap_weights, confusion, score
-from cnnClassifier.metrics.plots import plot_evaluation, plot_history
+from cnnClassifier.metrics.evaluation_plots import plot_evaluation
+from cnnClassifier.metrics.plots import plot_history
 from cnnClassifier.metrics.report import report
 
 CLASSES = ("adenocarcinoma", "large_cell_carcinoma", "squamous_cell_carcinoma", "normal")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.errors import DataError
@@ -23,6 +22,8 @@ def deal_folds(records: Sequence[ImageRecord], folds: int, seed: int) -> NDArray
     A class of fewer groups than `folds` is missing from some folds, never from what is fitted on. Raises DataError
     for a class whose images are all of one group.
     """
+    from sklearn.model_selection import StratifiedGroupKFold  # a second, which only dealing needs
+
     of_class = check_groups(records)
     labels = [record.label for record in records]
     groups = [record.group for record in records]

@@ -24,9 +24,9 @@ from cnnClassifier.metrics.calibration import calibration_report
 from cnnClassifier.metrics.conformal import conformal_report
 from cnnClassifier.metrics.controls import verdicts
 from cnnClassifier.metrics.decision_plots import plot_decisions, plot_gate
+from cnnClassifier.metrics.evaluation_plots import plot_evaluation
 from cnnClassifier.metrics.operating import operating_report
 from cnnClassifier.metrics.outliers import gate_report
-from cnnClassifier.metrics.plots import plot_evaluation
 from cnnClassifier.metrics.predictions import Predictions, folds_of, read_predictions, write_predictions
 from cnnClassifier.metrics.protocols import Judged, Reporting, report_controls, report_protocol
 from cnnClassifier.model_spec import ModelSpec
