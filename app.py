@@ -1,6 +1,11 @@
 """The web app: `app` for any WSGI server (gunicorn app:app), or `python app.py` to serve it on port 8080."""
 
 import os
+
+# Before NumPy is loaded: its idle threads would spin on the cores that the network needs (docs/serving.md).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import ctypes
 import signal
 import sys
 from pathlib import Path
@@ -18,6 +23,7 @@ from cnnClassifier.web.model_source import holder_of, registry_of
 from cnnClassifier.web.server import listening, make_server
 
 ROOT = Path(__file__).resolve().parent
+M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 def main() -> int:
@@ -54,9 +60,16 @@ def make_app() -> Flask:
 
 
 def _put_together(project: ProjectConfig, config: ServingConfig) -> tuple[ModelHolder, Flask]:
+    _share_memory()
     default = holder_of(project, os.environ)
     models = Models(default, registry_of(project, os.environ))
     return default, create_app(models, config, ROOT, guard(os.environ, config.rate_limit), project.paths)
+
+
+def _share_memory() -> None:
+    """Have all threads take memory from two arenas: of one for each, what a picture took is kept, 70 MB in all."""
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # musl has none
+        mallopt(M_ARENA_MAX, 2)
 
 
 if __name__ == "__main__":

@@ -292,13 +292,15 @@ ROLES = {"bare": bare, "int8": int8, "tensorflow": tensorflow, "save_keras": sav
 
 
 def session(file: Path) -> Any:
-    """Images in, all outputs out."""
+    """Images in, probabilities out."""
     import onnxruntime
+
+    from cnnClassifier.inference import INPUT, OUTPUT
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     opened = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    return lambda batch: opened.run(None, {"image": batch})
+    return lambda batch: opened.run([OUTPUT], {INPUT: batch})
 
 
 def times(run: Any, pixels: Floats, size: int, images: int = 32) -> list[float]:
@@ -313,10 +315,13 @@ def times(run: Any, pixels: Floats, size: int, images: int = 32) -> list[float]:
 
 
 def quantise(model: Path, work: Path, pixels: Floats) -> None:
-    """int8.onnx: static, a scale a channel."""
+    """int8.onnx: static, a scale a channel; without the maps, whose products ONNX Runtime has no int8 form for."""
     import engines
+    import onnx.utils
 
-    shutil.copyfile(model, work / "model.onnx")
+    from cnnClassifier.inference import INPUT, OUTPUT
+
+    onnx.utils.extract_model(model, work / "model.onnx", [INPUT], [OUTPUT])
     engines.quantise(work, pixels)
 
 

@@ -28,10 +28,6 @@ FEATURES = "features"
 MAPS = "maps"
 SUM_TOLERANCE = 1e-3
 
-# Without it ONNX Runtime computes every output for each question, the maps above all.
-ONLY_ASKED = onnxruntime.RunOptions()
-ONLY_ASKED.only_execute_path_to_fetches = True
-
 # What onnxruntime raises for a file it cannot use; it has no common base but Exception.
 ONNX_ERRORS = (
     onnx_state.EPFail,
@@ -168,7 +164,7 @@ class Classifier:
         return [Prediction(**vars(answer), model=self.name, version=self.version) for answer in answers]
 
     def _run(self, outputs: list[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        arrays: list[NDArray[np.float32]] = self.session.run(outputs, {INPUT: batch}, ONLY_ASKED)
+        arrays: list[NDArray[np.float32]] = self.session.run(outputs, {INPUT: batch})
         return arrays
 
 

@@ -233,6 +233,18 @@ def test_python_app_py_serves_a_package_folder_and_stops_when_told(package):
     assert (asked["status"], asked["model"], asked["state"]) == (200, "colours", "answer")
 
 
+def test_numpy_leaves_the_cores_to_the_network(package):
+    told = "import threadpoolctl; print([each['num_threads'] for each in threadpoolctl.threadpool_info()])"
+    environment = os.environ | {"CNNCLASSIFIER_MODEL_DIR": str(package)}
+    environment.pop("OPENBLAS_NUM_THREADS", None)
+    result = subprocess.run(
+        [sys.executable, "-c", f"import app; {told}"], cwd=ROOT, env=environment, capture_output=True, check=True
+    )
+    found = json.loads(result.stdout)
+    assert found
+    assert set(found) == {1}
+
+
 def test_python_app_py_says_in_one_line_what_is_wrong():
     result = subprocess.run(
         [sys.executable, "app.py"],
