@@ -1,7 +1,7 @@
 // The page: choose images, see them, ask the server, show each answer or what went wrong.
 // All text from the server or a file's name goes in through textContent, never as HTML.
 
-import { askAbout } from "./asking.js";
+import { askAbout, asSeries } from "./asking.js";
 import "./chart.js";
 import "./dicom.js";
 import { element } from "./dom.js";
@@ -21,9 +21,10 @@ async function choose(files) {
 
 async function take(items) {
   await Promise.all(items.map(findKind));
-  choice.replace(items);
-  if (items.length > 1) element("progress-text").focus(); // what had the focus is gone
-  for (const item of items) askAbout(item);
+  const wholes = asSeries(items);
+  choice.replace(wholes);
+  if (wholes.length > 1) element("progress-text").focus(); // what had the focus is gone
+  for (const item of wholes) askAbout(item);
 }
 
 function startOver() {
@@ -35,7 +36,7 @@ function startOver() {
 
 function askAgain() {
   for (const item of choice.items) {
-    if (!item.bytes) continue; // a file of an archive that cannot be had from it: its answer stays
+    if (!item.bytes && !item.files) continue; // a file of an archive that cannot be had from it: its answer stays
     item.clear();
     askAbout(item);
   }

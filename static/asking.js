@@ -1,6 +1,6 @@
 // From items to answers: one request for each image, one for an archive; an error stays with its item.
 
-import { choice, Item } from "./items.js";
+import { choice, Item, seriesOf } from "./items.js";
 import { model } from "./models.js";
 import { inTurn } from "./queue.js";
 import { ask, formOf, Refusal } from "./server.js";
@@ -13,7 +13,14 @@ const maxUploadMb = Number(document.body.dataset.maxUploadMb);
 export async function askAbout(item) {
   const problem = obviousProblem(item);
   if (problem) fail(item, problem);
-  else await attempt(item, item.kind === "archive" ? askArchive : askImage);
+  else await attempt(item, isMany(item) ? askMany : askImage);
+}
+
+/** Several DICOM files as one item, since only together they are a series; what is no series stays as it is. */
+export function asSeries(items) {
+  if (items.length < 2 || items.some((item) => item.kind !== "dicom")) return items;
+  const series = seriesOf(items);
+  return series.size > maxUploadMb * MEGABYTE ? items : [series];
 }
 
 /** The query that says which model is asked and how an item is looked at. */
@@ -26,7 +33,7 @@ async function attempt(item, action) {
   item.controller = new AbortController();
   const { signal } = item.controller;
   item.state = item.answer ? "again" : "busy";
-  note(item, item.kind === "archive" ? "Classifying the archive's images…" : "Classifying…");
+  note(item, isMany(item) ? "Classifying the images…" : "Classifying…");
   try {
     await action(item, signal);
   } catch (error) {
@@ -42,17 +49,28 @@ async function askImage(item, signal) {
   choice.changed(item);
 }
 
-async function askArchive(item, signal) {
+async function askMany(item, signal) {
   const batch = await post(item, "/batch", signal);
-  const members = await membersOf(await item.bytes());
+  const members = item.files ? byName(item.files) : await membersOf(await item.bytes());
   choice.expand(item, batch.results.map((result) => memberItem(result, members.get(result.name) ?? null, batch.series)));
 }
 
 async function post(item, path, signal) {
-  const form = formOf(await item.bytes(), item.name);
+  const form = await formOf(item.files ?? [item]);
   const options = { query: queryOf(item), body: form, signal, onWait: (text) => note(item, text) };
   const response = await inTurn(() => ask(path, options), { first: item === choice.selected });
   return response.json();
+}
+
+function isMany({ kind }) {
+  return kind === "archive" || kind === "series";
+}
+
+/** The bytes of each file; null where two have one name. */
+function byName(files) {
+  const found = new Map();
+  for (const { name, bytes } of files) found.set(name, found.has(name) ? null : bytes);
+  return found;
 }
 
 function memberItem(result, bytes, series) {

@@ -32,7 +32,7 @@ async function fetchMaps(item) {
   item.maps = {}; // asked for: not twice
   item.maps.failure = "Looking where…";
   try {
-    const options = { query: queryOf(item), body: formOf(await item.bytes(), item.name), signal: controller?.signal };
+    const options = { query: queryOf(item), body: await formOf([item]), signal: controller?.signal };
     const response = await inTurn(() => ask("/explain", options), { first: true });
     const { maps } = await response.json();
     if (item.answer === answer) item.maps = maps;

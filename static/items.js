@@ -11,7 +11,7 @@ export class Item {
     this.name = name;
     this.size = size; // bytes, null if not known
     this.bytes = bytes; // async () => Blob; null if the bytes are not here
-    this.kind = "image"; // or "dicom" or "archive"
+    this.kind = "image"; // or "dicom", "archive", or "series": several DICOM files whose order the server finds
     this.look = { window_center: null, window_width: null, frame: null }; // of a DICOM file; null: as it is
     this.wantsPicture = false; // is its picture being made?
     this.picture = null; // { url, width, height } once it can be shown; false if it cannot
@@ -43,6 +43,15 @@ export function itemOf(file) {
   return new Item(file.name, file.size, async () => file);
 }
 
+/** DICOM files chosen together as one item. */
+export function seriesOf(files) {
+  const item = new Item(`${files.length} DICOM files`, files.reduce((size, file) => size + file.size, 0), null);
+  item.kind = "series";
+  item.files = files;
+  item.picture = false;
+  return item;
+}
+
 class Choice extends EventTarget {
   items = [];
   selected = null;
@@ -56,10 +65,10 @@ class Choice extends EventTarget {
     this.#tell("selected");
   }
 
-  /** Put an archive's images in its place. */
-  expand(archive, members) {
-    this.items = this.items.flatMap((item) => (item === archive ? members : [item]));
-    if (this.selected === archive) this.selected = members[0] ?? null;
+  /** Put the images of an archive or a series in its place. */
+  expand(whole, members) {
+    this.items = this.items.flatMap((item) => (item === whole ? members : [item]));
+    if (this.selected === whole) this.selected = members[0] ?? null;
     this.#tell("list");
     this.#tell("selected");
   }

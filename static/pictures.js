@@ -37,7 +37,7 @@ export async function wantPicture(item) {
 /** Ask the server for an item's picture, through its window and at its frame. */
 export async function renewPicture(item, signal) {
   try {
-    const options = { query: queryOf(item), body: formOf(await item.bytes(), item.name), signal };
+    const options = { query: queryOf(item), body: await formOf([item]), signal };
     const response = await inTurn(() => ask("/picture", options), { first: item === choice.selected });
     const picture = await shown(await response.blob());
     if (!signal?.aborted) place(item, picture ?? false);

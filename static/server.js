@@ -47,10 +47,10 @@ export async function ask(path, { query = {}, body, signal, onWait = () => {}, q
   }
 }
 
-/** The form that carries one file. */
-export function formOf(blob, name) {
+/** The form that carries files, each with its name and its bytes. */
+export async function formOf(files) {
   const form = new FormData();
-  form.append("image", blob, name);
+  for (const file of files) form.append("image", await file.bytes(), file.name);
   return form;
 }
 

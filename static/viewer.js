@@ -31,6 +31,7 @@ function showPicture({ picture, kind, bytes }) {
 
 function whyNot(kind, bytes) {
   if (kind === "archive") return "An archive: its images follow.";
+  if (kind === "series") return "Several DICOM files: their pictures follow.";
   return bytes ? "This file cannot be shown." : "The picture of this file in the archive cannot be shown.";
 }
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from browser import as_file, choose, choose_all, drop, expect_answer, expect_done
-from ct_files import series, zipped
+from ct_files import ct, series, zipped
 from playwright.sync_api import Page, expect
 from tiny_model import GREY, MIXED, coloured, picture
 
@@ -156,5 +156,17 @@ def test_a_series_is_charted_by_slice_and_said_in_numbers(page):
     page.get_by_text("The numbers").click()
     expect(page.locator("#numbers tbody tr")).to_have_count(3)
     page.get_by_role("button", name="slice3.dcm").click()
+    expect_answer(page, "Normal")
+    expect(page.get_by_alt_text("The chosen image")).to_be_visible()
+
+
+def test_several_dicom_files_are_a_series_in_the_order_of_the_body_not_of_their_names(page):
+    slices = {"a.dcm": ct(-1000, number=3), "b.dcm": ct(0, number=1), "c.dcm": ct(0, number=2)}
+    choose_all(page, *(as_file(data, name) for name, data in slices.items()))
+    expect(page.get_by_role("img", name="Probability of each class in 3 slices")).to_be_visible()
+    rows = page.locator("#table tbody tr")
+    expect(rows).to_have_count(3)
+    assert [row.split()[1] for row in rows.all_inner_texts()] == ["b.dcm", "c.dcm", "a.dcm"]
+    page.get_by_role("button", name="a.dcm").click()
     expect_answer(page, "Normal")
     expect(page.get_by_alt_text("The chosen image")).to_be_visible()
