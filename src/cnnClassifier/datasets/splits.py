@@ -2,9 +2,17 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from cnnClassifier.config.data import RandomSplit, Split
+from cnnClassifier.datasets.manifest import ImageRecord
+
+
+def deal_splits(records: Sequence[ImageRecord], shares: RandomSplit, seed: int) -> list[ImageRecord]:
+    """The records with a split drawn by their groups."""
+    splits = assign_splits(((record.group, record.label) for record in records), shares, seed)
+    return [replace(record, split=splits[record.group]) for record in records]
 
 
 def assign_splits(images: Iterable[tuple[str, str]], shares: RandomSplit, seed: int) -> dict[str, Split]:
