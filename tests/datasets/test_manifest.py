@@ -51,9 +51,8 @@ def test_votes_come_back_and_a_table_without_any_has_no_column_for_them(tmp_path
 
 
 def test_what_the_audit_left_out_counts_as_training_and_the_rest_as_it_was_dealt(tmp_path):
-    drafted = [
-        replace(RECORD, path=f"{name}.png", split=split) for name, split in zip("abc", ("test", "train", "test"))
-    ]
+    places = {"a.png": "test", "b.png": "train", "c.png": "test"}
+    drafted = [replace(RECORD, path=path, split=split) for path, split in places.items()]
     write_manifest(drafted, tmp_path / "manifest.csv")
     write_manifest([replace(drafted[1], split="test"), replace(drafted[2], group="h")], tmp_path / "audited.csv")
     found = read_dealt(tmp_path / "manifest.csv", tmp_path / "audited.csv")
