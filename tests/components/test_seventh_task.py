@@ -26,7 +26,7 @@ from cnnClassifier.web import ModelHolder, Models, create_app
 from imports import ROOT
 from ingestion import paths_below
 
-EACH = 20
+EACH = 14
 SIDE = 48
 
 
@@ -60,7 +60,7 @@ def settings(tmp_path_factory):
     # VGG16 takes a minute to export; the project's own small network learns shapes in seconds.
     given["prepare_base_model"] |= {"backbone": "SmallCNN", "weights": "none", "freeze": "none"}
     given["prepare_base_model"]["preprocessing"]["size"] = 32
-    given["training"] |= {"folds": 2, "epochs": 30, "learning_rate": 0.01, "weight_decay": 0.01, "batch_size": 8}
+    given["training"] |= {"folds": 2, "epochs": 20, "learning_rate": 0.01, "weight_decay": 0.01, "batch_size": 16}
     (folder / "mine.yaml").write_text(yaml.safe_dump(given))
     return load_settings(folder / "mine.yaml")
 
