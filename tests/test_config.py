@@ -89,6 +89,11 @@ def test_shipped_values_arrive_in_the_types(tmp_path):
     ({"data_ingestion__group_pattern": "p("}, "no regular expression"),
     ({"data_ingestion__group_pattern": "p\\d+"}, "needs a capture"),
     ({"data_ingestion__source": TABLE}, "needs both `source.split_column` and `splits`"),
+    ({"data_ingestion__source": {**TABLE, "split_column": "set", "votes": {"columns": {"ssa": "n"}, "of": 7}}},
+     "names 'ssa', which is no class of `classes`"),
+    ({"data_ingestion__source": {**TABLE, "split_column": "set", "votes": {"columns": {"normal": "n"}, "of": 7}}},
+     "only one class may lack a column"),
+    ({"prepare_base_model__preprocessing__stain": "macenko"}, "`stain: macenko` needs `channels: rgb`"),
     ({"data_ingestion__source": {**TABLE, "split_column": "set"}, "data_ingestion__splits": None,
       "data_ingestion__random_split": {}}, "or neither"),
 ])  # fmt: skip

@@ -96,6 +96,25 @@ def test_a_fit_learns_what_can_be_learnt(tmp_path):
     assert state.best["val_accuracy"] > 0.8
 
 
+def test_votes_that_all_agree_are_labels_to_the_byte(tmp_path):
+    one, other = tail_of(), tail_of()
+    train, valid = examples(), examples(20, 1)
+    history = fit(one, train, valid, recipe(), tmp_path / "hard").history
+    shares = [replace(part, labels=np.eye(CLASSES, dtype=np.float32)[part.labels]) for part in (train, valid)]
+    assert fit(other, *shares, recipe(soft_labels=True), tmp_path / "soft").history == history
+    assert same(one.get_weights(), other.get_weights())
+
+
+def test_a_model_of_divided_votes_learns_how_they_were_divided(tmp_path):
+    tail, train = tail_of(0), examples(400, learnable=False)
+    votes = replace(train, labels=np.tile(np.float32([0.6, 0.3, 0.1]), (400, 1)))
+    config = recipe(soft_labels=True, epochs=40, weight_decay=0.0)
+    history = fit(tail, votes, votes, config, tmp_path / "c").history
+    logits = tail(train.read(np.arange(400), np.random.default_rng(0)))
+    np.testing.assert_allclose(keras.ops.softmax(logits).numpy().mean(axis=0), [0.6, 0.3, 0.1], atol=0.03)
+    assert history[-1]["accuracy"] > 0.95  # of the class with most votes
+
+
 def test_early_stopping_leaves_the_weights_of_the_best_epoch(tmp_path):
     tail, valid = tail_of(0), examples(60, 1, learnable=False)
     config = recipe(epochs=40, patience=4, learning_rate=0.1)

@@ -31,7 +31,10 @@ OnEpoch = Callable[[int, Mapping[str, float]], None]
 
 @dataclass(frozen=True)
 class Examples:
-    """Images to fit or to validate on: labels (n,) as class indices, weights (n,), and how to read features."""
+    """Images to fit or to validate on: labels (n,) as class indices, weights (n,), and how to read features.
+
+    With `soft_labels` in the settings, labels are shares of the classes, float32 (n, classes).
+    """
 
     read: ReadBatch
     labels: np.ndarray
@@ -71,7 +74,9 @@ class CompiledTail:
         self.loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
         self._fresh = values_of(self.optimizer.variables)
         features = tf.TensorSpec((None, *tail.input.shape[1:]), tf.float32)
-        batch = [features, tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None,), tf.float32)]
+        self._soft = config.soft_labels
+        hard, soft = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None, tail.output.shape[-1]), tf.float32)
+        batch = [features, soft if self._soft else hard, tf.TensorSpec((None,), tf.float32)]
         # Features, labels and weights of a batch -> its mean loss, and how many are right. Concrete: that a call need
         # not be matched with a trace saves a third of what a small batch costs.
         self.learn = tf.function(self._learn, autograph=False).get_concrete_function(*batch)
@@ -94,7 +99,8 @@ class CompiledTail:
         return self._loss(logits, labels, weights), _count_right(logits, labels)
 
     def _loss(self, logits: Any, labels: Any, weights: Any) -> Any:
-        return self.loss(tf.one_hot(labels, logits.shape[-1]), logits, sample_weight=weights)
+        targets = labels if self._soft else tf.one_hot(labels, logits.shape[-1])
+        return self.loss(targets, logits, sample_weight=weights)
 
 
 def fit(
@@ -251,7 +257,8 @@ def _pass(step: Any, examples: Examples, order: np.ndarray, batch_size: int, see
 
 
 def _count_right(logits: Any, labels: Any) -> Any:
-    return tf.math.count_nonzero(tf.argmax(logits, axis=1) == labels)
+    classes = tf.argmax(labels, axis=1) if len(labels.shape) == 2 else labels  # of soft ones, the class of most votes
+    return tf.math.count_nonzero(tf.argmax(logits, axis=1) == classes)
 
 
 def _tensorboard_log(folder: Path, *, fresh: bool) -> OnEpoch:

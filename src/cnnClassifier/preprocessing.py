@@ -16,6 +16,7 @@ from scipy import ndimage
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.dicom import decode_dicom, is_dicom
 from cnnClassifier.errors import ImageError
+from cnnClassifier.stain import normalise_stain
 
 Pixels = NDArray[np.float32]
 Box = tuple[int, int, int, int]  # top, bottom, left, right
@@ -60,7 +61,7 @@ BODY_WORKING_SIZE = 256  # the body's outline is found on an image reduced to ab
 def preprocess(data: bytes, spec: PreprocessingSpec, max_pixels: int | None = None) -> Pixels:
     """Turn an encoded image into network input: RGB, float32, 0-255, shape (size, size, 3).
 
-    Decoding, upright turning, greyscale, body crop, contrast, resizing, in that order; each only if the
+    Decoding, upright turning, greyscale, body crop, contrast, resizing, stain, in that order; each only if the
     spec asks for it. Raises ImageError for anything that is not one readable picture, and, before any
     pixel is decoded, for more than `max_pixels`.
     """
@@ -79,6 +80,8 @@ def prepare(pixels: Pixels, spec: PreprocessingSpec, box: Box | None = None) -> 
     if spec.contrast is not None:
         pixels = stretch_contrast(pixels, *spec.contrast)
     pixels = resize(pixels, spec.size, spec.resample)
+    # Last, so that it takes as long for an upload of 64 megapixels as for a small one.
+    pixels = normalise_stain(pixels, spec.stain)
     return np.ascontiguousarray(np.broadcast_to(pixels, (spec.size, spec.size, 3)))
 
 

@@ -25,6 +25,7 @@ from cnnClassifier.fitting import (
 )
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import forward
+from cnnClassifier.soft_labels import soft_targets
 from cnnClassifier.weighting import example_weights
 
 STANDARDISATION_SAMPLE = 4096  # images are enough for means and deviations; keeps memory flat
@@ -93,7 +94,7 @@ class Recipe:
             return at(rows * len(views) + draw.integers(len(views), size=len(rows)))
 
         weights = example_weights(labels, [record.group for record in records], len(classes), self.config)
-        return Examples(read, labels, weights)
+        return Examples(read, soft_targets(records, classes) if self.config.soft_labels else labels, weights)
 
     def _reader(self, records: Sequence[ImageRecord], views: Sequence[View]) -> Callable[[np.ndarray], np.ndarray]:
         """Gives features by position, counting each record's views in turn: from memory if all fit there."""

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter, defaultdict
 
 import pytest
 
@@ -11,7 +12,7 @@ from cnnClassifier.config.data import DataAuditConfig
 from cnnClassifier.datasets.manifest import read_manifest
 from cnnClassifier.errors import DataError
 from ingestion import configure, ingest
-from pictures import write_tree
+from pictures import CLASSES, write_picture, write_tree
 
 
 @pytest.fixture
@@ -58,6 +59,61 @@ def test_copies_get_one_group_and_other_pictures_their_own(paths):
     group = {record.path: record.group for record in read_manifest(paths.audited_manifest)}
     assert group["test/normal/p008_0.png"] == group["train/normal/leak.png"]
     assert len(set(group.values())) == len(group) - 2
+
+
+SHARES = {"valid": 0.2, "test": 0.2}
+
+
+def homes(path):
+    """The splits of each group."""
+    found = defaultdict(set)
+    for record in read_manifest(path):
+        found[record.group].add(record.split)
+    return found
+
+
+def test_drawn_splits_are_dealt_again_once_it_is_known_who_belongs_together(tmp_path):
+    root = tmp_path / "data"
+    for number in range(90):
+        write_picture(root / CLASSES[number % 3] / f"p{number % 45}_{number}.png", seed=number)
+    config = configure(root, random_split=SHARES, group_pattern=r"(p\d+)_")
+    draft = ingest(config, tmp_path).by_path
+    # A picture of a patient of test comes once more as one of a patient of train, whom the draft keeps elsewhere.
+    tested, trained = (next(item for item in draft.values() if item.split == split) for split in ("test", "train"))
+    patient = trained.path.partition("/")[2].partition("_")[0]
+    shutil.copy(root / tested.path, root / tested.label / f"{patient}_copy.png")
+    paths = ingest(config, tmp_path).paths
+    DataAudit(DataAuditConfig(copies="keep", conflicts="keep"), paths).run()
+    assert all(len(splits) == 1 for splits in homes(paths.audited_manifest).values())
+    dealt = {record.path: record for record in read_manifest(paths.audited_manifest)}
+    assert dealt[tested.path].group == dealt[trained.path].group
+    counts = Counter((record.label, record.split) for record in dealt.values())
+    for label in CLASSES:
+        assert [counts[label, split] / 30 for split in ("valid", "test")] == pytest.approx([0.2, 0.2], abs=0.1)
+    audit = json.loads(paths.audit.read_text())
+    assert audit["across_test"]["images"] == 0
+    assert audit["groups"]["test_images_of_training_groups"] == 0
+
+
+def test_splits_of_the_source_are_left_as_they_are(paths):
+    DataAudit(DataAuditConfig(copies="keep", conflicts="keep"), paths).run()
+    manifests = (paths.manifest, paths.audited_manifest)
+    before, after = ({item.path: item.split for item in read_manifest(manifest)} for manifest in manifests)
+    assert after == before
+    assert before["test/normal/p008_0.png"] == "test"
+    assert before["train/normal/leak.png"] == "train"
+
+
+def test_a_class_of_too_few_groups_to_draw_from_is_named(tmp_path):
+    root = write_tree(tmp_path / "data", splits=[""], each=12)
+    config = configure(root, random_split=SHARES, group_pattern=r"(p\d+_\d+)\.")
+    # Each picture once more as the next patient's: all patients of the class are one group.
+    for number in range(11):
+        shutil.copy(root / f"normal/p002_{number}.png", root / f"normal/x_p002_{number + 1}.png")
+    paths = ingest(config, tmp_path).paths
+    with pytest.raises(DataError, match="no group of class 'normal' fell into test"):
+        DataAudit(DataAuditConfig(copies="keep"), paths).run()
+    assert paths.audit_report.is_file()
 
 
 def test_without_a_manifest_it_says_what_to_run(tmp_path, paths):

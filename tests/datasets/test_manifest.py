@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from cnnClassifier.datasets.manifest import (
     COLUMNS,
     Classes,
+    Drawn,
     ImageRecord,
     RejectedFile,
     digest_records,
     read_classes,
+    read_dealt,
     read_manifest,
     write_classes,
     write_manifest,
@@ -39,6 +41,24 @@ def test_rows_come_back_as_written_in_path_order(tmp_path_factory, rows):
     assert read_manifest(path) == sorted(records, key=lambda record: record.path)
 
 
+def test_votes_come_back_and_a_table_without_any_has_no_column_for_them(tmp_path):
+    path = tmp_path / "manifest.csv"
+    write_manifest([RECORD], path)
+    assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+    records = [replace(RECORD, path="a.png", votes=(3, 4)), replace(RECORD, path="b.png")]
+    write_manifest(records, path)
+    assert read_manifest(path) == records
+
+
+def test_what_the_audit_left_out_counts_as_training_and_the_rest_as_it_was_dealt(tmp_path):
+    places = {"a.png": "test", "b.png": "train", "c.png": "test"}
+    drafted = [replace(RECORD, path=path, split=split) for path, split in places.items()]
+    write_manifest(drafted, tmp_path / "manifest.csv")
+    write_manifest([replace(drafted[1], split="test"), replace(drafted[2], group="h")], tmp_path / "audited.csv")
+    found = read_dealt(tmp_path / "manifest.csv", tmp_path / "audited.csv")
+    assert [(record.split, record.group) for record in found] == [("train", "g"), ("test", "g"), ("test", "h")]
+
+
 def test_a_missing_manifest_says_what_to_run(tmp_path):
     with pytest.raises(DataError, match=r"run `python main\.py data_ingestion` first"):
         read_manifest(tmp_path / "manifest.csv")
@@ -49,6 +69,7 @@ def test_a_missing_manifest_says_what_to_run(tmp_path):
     (",3,2,", ",wide,2,", "line 2: not a manifest row"),
     ("L,PNG,99", "L,PNG", "line 2: not a manifest row"),
     ("L,PNG,99", "L,PNG,99,more", "line 2: not a manifest row"),
+    (",bytes\n", ",bytes,votes\n", "line 2: not a manifest row"),
     ("pixel_hash", "pixels", "expected the columns id,path,label"),
 ])  # fmt: skip
 def test_a_broken_manifest_is_told_by_file_and_line(old, new, words, tmp_path):
@@ -71,6 +92,9 @@ def test_the_digest_names_bytes_and_labels_not_names_or_order():
 def test_class_names_keep_their_order(tmp_path):
     write_classes(Classes(("z", "a", "m"), synthetic=True), tmp_path / "classes.json")
     assert read_classes(tmp_path / "classes.json") == Classes(("z", "a", "m"), synthetic=True)
+    drawn = Classes(("z", "a"), synthetic=False, published=False, drawn=Drawn(0.1, 0.2, 7))
+    write_classes(drawn, tmp_path / "classes.json")
+    assert read_classes(tmp_path / "classes.json") == drawn
 
 
 def test_missing_or_strange_class_names_are_told(tmp_path):

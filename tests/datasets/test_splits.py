@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnClassifier.config.data import RandomSplit
-from cnnClassifier.datasets.splits import assign_splits
+from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.datasets.splits import assign_splits, deal_splits
 
 SHARES = RandomSplit(valid=0.1, test=0.2)
 
@@ -35,6 +36,22 @@ def test_every_class_comes_within_half_a_group_of_its_shares(sizes, seed):
     for label, total, largest in (("a", sum(sizes), max(sizes)), ("b", 200, 4)):
         assert abs(counts[label, "test"] - 0.2 * total) <= largest / 2 + 1
         assert abs(counts[label, "test"] + counts[label, "valid"] - 0.3 * total) <= largest / 2 + 1
+
+
+def test_a_class_with_one_large_group_still_has_some_of_each_split():
+    sizes = {"a": [40, 2, 1], "b": [5] * 20}
+    records = [
+        ImageRecord(f"{label}{place}.{number}", "", label, "train", f"{label}{place}", "", "", 1, 1, "L", "PNG", 1)
+        for label, groups in sizes.items()
+        for place, size in enumerate(groups)
+        for number in range(size)
+    ]
+    for seed in range(20):
+        dealt = deal_splits(records, SHARES, seed)
+        found = {(item.label, item.split) for item in dealt}
+        assert found == {(label, split) for label in sizes for split in ("train", "valid", "test")}
+        assert {item.split for item in dealt if item.group == "a0"} == {"train"}
+        assert len({(item.group, item.split) for item in dealt}) == len({item.group for item in dealt})
 
 
 def test_another_seed_draws_other_groups():

@@ -55,6 +55,32 @@ def test_columns_may_have_any_name_and_splits_may_be_drawn(images):
     assert (candidates[0].label, candidates[0].split) == ("normal", None)
 
 
+VOTED = "file,label,set,patient,b,m"
+VOTES = {"split_column": "set", "votes": {"columns": {"benign": "b", "malignant": "m"}, "of": 7}}
+
+
+def test_votes_are_counted_in_the_order_of_the_classes_and_the_rest_goes_to_the_one_without_a_column(images):
+    candidates, _ = read(images, ["normal/2.png,normal,test,,2,1"], header=VOTED, columns=VOTES)
+    assert candidates[0].votes == (2, 1, 4)
+    assert read(images, ["normal/2.png,normal,test,p"])[0][0].votes == ()
+
+
+@pytest.mark.parametrize(("cells", "words"), [
+    ("6,2", "line 2: 8 votes, and `source.votes.of` says 7"),
+    ("some,2", "line 2: column 'b' must hold a number of votes. Received: 'some'"),
+    ("-1,2", "Received: '-1'"),
+    (",2", "line 2: nothing in column 'b'"),
+])  # fmt: skip
+def test_votes_that_do_not_add_up_are_told(images, cells, words):
+    assert words in refusal(images, [f"normal/2.png,normal,test,,{cells}"], header=VOTED, columns=VOTES)
+
+
+def test_fewer_votes_than_annotators_are_told_where_every_class_has_a_column(images):
+    columns = {**VOTES, "votes": {"columns": {"benign": "b", "malignant": "m", "normal": "patient"}, "of": 7}}
+    rows = ["normal/2.png,normal,test,3,2,1"]
+    assert "6 votes, and `source.votes.of` says 7" in refusal(images, rows, header=VOTED, columns=columns)
+
+
 def test_rows_without_a_file_are_listed_not_fatal(images):
     candidates, rejected = read(images, ["normal/2.png,normal,test,p", "normal/gone.png,normal,test,p"])
     assert len(candidates) == 1

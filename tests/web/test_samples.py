@@ -37,6 +37,7 @@ def write_data(root: Path, synthetic: bool) -> Paths:
         file.write_bytes(picture(each.label if each.path.endswith("2.png") else "normal"))
     paths.pairs.parent.mkdir(parents=True)
     write_manifest(records, paths.manifest)
+    write_manifest([each for each in records if each.split == "test"], paths.audited_manifest)
     write_pairs([CopyPair("exact", f"test/{label}/1.png", f"train/{label}/1.png") for label in CLASSES], paths.pairs)
     write_classes(Classes(CLASSES, synthetic), paths.classes)
     return paths

@@ -15,8 +15,9 @@ from cnnClassifier.audit.policy import apply_policy
 from cnnClassifier.audit.shortcuts import find_shortcuts
 from cnnClassifier.audit.splits import compare_splits
 from cnnClassifier.audit.suspects import Suspect, find_suspects
-from cnnClassifier.config.data import DataAuditConfig
-from cnnClassifier.datasets.manifest import ImageRecord, RejectedFile
+from cnnClassifier.config.data import DataAuditConfig, RandomSplit
+from cnnClassifier.datasets.manifest import Drawn, ImageRecord, RejectedFile
+from cnnClassifier.datasets.splits import deal_splits
 from cnnClassifier.files import scratch_folder
 
 
@@ -28,18 +29,22 @@ def examine(
     rejected: Sequence[RejectedFile] = (),
     published: bool = True,
     applied: bool = True,
+    drawn: Drawn | None = None,
 ) -> tuple[Findings, Facts]:
     """Look at every image, compare them, group them, apply the policy; the findings, and the facts they rest on.
 
     `scratch` is a folder for what does not fit into memory; it is gone afterwards. `published` and `applied` as in
-    Findings. Nothing found is an error here: what must not be is for `compliance.check_policy`, once all is written
-    down.
+    Findings. `drawn`: the source has no splits of its own, so they are dealt here, where it is known which images
+    belong together. Nothing found is an error here: what must not be is for `compliance.check_policy`, once all is
+    written down.
     """
     facts = gather_facts(records, images)
     suspects = find_suspects(records, facts)
     scans, matches = _match(records, facts, suspects, images, scratch)
     pairs = copy_pairs(scans, matches, config.near_copy)
     grouped = assign_groups(records, scans, matches, pairs, config.same_patient)
+    if drawn:
+        grouped = deal_splits(grouped, RandomSplit(valid=drawn.valid, test=drawn.test), drawn.seed)
     # Masks are a finding of their own; here they would pass for a shortcut, or for a difference between splits.
     strangers = {suspect.path for suspect in suspects}
     proper = [record for record in grouped if record.path not in strangers]

@@ -7,7 +7,7 @@ from cnnClassifier.audit.copies import Copies, find_conflicts, gather_copies, is
 from cnnClassifier.audit.pairs import CopyPair
 from cnnClassifier.audit.suspects import Suspect
 from cnnClassifier.config.data import DataAuditConfig
-from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.datasets.manifest import Classes, ImageRecord
 from cnnClassifier.errors import DataError
 
 MASK, CONFLICT = "mask or blank picture", "one picture under several labels"
@@ -71,6 +71,19 @@ def check_trainable(records: Iterable[ImageRecord], kept: Iterable[ImageRecord])
             f"the audit's policy leaves no training image of {', '.join(lost)}: all are masks, copies of test images "
             "or in conflict (audit.json lists them); bring other images or set `data_audit` to `keep`"
         )
+
+
+def check_dealt(records: Iterable[ImageRecord], classes: Classes) -> None:
+    """Raise DataError for a class that has no image in a split that was to be drawn."""
+    there = {(record.label, record.split) for record in records}
+    wanted = ["test", "valid"] if classes.drawn and classes.drawn.valid else ["test"]
+    for label in classes.names:
+        for split in wanted:
+            if (label, split) not in there:
+                raise DataError(
+                    f"no group of class {label!r} fell into {split}: whole groups are drawn, and this class has few; "
+                    "raise `data_ingestion.random_split`, take another seed, or bring images of more patients"
+                )
 
 
 def _conflicts(copies: Copies, _: Collection[str]) -> Iterator[Dropped]:

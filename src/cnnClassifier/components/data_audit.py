@@ -6,7 +6,7 @@ from cnnClassifier.audit.compliance import check_policy
 from cnnClassifier.audit.examine import examine
 from cnnClassifier.audit.facts import save_facts
 from cnnClassifier.audit.pairs import write_pairs
-from cnnClassifier.audit.policy import check_trainable
+from cnnClassifier.audit.policy import check_dealt, check_trainable
 from cnnClassifier.audit.report import write_report
 from cnnClassifier.audit.summary import summarise
 from cnnClassifier.components.base import Component
@@ -25,8 +25,10 @@ class DataAudit(Component[DataAuditConfig]):
         records = read_manifest(self.paths.manifest)
         rejected = read_rejected(self.paths.rejected)
         scratch = self.paths.work / "data_audit"
-        published = read_classes(self.paths.classes).published
-        found, facts = examine(records, self.paths.images, scratch, self.config, rejected, published)
+        classes = read_classes(self.paths.classes)
+        found, facts = examine(
+            records, self.paths.images, scratch, self.config, rejected, classes.published, drawn=classes.drawn
+        )
         audit = summarise(found)
         write_pairs(found.pairs, self.paths.pairs)
         save_facts(facts, self.paths.facts)
@@ -35,6 +37,8 @@ class DataAudit(Component[DataAuditConfig]):
         log.info("%s", audit["verdict"])
         check_policy(found)
         check_trainable(records, found.kept.records)
+        if classes.drawn:
+            check_dealt(found.records, classes)
         write_manifest(found.kept.records, self.paths.audited_manifest)
         log.info(
             "%d of %d images kept; the report is %s", len(found.kept.records), len(records), self.paths.audit_report

@@ -7,8 +7,9 @@ from pathlib import Path
 from cnnClassifier.components.base import Component
 from cnnClassifier.config.data import DataIngestionConfig
 from cnnClassifier.datasets.ingest import check_classes, copy_readable, draw_missing_splits
-from cnnClassifier.datasets.manifest import Classes, write_classes, write_manifest, write_rejected
+from cnnClassifier.datasets.manifest import Classes, Drawn, write_classes, write_manifest, write_rejected
 from cnnClassifier.datasets.sources import find_candidates
+from cnnClassifier.datasets.synthetic import is_synthetic
 from cnnClassifier.files import new_folder, scratch_folder
 
 log = logging.getLogger(__name__)
@@ -30,12 +31,16 @@ class DataIngestion(Component[DataIngestionConfig]):
                 check_classes(records, names, self.config.filled_splits)
             self._keep_lesion_masks(work / "phantom" / "masks")
         write_manifest(records, self.paths.manifest)
-        drawn, published = self.config.source.kind == "phantom", self.config.splits is not None
-        write_classes(Classes(names, synthetic=drawn, published=published), self.paths.classes)
+        write_classes(self._describe(names), self.paths.classes)
         log.info(
             "%d images of %d classes; %d files left out (%s)",
             len(records), len(names), len(misplaced) + len(unreadable), self.paths.rejected,
         )  # fmt: skip
+
+    def _describe(self, names: tuple[str, ...]) -> Classes:
+        shares = self.config.random_split
+        drawn = Drawn(shares.valid, shares.test, self.config.seed) if shares else None
+        return Classes(names, is_synthetic(self.config.source), published=drawn is None, drawn=drawn)
 
     def _keep_lesion_masks(self, masks: Path) -> None:
         """DVC wants each output to exist: for real data the folder is empty."""

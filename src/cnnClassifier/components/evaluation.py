@@ -10,7 +10,7 @@ from cnnClassifier.audit.facts import load_facts
 from cnnClassifier.audit.pairs import read_pairs
 from cnnClassifier.components.base import Component
 from cnnClassifier.config.types import EvaluationConfig
-from cnnClassifier.datasets.manifest import ImageRecord, digest_records, read_manifest
+from cnnClassifier.datasets.manifest import ImageRecord, digest_records, read_dealt, read_manifest
 from cnnClassifier.decision import ConformalRule, DecisionSpec, OperatingPoint, OutlierRule
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.features.extraction import FeatureExtractor
@@ -106,7 +106,8 @@ class Evaluation(Component[EvaluationConfig]):
         """Every protocol's metrics, those of the controls, and in words where a control comes near the model."""
         facts = load_facts(self.paths.facts)
         by_groups, published = judge(features, facts, trained, out_of_fold, test, probabilities, self.config.seed)
-        records, pairs = read_manifest(self.paths.manifest), read_pairs(self.paths.pairs)
+        records = read_dealt(self.paths.manifest, self.paths.audited_manifest)
+        pairs = read_pairs(self.paths.pairs)
         judged: dict[str, Judged] = {
             "grouped_cv": by_groups,
             "published": published,

@@ -19,7 +19,7 @@ from cnnClassifier.batching import batches
 from cnnClassifier.components.base import Component
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import Paths, RegistrationConfig
-from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
+from cnnClassifier.datasets.manifest import ImageRecord, read_dealt, read_manifest
 from cnnClassifier.decision import DecisionSpec
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.export import check_equal, export_package
@@ -94,7 +94,7 @@ class Registration(Component[RegistrationConfig]):
         return spec, difference
 
     def _test_images(self) -> Sequence[Path]:
-        records = [record for record in read_manifest(self.paths.manifest) if record.split == "test"]
+        records = [record for record in read_manifest(self.paths.audited_manifest) if record.split == "test"]
         return self._some(records, CHECKED_IMAGES)
 
     def _training_pixels(self, spec: PreprocessingSpec) -> Iterator[NDArray[np.float32]]:
@@ -151,7 +151,8 @@ class Registration(Component[RegistrationConfig]):
         if protocol == "grouped_cv":
             table = read_predictions(self.paths.out_of_fold, "training")
             return table, f"training/{self.paths.out_of_fold.name}", set()
-        records, pairs = read_manifest(self.paths.manifest), read_pairs(self.paths.pairs)
+        records = read_dealt(self.paths.manifest, self.paths.audited_manifest)
+        pairs = read_pairs(self.paths.pairs)
         left_out = copies_of_training(records, pairs, LEFT_OUT[protocol]) if protocol in LEFT_OUT else set()
         return read_predictions(self.paths.predictions), f"evaluation/{self.paths.predictions.name}", left_out
 

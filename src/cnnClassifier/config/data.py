@@ -58,8 +58,18 @@ class ZipSource(Section):
     root: str = ""
 
 
+class Votes(Section):
+    """Where a table says how many of `of` annotators chose each class: `columns`, by our class names.
+
+    One class may lack a column: it has the rest.
+    """
+
+    columns: dict[str, str] = Field(min_length=1)
+    of: PositiveInt
+
+
 class CsvSource(Section):
-    """A table of files and labels; file names are relative to `root`."""
+    """A table of files and labels; file names are relative to `root`. `votes` is for `training.soft_labels`."""
 
     kind: Literal["csv"]
     table: Path
@@ -68,6 +78,7 @@ class CsvSource(Section):
     label_column: str = "label"
     split_column: str | None = None
     group_column: str | None = None
+    votes: Votes | None = None
 
 
 Source = Annotated[PhantomSource | KaggleSource | FolderSource | ZipSource | CsvSource, Field(discriminator="kind")]
@@ -127,6 +138,15 @@ class DataIngestionConfig(Section):
     def _table_has_the_splits(self) -> "DataIngestionConfig":
         if isinstance(self.source, CsvSource) and (self.source.split_column is None) != (self.splits is None):
             raise ValueError("a table needs both `source.split_column` and `splits` (what stands in it), or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _votes_are_of_the_classes(self) -> "DataIngestionConfig":
+        votes = self.source.votes if isinstance(self.source, CsvSource) else None
+        if votes and (strangers := sorted(votes.columns.keys() - self.classes.keys())):
+            raise ValueError(f"`source.votes.columns` names {strangers[0]!r}, which is no class of `classes`")
+        if votes and len(self.classes) - len(votes.columns) > 1:
+            raise ValueError("`source.votes.columns`: only one class may lack a column, the one that has the rest")
         return self
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ class PreprocessingSpec(Section):
 
     `size` is the side of the square output in pixels, `contrast` a pair of percentiles
     stretched to 0-255 (null: leave as is), `crop_margin` a share of the body's box added on
-    each side.
+    each side. `stain` gives slides of tissue (H&E) the colours of one reference: see `stain.normalise_stain`.
     """
 
     size: int = Field(default=224, ge=16, le=1024)
@@ -21,6 +21,13 @@ class PreprocessingSpec(Section):
     crop_margin: float = Field(default=0.0, ge=0, le=0.5)
     contrast: tuple[float, float] | None = (1.0, 99.0)
     resample: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    stain: Literal["none", "reinhard", "macenko"] = "none"
+
+    @model_validator(mode="after")
+    def _stains_have_colours(self) -> "PreprocessingSpec":
+        if self.stain != "none" and self.channels == "grey":
+            raise ValueError(f"`stain: {self.stain}` needs `channels: rgb`")
+        return self
 
     @model_validator(mode="after")
     def _contrast_is_an_interval(self) -> "PreprocessingSpec":

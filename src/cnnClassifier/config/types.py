@@ -58,7 +58,8 @@ class TrainingConfig(Section):
     model is then trained again on all of them, for the number of epochs that was best. `folds` is how many parts
     the groups are dealt into for the out-of-fold predictions that `grouped_cv`, calibration and thresholds rest on.
     `group_weights`: within a class a group of n images counts as n ("none"), as its square root ("root") or as one
-    ("equal"), since slices of one patient say much the same.
+    ("equal"), since slices of one patient say much the same. With `soft_labels` an image is what its annotators' votes
+    say, in shares of the classes (`data_ingestion.source.votes`), rather than its one label.
     """
 
     seed: int
@@ -67,6 +68,7 @@ class TrainingConfig(Section):
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: float = Field(default=0.0, ge=0)
     label_smoothing: Fraction = 0.0
+    soft_labels: bool = False
     class_weights: Literal["balanced", "none"] = "balanced"
     group_weights: Literal["none", "root", "equal"] = "none"
     validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.15

@@ -17,13 +17,16 @@ UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that may be an image. `path` is relative to the source's root; split and group are None where unknown."""
+    """A file that may be an image. `path` is relative to the source's root; split and group are None where unknown,
+    `votes` empty.
+    """
 
     file: Path
     path: str
     label: str
     split: Split | None
     group: str | None
+    votes: tuple[int, ...] = ()
 
 
 Listing = tuple[list[Candidate], list[RejectedFile]]

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from cnnClassifier.batching import map_in_threads
@@ -12,7 +12,7 @@ from cnnClassifier.config.data import RandomSplit, Split
 from cnnClassifier.datasets.candidates import Candidate
 from cnnClassifier.datasets.inspection import inspect_image
 from cnnClassifier.datasets.manifest import ImageRecord, RejectedFile
-from cnnClassifier.datasets.splits import assign_splits
+from cnnClassifier.datasets.splits import deal_splits
 from cnnClassifier.errors import DataError, ImageError
 
 
@@ -31,12 +31,12 @@ def describe_readable(
 
 
 def draw_missing_splits(records: Iterable[ImageRecord], shares: RandomSplit | None, seed: int) -> list[ImageRecord]:
-    """Draw a split for every image by its group; without shares the source's own splits stand."""
+    """Draw a split for every image by its group; without shares the source's own splits stand.
+
+    A draft: once the audit knows which images are of one patient, it deals again (`audit.examine`).
+    """
     records = list(records)
-    if shares is None:
-        return records
-    splits = assign_splits(((record.group, record.label) for record in records), shares, seed)
-    return [replace(record, split=splits[record.group]) for record in records]
+    return records if shares is None else deal_splits(records, shares, seed)
 
 
 def check_classes(records: Iterable[ImageRecord], classes: Iterable[str], splits: Sequence[Split]) -> None:
@@ -84,5 +84,6 @@ def _describe_one(candidate: Candidate) -> ImageRecord | RejectedFile:
         label=candidate.label,
         split=candidate.split or "train",
         group=candidate.group or facts.pixel_hash[:16],
+        votes=candidate.votes,
         **asdict(facts),
     )

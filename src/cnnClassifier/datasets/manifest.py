@@ -3,7 +3,7 @@
 import csv
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar, get_args
 
@@ -21,7 +21,8 @@ class ImageRecord:
     `id` is stable for a path, `path` relative to the images folder (posix), `sha256` of the file's
     bytes, `pixel_hash` of the decoded picture (equal for the same picture in two file formats), `mode` and
     `format` as Pillow names them (a DICOM file's are L or RGB, and DICOM), `bytes` the file's size. `group` stands for
-    the patient or scan; images of one group belong to one split.
+    the patient or scan; images of one group belong to one split. `votes`: how many annotators chose each class, in the
+    order of classes.json; empty where nobody counted, and then `label` is all that is known.
     """
 
     id: str
@@ -36,6 +37,7 @@ class ImageRecord:
     mode: str
     format: str
     bytes: int
+    votes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,30 +48,48 @@ class RejectedFile:
     reason: str
 
 
-COLUMNS = tuple(field.name for field in fields(ImageRecord))
+VOTES = "votes"
+COLUMNS = tuple(field.name for field in fields(ImageRecord) if field.name != VOTES)
 
 
 def write_manifest(records: Iterable[ImageRecord], path: Path) -> None:
-    """Write rows in path order, whatever order they come in."""
-    _write_table((asdict(record) for record in sorted(records, key=lambda record: record.path)), COLUMNS, path)
+    """Write rows in path order, whatever order they come in; a column of votes only where somebody voted."""
+    records = sorted(records, key=lambda record: record.path)
+    columns = (*COLUMNS, VOTES) if any(record.votes for record in records) else COLUMNS
+    rows = ({**asdict(record), VOTES: " ".join(map(str, record.votes))} for record in records)
+    _write_table(({column: row[column] for column in columns} for row in rows), columns, path)
 
 
 def read_manifest(path: Path) -> list[ImageRecord]:
     """Read a manifest; raise DataError naming the file, and the line where a row is not one."""
-    return read_table(path, COLUMNS, _parse_row, "no manifest; run `python main.py data_ingestion` first")
+    return read_table(path, COLUMNS, _parse_row, "no manifest; run `python main.py data_ingestion` first", (VOTES,))
+
+
+def read_dealt(manifest: Path, audited: Path) -> list[ImageRecord]:
+    """All images of a manifest, those that the audit left out too, with the splits and groups that it gave them.
+
+    What it left out, it left out of training: it never takes anything from test.
+    """
+    dealt = {record.path: record for record in read_manifest(audited)}
+    return [dealt.get(record.path) or _as_training(record) for record in read_manifest(manifest)]
 
 
 def read_table(
-    path: Path, columns: tuple[str, ...], parse: Callable[[dict[str, str], str], RowT], absent: str
+    path: Path,
+    columns: tuple[str, ...],
+    parse: Callable[[dict[str, str], str], RowT],
+    absent: str,
+    optional: tuple[str, ...] = (),
 ) -> list[RowT]:
     """Rows of a CSV table of exactly these columns, each parsed with the words that say where it stands.
 
-    Raises DataError for other columns, and, with `absent`, for a file that is not there.
+    The `optional` ones may stand after them, all or none. Raises DataError for other columns, and, with `absent`, for
+    a file that is not there.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != columns:
+            if tuple(reader.fieldnames or ()) not in (columns, columns + optional):
                 raise DataError(f"{path}: expected the columns {','.join(columns)}. Received: {reader.fieldnames}")
             return [parse(row, f"{path}, line {reader.line_num}") for row in reader]
     except FileNotFoundError:
@@ -91,26 +111,37 @@ def read_rejected(path: Path) -> list[RejectedFile]:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """How splits are drawn where a source has none: shares of the groups for valid and test, and the seed."""
+
+    valid: float
+    test: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Classes:
     """Class names in index order; `synthetic`: the images are drawn, not taken of patients; `published`: the splits are
-    the source's own, not drawn here.
+    the source's own; where they are not, `drawn` says how to draw them.
     """
 
     names: tuple[str, ...]
     synthetic: bool
     published: bool = True
+    drawn: Drawn | None = None
 
 
 def write_classes(classes: Classes, path: Path) -> None:
     """Write class names in index order."""
-    write_json(asdict(classes), path)
+    write_json({name: value for name, value in asdict(classes).items() if value is not None}, path)
 
 
 def read_classes(path: Path) -> Classes:
     """Read class names in index order; raise DataError when the file is missing or something else."""
     try:
         content = read_json(path)
-        return Classes(tuple(content["names"]), content["synthetic"], content["published"])
+        given = tuple(content["names"]), content["synthetic"], content["published"]
+        return Classes(*given, Drawn(**content["drawn"]) if "drawn" in content else None)
     except FileNotFoundError:
         raise DataError(f"{path}: no class names; run `python main.py data_ingestion` first") from None
     except (KeyError, TypeError, ValueError) as error:
@@ -132,10 +163,15 @@ def _parse_row(row: dict[str, str], where: str) -> ImageRecord:
                 "width": int(row["width"]),
                 "height": int(row["height"]),
                 "bytes": int(row["bytes"]),
+                VOTES: tuple(map(int, row.get(VOTES, "").split())),
             }  # type: ignore[arg-type]
         )
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise DataError(f"{where}: not a manifest row: {error}") from None
+
+
+def _as_training(record: ImageRecord) -> ImageRecord:
+    return replace(record, split="train") if record.split == "test" else record
 
 
 def _parse_split(name: str) -> Split:

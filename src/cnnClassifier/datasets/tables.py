@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnnClassifier.config.data import CsvSource, DataIngestionConfig, Split
+from cnnClassifier.config.data import CsvSource, DataIngestionConfig, Split, Votes
 from cnnClassifier.datasets.candidates import (
     Candidate,
     Listing,
@@ -53,7 +53,23 @@ def _place(
     if not (source.root / path).is_file():
         return RejectedFile(path, "no such file")
     group = row[source.group_column] if source.group_column else find_group(path, config.group_pattern)
-    return Candidate(source.root / path, path, label, split, group or None)
+    votes = _count_votes(row, source.votes, config, where) if source.votes else ()
+    return Candidate(source.root / path, path, label, split, group or None, votes)
+
+
+def _count_votes(row: dict[str, str], votes: Votes, config: DataIngestionConfig, where: str) -> tuple[int, ...]:
+    """Votes in the order of the classes; a class without a column has those that the others leave."""
+    counts = {name: _whole_number(_cell(row, column, where), column, where) for name, column in votes.columns.items()}
+    rest = votes.of - sum(counts.values())
+    if rest < 0 or (rest and len(counts) == len(config.classes)):
+        raise DataError(f"{where}: {sum(counts.values())} votes, and `source.votes.of` says {votes.of}")
+    return tuple(counts.get(name, rest) for name in config.classes)
+
+
+def _whole_number(cell: str, column: str, where: str) -> int:
+    if not cell.isdecimal():
+        raise DataError(f"{where}: column {column!r} must hold a number of votes. Received: {cell!r}")
+    return int(cell)
 
 
 def _path_below(root: Path, cell: str) -> str:
@@ -77,6 +93,7 @@ def _find_split(value: str, config: DataIngestionConfig, where: str) -> Split:
 
 def _read_rows(source: CsvSource) -> Iterator[tuple[int, dict[str, str]]]:
     wanted = [source.file_column, source.label_column, source.split_column, source.group_column]
+    wanted += source.votes.columns.values() if source.votes else []
     try:
         with source.table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)

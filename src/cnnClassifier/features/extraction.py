@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from cnnClassifier import preprocessing
+from cnnClassifier import preprocessing, stain
 from cnnClassifier.augmentation import AnyView
 from cnnClassifier.batching import batches
 from cnnClassifier.config.network import PreprocessingSpec
@@ -40,6 +40,8 @@ class Space:
     def key(self) -> str:
         """Names the space; the code that makes pixels is part of it, so an edit there never meets older features."""
         code = inspect.getsource(preprocessing)
+        if self.preprocessing.stain != "none":
+            code += inspect.getsource(stain)
         text = f"{self.preprocessing.model_dump_json()}|{self.trunk_digest}|{code}"
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 

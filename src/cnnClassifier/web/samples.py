@@ -14,7 +14,7 @@ from werkzeug.exceptions import NotFound
 from cnnClassifier.audit.copies import copies_of_training
 from cnnClassifier.audit.pairs import read_pairs
 from cnnClassifier.config.types import Paths
-from cnnClassifier.datasets.manifest import read_classes, read_manifest
+from cnnClassifier.datasets.manifest import read_classes, read_dealt
 from cnnClassifier.datasets.phantom.pathology import CANCERS
 from cnnClassifier.datasets.phantom.patient import draw_patient, take_slices
 from cnnClassifier.preprocessing import decode
@@ -77,9 +77,9 @@ def find_samples(paths: Paths | None, classes: tuple[str, ...]) -> dict[str, Sam
 
 def _of_test_set(paths: Paths, classes: tuple[str, ...]) -> dict[str, Sample]:
     """Test images whose picture is not, as any copy, in training; none if another experiment's data lies here."""
-    if not (paths.manifest.is_file() and paths.pairs.is_file()):
+    if not all(file.is_file() for file in (paths.manifest, paths.audited_manifest, paths.pairs)):
         return {}
-    records = read_manifest(paths.manifest)
+    records = read_dealt(paths.manifest, paths.audited_manifest)
     if {record.label for record in records} != set(classes):
         return {}
     kind: Kind = "drawn" if read_classes(paths.classes).synthetic else "test set"

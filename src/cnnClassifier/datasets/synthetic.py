@@ -1,0 +1,24 @@
+"""Whether a source's pictures are drawn: the phantom, or a folder with the mark that a drawing program left in it."""
+
+from pathlib import Path
+
+from cnnClassifier.config.data import CsvSource, FolderSource, PhantomSource, Source
+
+MARK = ".synthetic"  # hidden: no image of the folder
+
+
+def write_mark(folder: Path) -> None:
+    """Mark a folder of drawn pictures, so that every page and card made of them says so."""
+    text = "The pictures in this folder were drawn by a program. They say nothing about patients.\n"
+    (folder / MARK).write_text(text, encoding="utf-8")
+
+
+def is_synthetic(source: Source) -> bool:
+    """Whether the images that a source gives are drawn."""
+    match source:
+        case PhantomSource():
+            return True
+        case FolderSource(path=root) | CsvSource(root=root):
+            return (root / MARK).is_file()
+        case _:
+            return False
