@@ -34,6 +34,7 @@ HOMES = {
     "onnx": ["onnx_weights.py"],
     "onnxruntime": ["inference.py"],
     "optuna": ["sweep/"],
+    "imblearn": ["balancing.py"],
     "kagglehub": ["datasets/sources.py"],
     "pydicom": ["dicom/"],
     "gdcm": ["dicom/gdcm_worker.py"],
