@@ -160,6 +160,21 @@ def sweep(
 
 
 @app.command()
+def compare(
+    candidates: Annotated[
+        str | None, typer.Option(help="A file, or which of config/compare/<name>.yaml; else the experiment's name.")
+    ] = None,
+    register: Annotated[
+        bool, typer.Option(help="Then make the best one's parameters params.yaml and run the pipeline with them.")
+    ] = True,
+) -> None:
+    """Train candidates on the same folds, say which is best and how sure that is, and register that one."""
+    from cnnClassifier.pipeline import run_compare
+
+    run_compare(candidates, register)
+
+
+@app.command()
 def promote(
     version: Annotated[int, typer.Argument(help="Which version of the active experiment's model.")],
     because: Annotated[str, typer.Option(help="Why; recorded with the version.")],
