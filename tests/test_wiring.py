@@ -31,7 +31,7 @@ HOMES = {
     "box": ["config/"],
     "tensorflow": ["backbones.py", "modeling.py", "fitting.py", "export.py"],
     "keras": ["attribution.py", "backbones.py", "modeling.py", "fitting.py", "export.py"],
-    "onnx": ["onnx_weights.py"],
+    "onnx": ["onnx_weights.py", "ensembles/merging.py"],
     "onnxruntime": ["inference.py"],
     "optuna": ["sweep/"],
     "imblearn": ["balancing.py"],

@@ -175,14 +175,27 @@ def compare(
 
 
 @app.command()
+def ensemble(
+    name: Annotated[str, typer.Argument(help="Under which name it is registered; a member's own name will do.")],
+    of: Annotated[list[str], typer.Option(help="Members: model, model@alias or model/version, two or more.")],
+    more: Annotated[list[str] | None, typer.Argument(help="Further members, after --of.", show_default=False)] = None,
+) -> None:
+    """Register the mean of several registered models' calibrated probabilities as one model."""
+    from cnnClassifier.pipeline import make_ensemble
+
+    typer.echo(make_ensemble(name, [*of, *(more or [])]))
+
+
+@app.command()
 def promote(
     version: Annotated[int, typer.Argument(help="Which version of the active experiment's model.")],
     because: Annotated[str, typer.Option(help="Why; recorded with the version.")],
+    name: Annotated[str | None, typer.Option(help="Which model's, if it is not the active experiment's.")] = None,
 ) -> None:
     """Make a version champion although the gate did not: the recorded way round it."""
     from cnnClassifier.pipeline import promote_version
 
-    typer.echo(promote_version(version, because))
+    typer.echo(promote_version(version, because, name))
 
 
 @app.command()

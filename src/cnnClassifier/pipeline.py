@@ -101,8 +101,19 @@ def run_compare(candidates: str | None, register: bool) -> None:
         print_results()
 
 
-def promote_version(version: int, because: str) -> str:
-    """Make a version of the active experiment's model champion for a stated reason; a line that says what changed."""
+def make_ensemble(name: str, members: list[str]) -> str:
+    """Register the mean of registered models as a model of that name; a line that says what it is."""
+    settings, project = load_settings(), load_project()
+    from cnnClassifier.ensembles.command import make_ensemble
+    from cnnClassifier.tracking.connection import connect
+
+    connection = connect(project.tracking)
+    connection.check()
+    return make_ensemble(name, members, settings, project.paths, connection)
+
+
+def promote_version(version: int, because: str, model: str | None = None) -> str:
+    """Make a version of a model (default: the active experiment's) champion for a stated reason; what changed."""
     if not because.strip():
         raise ConfigError('promote: `--because` must say why, as in --because "checked by hand on 40 new scans"')
     settings, project = load_settings(), load_project()
@@ -110,7 +121,7 @@ def promote_version(version: int, because: str) -> str:
 
     server = connection.connect(project.tracking)
     server.check()
-    name = settings.registration.name
+    name = model or settings.registration.name
     before = registry.promote(server, name, version, because.strip())
     if before == version:
         return f"{name}: version {version} is champion already; nothing was changed"
