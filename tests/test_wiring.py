@@ -29,6 +29,7 @@ HOMES = {
     "werkzeug": ["web/"],
     "yaml": ["config/"],
     "box": ["config/"],
+    "ruamel": ["config/"],
     "tensorflow": ["backbones.py", "modeling.py", "fitting.py", "export.py"],
     "keras": ["attribution.py", "backbones.py", "modeling.py", "fitting.py", "export.py"],
     "onnx": ["onnx_weights.py", "ensembles/merging.py"],

@@ -131,3 +131,19 @@ def test_an_unknown_name_lists_those_there_are(project):
     with pytest.raises(ConfigError, match="there are: tiny"):
         comparison_file("huge")
     assert comparison_file("elsewhere/mine.yaml") == Path("elsewhere/mine.yaml")
+
+
+def test_what_is_not_changed_in_params_stays_to_the_letter(project):
+    """Comments, anchors, flow style: a reader finds the file as it was but for the winner's values."""
+    shipped = (ROOT / "config/experiments/chest_ct.yaml").read_text()
+    Path("params.yaml").write_text(shipped)
+    base = load_settings()
+    _, plain, *_, small = load_candidates(ROOT / "config/compare/chest_ct.yaml", base)
+    take_over(plain, Path("params.yaml"))
+    lines, before = Path("params.yaml").read_text().splitlines(), shipped.splitlines()
+    assert [line.partition("#")[0].strip() for line in lines if line not in before] == ["also: []"]
+    assert all("also:" in line or "block4_pool" in line for line in before if line not in lines)
+    Path("params.yaml").write_text(shipped)
+    take_over(small, Path("params.yaml"))
+    assert load_settings() == small.settings
+    assert "# Four-class chest CT (Kaggle, 1000 images)." in Path("params.yaml").read_text()

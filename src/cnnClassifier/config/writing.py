@@ -1,14 +1,32 @@
-"""Write parameters as YAML, for commands that choose them."""
+"""Change parameters in a YAML file and leave the rest of it, comments and anchors too, as it is."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
 
 from cnnClassifier.files import write_text
 
+WIDTH = 4096  # no line is broken that was not
 
-def write_yaml(content: Mapping[str, Any], path: Path, heading: str) -> None:
-    """Write a mapping, its keys in their order, below a comment of one line."""
-    write_text(f"# {heading}\n{yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)}", path)
+
+def change_yaml(path: Path, changes: Mapping[str, Any]) -> None:
+    """Write new values into a mapping in YAML; a mapping among the changes changes only the keys that it has."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = WIDTH
+    content = yaml.load(path.read_text(encoding="utf-8"))
+    _change(content, changes)
+    changed = io.StringIO()
+    yaml.dump(content, changed)
+    write_text(changed.getvalue(), path)
+
+
+def _change(content: Any, changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(content.get(key), dict):
+            _change(content[key], value)
+        else:
+            content[key] = value

@@ -4,9 +4,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from cnnClassifier.config.loading import load_settings, read_yaml
-from cnnClassifier.config.writing import write_yaml
+from cnnClassifier.config.loading import load_settings
+from cnnClassifier.config.writing import change_yaml
 from cnnClassifier.errors import ConfigError
+from cnnClassifier.files import write_text
 from cnnClassifier.selection.plan import Candidate
 from cnnClassifier.sweep.space import leaves, merged, text_of
 
@@ -18,11 +19,10 @@ def take_over(best: Candidate, params: Path) -> None:
     if not best.values:
         log.info("%s is what %s says already", best.name, params)
         return
-    before: dict[str, Any] = read_yaml(params).to_dict()
-    tree = merged(before, _nested(best.values))
-    write_yaml(tree, params, f"Written by `python main.py compare`: {best.name}, the best candidate.")
+    before = params.read_text(encoding="utf-8")
+    change_yaml(params, _nested(best.values))
     if load_settings(params) != best.settings:
-        write_yaml(before, params, "As before `python main.py compare`.")
+        write_text(before, params)
         raise ConfigError(f"{params}: was changed while candidates were compared; run `python main.py compare` again")
     log.info("%s is now %s: %s", params, best.name, ", ".join(f"{k} {text_of(v)}" for k, v in leaves(best.values)))
 
