@@ -95,7 +95,8 @@ def run_compare(candidates: str | None, register: bool) -> None:
     best = compare_candidates(candidates, settings, project.paths, connection)
     spaces.keep_below(spaces.root_of(project.paths.cache), project.features.limit_gb * spaces.GB, began)
     if register:
-        _keep_edits_aside()
+        if best.values:
+            _keep_edits_aside()
         take_over(best, PARAMS_FILE)
         reproduce()
         print_results()
