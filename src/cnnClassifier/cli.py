@@ -160,14 +160,42 @@ def sweep(
 
 
 @app.command()
+def compare(
+    candidates: Annotated[
+        str | None, typer.Option(help="A file, or which of config/compare/<name>.yaml; else the experiment's name.")
+    ] = None,
+    register: Annotated[
+        bool, typer.Option(help="Then make the best one's parameters params.yaml and run the pipeline with them.")
+    ] = True,
+) -> None:
+    """Train candidates on the same folds, say which is best and how sure that is, and register that one."""
+    from cnnClassifier.pipeline import run_compare
+
+    run_compare(candidates, register)
+
+
+@app.command()
+def ensemble(
+    name: Annotated[str, typer.Argument(help="Under which name it is registered; a member's own name will do.")],
+    of: Annotated[list[str], typer.Option(help="Members: model, model@alias or model/version, two or more.")],
+    more: Annotated[list[str] | None, typer.Argument(help="Further members, after --of.", show_default=False)] = None,
+) -> None:
+    """Register the mean of several registered models' calibrated probabilities as one model."""
+    from cnnClassifier.pipeline import make_ensemble
+
+    typer.echo(make_ensemble(name, [*of, *(more or [])]))
+
+
+@app.command()
 def promote(
     version: Annotated[int, typer.Argument(help="Which version of the active experiment's model.")],
     because: Annotated[str, typer.Option(help="Why; recorded with the version.")],
+    name: Annotated[str | None, typer.Option(help="Which model's, if it is not the active experiment's.")] = None,
 ) -> None:
     """Make a version champion although the gate did not: the recorded way round it."""
     from cnnClassifier.pipeline import promote_version
 
-    typer.echo(promote_version(version, because))
+    typer.echo(promote_version(version, because, name))
 
 
 @app.command()

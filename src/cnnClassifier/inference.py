@@ -145,7 +145,9 @@ class Classifier:
 
     def _check_maps(self) -> None:
         if not self.has_maps:
-            raise NoMapsError(f"{self._title} cannot say why: it was exported before there were maps; train it again")
+            raise NoMapsError(
+                f"{self._title} cannot say why: an ensemble has no maps, nor one exported before there were maps"
+            )
 
     def _measure(self, batch: NDArray[np.float32], *more: str) -> dict[str, NDArray[np.float32]]:
         """The network's outputs for N images: probabilities, features where a rule needs them, and `more`."""

@@ -26,10 +26,7 @@ def activate(experiment: str) -> None:
     """Make a shipped experiment the active params.yaml; edits that are nowhere else are kept aside first."""
     wanted = experiment_file(experiment)
     load_settings(wanted)
-    if PARAMS_FILE.is_file() and not _is_shipped(PARAMS_FILE):
-        aside = PARAMS_FILE.with_name(f"params.yaml.bak-{time.strftime('%Y%m%d-%H%M%S')}")
-        shutil.copyfile(PARAMS_FILE, aside)
-        log.warning("your edited params.yaml is kept as %s", aside)
+    _keep_edits_aside()
     shutil.copyfile(wanted, PARAMS_FILE)
     log.info("params.yaml is now %s", wanted)
 
@@ -84,8 +81,40 @@ def run_sweep(name: str, trials: int | None = None, minutes: float | None = None
     sweep(name, settings, project.paths, connection, trials=trials, minutes=minutes, storage=storage)
 
 
-def promote_version(version: int, because: str) -> str:
-    """Make a version of the active experiment's model champion for a stated reason; a line that says what changed."""
+def run_compare(candidates: str | None, register: bool) -> None:
+    """Compare candidates on the active experiment's folds; with `register`, run the pipeline with the best of them."""
+    settings, project = load_settings(), load_project()
+    from cnnClassifier.tracking.connection import connect
+
+    connection = connect(project.tracking)
+    connection.check()
+    with native_stderr_held():
+        from cnnClassifier.selection.command import compare_candidates
+        from cnnClassifier.selection.handover import take_over
+    began = time.time()
+    best = compare_candidates(candidates, settings, project.paths, connection)
+    spaces.keep_below(spaces.root_of(project.paths.cache), project.features.limit_gb * spaces.GB, began)
+    if register:
+        if best.values:
+            _keep_edits_aside()
+        take_over(best, PARAMS_FILE)
+        reproduce()
+        print_results()
+
+
+def make_ensemble(name: str, members: list[str]) -> str:
+    """Register the mean of registered models as a model of that name; a line that says what it is."""
+    settings, project = load_settings(), load_project()
+    from cnnClassifier.ensembles.command import make_ensemble
+    from cnnClassifier.tracking.connection import connect
+
+    connection = connect(project.tracking)
+    connection.check()
+    return make_ensemble(name, members, settings, project.paths, connection)
+
+
+def promote_version(version: int, because: str, model: str | None = None) -> str:
+    """Make a version of a model (default: the active experiment's) champion for a stated reason; what changed."""
     if not because.strip():
         raise ConfigError('promote: `--because` must say why, as in --because "checked by hand on 40 new scans"')
     settings, project = load_settings(), load_project()
@@ -93,7 +122,7 @@ def promote_version(version: int, because: str) -> str:
 
     server = connection.connect(project.tracking)
     server.check()
-    name = settings.registration.name
+    name = model or settings.registration.name
     before = registry.promote(server, name, version, because.strip())
     if before == version:
         return f"{name}: version {version} is champion already; nothing was changed"
@@ -192,6 +221,14 @@ def _environment() -> dict[str, str]:
     """DVC calls `python main.py`: that must be this interpreter, whatever the PATH says."""
     scripts = str(Path(sys.executable).parent)
     return {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"}
+
+
+def _keep_edits_aside() -> None:
+    """Copy a params.yaml whose content is nowhere else."""
+    if PARAMS_FILE.is_file() and not _is_shipped(PARAMS_FILE):
+        aside = PARAMS_FILE.with_name(f"params.yaml.bak-{time.strftime('%Y%m%d-%H%M%S')}")
+        shutil.copyfile(PARAMS_FILE, aside)
+        log.warning("your edited params.yaml is kept as %s", aside)
 
 
 def _is_shipped(params: Path) -> bool:

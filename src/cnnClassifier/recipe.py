@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnnClassifier.augmentation import AnyView, View, all_views
+from cnnClassifier.balancing import Balancing
 from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features.extraction import FeatureExtractor, Forward
@@ -47,12 +48,14 @@ class Recipe:
     untrained: list[np.ndarray] = field(init=False)
     compiled: CompiledTail = field(init=False)
     forward: Forward = field(init=False)
+    balancing: Balancing = field(init=False)
 
     def __post_init__(self) -> None:
         # All variables: dropout's seeds, too, so that a fit does not depend on those before it.
         self.untrained = values_of(self.tail.variables)
         self.compiled = CompiledTail(self.tail, self.config)
         self.forward = forward(self.tail)
+        self.balancing = Balancing(self.features, tuple(self.tail.input.shape[1:]), self.spec, self.config)
 
     def search(
         self,
@@ -62,7 +65,11 @@ class Recipe:
         on_epoch: OnEpoch,
         tensorboard: Path,
     ) -> FitState:
-        """Fit with early stopping on `held_out`; the tail has the best epoch's weights then."""
+        """Fit with early stopping on `held_out`; the tail has the best epoch's weights then.
+
+        Before anything else, ConfigError if the examples that balancing makes of all these images fit no memory.
+        """
+        self.balancing.check_memory([*fitted, *held_out])
         train, valid = self._start(fitted), self._examples(held_out, [PLAIN])
         return fit(self.compiled, train, valid, self.config, checkpoint, on_epoch, tensorboard)
 
@@ -77,6 +84,7 @@ class Recipe:
 
     def _start(self, records: Sequence[ImageRecord]) -> Examples:
         examples = self._examples(records, all_views(self.config.augmentation, self.config.seed))
+        examples = self.balancing.apply(examples, records)
         assign(self.tail.variables, self.untrained)
         sample = records[:: math.ceil(len(records) / STANDARDISATION_SAMPLE)]
         standardise(self.tail, self.features.read(sample, PLAIN))

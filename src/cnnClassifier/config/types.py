@@ -51,6 +51,18 @@ class AugmentationConfig(Section):
     noise: float = Field(default=0.0, ge=0, le=64)
 
 
+class BalancingConfig(Section):
+    """More training examples for small classes, until each has as many as the largest.
+
+    `method`: "none"; "oversample" repeats images; "smote" makes examples between the feature vectors of an image and
+    one of its `neighbours` nearest of the same class, which takes a wholly frozen network; "pixel_smote" does the same
+    between pictures, in memory. A class of fewer images than that takes all it has as neighbours.
+    """
+
+    method: Literal["none", "oversample", "smote", "pixel_smote"] = "none"
+    neighbours: int = Field(default=5, ge=1, le=100)
+
+
 class TrainingConfig(Section):
     """How the trainable part is fitted.
 
@@ -75,6 +87,7 @@ class TrainingConfig(Section):
     patience: PositiveInt = 10
     refit: bool = False
     folds: int = Field(default=5, ge=2, le=20)
+    balancing: BalancingConfig = BalancingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
 
 

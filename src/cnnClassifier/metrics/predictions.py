@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +38,18 @@ class Predictions:
     classes: tuple[str, ...]
 
 
+class Known(NamedTuple):
+    """What a table knows of an image."""
+
+    id: str
+    sha256: str
+    path: str
+    group: str
+    label: str
+
+
 def write_predictions(
-    records: Sequence[ImageRecord],
+    records: Sequence[ImageRecord | Known],
     probabilities: NDArray[np.floating],
     classes: Sequence[str],
     path: Path,
@@ -57,6 +68,14 @@ def write_predictions(
             fold = [] if folds is None else [int(folds[row])]
             predicted = classes[int(probabilities[row].argmax())]
             writer.writerow([*known, *fold, predicted, *(f"{value:.6g}" for value in probabilities[row])])
+
+
+def write_again(table: Predictions, path: Path) -> None:
+    """Write a table that was read, perhaps with other probabilities."""
+    known = map(
+        Known._make, zip(table.ids, table.sha256, table.paths, table.groups.tolist(), table.labels, strict=True)
+    )
+    write_predictions(list(known), table.probabilities, table.classes, path, table.folds)
 
 
 def read_predictions(path: Path, stage: str = "evaluation") -> Predictions:

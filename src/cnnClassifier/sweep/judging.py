@@ -33,10 +33,15 @@ class Bench:
 
 @dataclass(frozen=True)
 class Deal:
-    """What one shuffling of the folds gave: metrics by the names of metrics.json, and how many epochs were fitted."""
+    """What one shuffling of the folds gave: metrics by the names of metrics.json, and how many epochs were fitted.
+
+    `probabilities` (n, classes) are those of the bench's images, each out of its `fold` (n,).
+    """
 
     metrics: dict[str, float]
     epochs: int
+    probabilities: np.ndarray
+    fold: np.ndarray
 
 
 def open_bench(settings: Settings, paths: Paths) -> Bench:
@@ -71,7 +76,7 @@ def judge(settings: Settings, bench: Bench, repeats: int, scratch: Path) -> Iter
     for number in range(repeats):
         fold = deal_folds(bench.records, config.folds, config.seed + number)
         probabilities = cross_validate(recipe, bench.records, fold, epochs, scratch / f"deal{number}")
-        yield Deal(_metrics(bench, probabilities), epochs)
+        yield Deal(_metrics(bench, probabilities), epochs, probabilities, fold)
 
 
 def _metrics(bench: Bench, probabilities: np.ndarray) -> dict[str, float]:

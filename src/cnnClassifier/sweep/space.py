@@ -49,10 +49,7 @@ class Space:
 
     def settings(self, values: Values) -> Settings:
         """The base settings with these values; raise ConfigError naming file and key for one that is refused."""
-        tree = self.base.model_dump(mode="json")
-        for name, value in values.items():
-            self._set(tree, name, value)
-        return validate(tree, Settings, self.source)
+        return settings_with(self.base, values, self.source, "parameters.")
 
     def draw(self, trial: Draw) -> dict[str, Any]:
         """A value for every parameter."""
@@ -71,14 +68,17 @@ class Space:
                 f"{self.source}: parameters: {', '.join(held)}: the same for all trials, or none compares"
             )
 
-    def _set(self, tree: dict[str, Any], name: str, value: Any) -> None:
-        *sections, key = name.split(".")
-        inner: Any = tree
-        for section in sections:
-            inner = inner.get(section) if isinstance(inner, dict) else None
-        if not isinstance(inner, dict) or key not in inner:
-            raise ConfigError(f"{self.source}: parameters.{name}: params.yaml has no such key, is it misspelt?")
-        inner[key] = _merged(inner[key], value)
+
+def settings_with(base: Settings, values: Values, source: Path, where: str = "") -> Settings:
+    """The settings with other values, by dotted names; a mapping changes only the keys that it has.
+
+    Raises ConfigError naming file and key for a name that is none of the settings' (`where` stands before it) and for
+    a value that they would refuse.
+    """
+    tree = base.model_dump(mode="json")
+    for name, value in values.items():
+        _set(tree, name, value, f"{source}: {where}{name}")
+    return validate(tree, Settings, source)
 
 
 def study_name(name: str, plan: SweepPlan, base: Settings, records: Sequence[ImageRecord]) -> str:
@@ -126,8 +126,18 @@ def _draw(trial: Draw, name: str, parameter: Parameter) -> Any:
     return by_text[trial.suggest_categorical(name, list(by_text))]
 
 
-def _merged(old: Any, new: Any) -> Any:
+def _set(tree: dict[str, Any], name: str, value: Any, culprit: str) -> None:
+    *sections, key = name.split(".")
+    inner: Any = tree
+    for section in sections:
+        inner = inner.get(section) if isinstance(inner, dict) else None
+    if not isinstance(inner, dict) or key not in inner:
+        raise ConfigError(f"{culprit}: params.yaml has no such key, is it misspelt?")
+    inner[key] = merged(inner[key], value)
+
+
+def merged(old: Any, new: Any) -> Any:
     """A mapping changes only the keys that it has; anything else takes the old one's place."""
     if not (isinstance(old, dict) and isinstance(new, Mapping)):
         return deepcopy(new)
-    return old | {key: _merged(old.get(key), value) for key, value in new.items()}
+    return old | {key: merged(old.get(key), value) for key, value in new.items()}

@@ -83,6 +83,13 @@ def find(connection: Connection, name: str, alias: str) -> RegisteredModel | Non
     return RegisteredModel(name, int(found.version), found.run_id or "", dict(found.tags))
 
 
+def find_version(connection: Connection, name: str, version: int) -> RegisteredModel:
+    """A version by its number; ModelError listing the versions if there is no such one."""
+    known = versions(connection, name)
+    _check_known(connection, name, version, known)
+    return next(each for each in known if each.version == version)
+
+
 def versions(connection: Connection, name: str | None = None) -> list[RegisteredModel]:
     """Every version of a model, oldest first; without a name, every version of all models."""
     with tracking_errors(connection.uri, f"list the versions of {name or 'all models'}"):
@@ -114,7 +121,7 @@ def promote(connection: Connection, name: str, version: int, because: str) -> in
 
     Gives the version that was champion before, or None. ModelError listing the versions if there is no such one.
     """
-    _check_version(connection, name, version)
+    find_version(connection, name, version)
     found = find(connection, name, CHAMPION)
     before = found.version if found else None
     if before == version:
@@ -152,10 +159,15 @@ def download(connection: Connection, name: str, alias: str, destination: Path) -
     found = find(connection, name, alias)
     if found is None:
         raise ModelError(f"{connection.title}: no model {name}@{alias}; run the pipeline to register one")
-    folder = package_folder(destination, found)
+    return download_version(connection, found, destination)
+
+
+def download_version(connection: Connection, model: RegisteredModel, destination: Path) -> ServedPackage:
+    """Fetch a version's package into its own folder under `destination`, unless it is there already."""
+    folder = package_folder(destination, model)
     if not folder.is_dir():
-        _fetch(connection, found, folder)
-    return ServedPackage(folder, str(found.version), name)
+        _fetch(connection, model, folder)
+    return ServedPackage(folder, str(model.version), model.name)
 
 
 def package_folder(destination: Path, model: RegisteredModel) -> Path:
@@ -172,12 +184,11 @@ def _artifact_root(connection: Connection, run_id: str) -> str | None:
         return None
 
 
-def _check_version(connection: Connection, name: str, version: int) -> None:
-    known = [each.version for each in versions(connection, name)]
+def _check_known(connection: Connection, name: str, version: int, known: list[RegisteredModel]) -> None:
     if not known:
         raise ModelError(f"{connection.title}: no model {name}; run the pipeline to register one")
-    if version not in known:
-        have = ", ".join(map(str, known))
+    if version not in [each.version for each in known]:
+        have = ", ".join(str(each.version) for each in known)
         raise ModelError(f"{connection.title}: {name} has no version {version}; there are: {have}")
 
 

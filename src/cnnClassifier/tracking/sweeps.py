@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cnnClassifier.batching import batches
@@ -57,14 +58,23 @@ class SweepRun:
                 if trial.number not in known:
                     self._write(trial)
 
-    def finish(self, best: Mapping[str, float], table: Path, status: str) -> None:
+    def finish(
+        self, best: Mapping[str, float], table: Path, status: str, tags: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Log the best trial's metrics and the table of all, and close the run."""
         client = self.connection.client
         with tracking_errors(self.connection.uri, "finish the sweep's run"):
+            for name, text in tags.items():
+                client.set_tag(self.run_id, name, text)
             for name, value in best.items():
                 client.log_metric(self.run_id, legal_name(f"best.{name}"), value)
             client.log_artifact(self.run_id, str(table))
             client.set_terminated(self.run_id, status)
+
+    def close(self, status: str) -> None:
+        """Close the run before it is complete; the next call goes on with it."""
+        with tracking_errors(self.connection.uri, "close the sweep's run"):
+            self.connection.client.set_terminated(self.run_id, status)
 
     def _logged(self) -> set[int]:
         client, token, found = self.connection.client, None, set()
@@ -91,24 +101,27 @@ class SweepRun:
 
 
 def open_sweep_run(
-    connection: Connection, settings: Settings, name: str, study: str, plan: Mapping[str, Any]
+    connection: Connection, settings: Settings, name: str, study: str, plan: Mapping[str, Any], kind: str = "sweep"
 ) -> SweepRun:
-    """Go on with the study's parent run, or start one with the base parameters and the plan logged."""
+    """Go on with the study's parent run, or start one with the base parameters and the plan logged.
+
+    `kind` is the command's name, with which the run's name and the plan's file begin.
+    """
     with tracking_errors(connection.uri, "open the sweep's run"):
         experiment = experiment_id(connection, settings.registration.name)
         first = _first_run(connection, experiment, study)
-        run_id = first or _start(connection, experiment, settings, name, study, plan)
+        run_id = first or _start(connection, experiment, settings, f"{kind}-{name}", study, plan)
         if first:
             connection.client.update_run(run_id, status="RUNNING")
     return SweepRun(connection, experiment, run_id, name)
 
 
 def _start(
-    connection: Connection, experiment: str, settings: Settings, name: str, study: str, plan: Mapping[str, Any]
+    connection: Connection, experiment: str, settings: Settings, title: str, study: str, plan: Mapping[str, Any]
 ) -> str:
     client, entities = connection.client, import_mlflow().entities
     tags = run_tags() | {STUDY: study}
-    own = str(client.create_run(experiment, tags=tags, run_name=f"sweep-{name}").info.run_id)
+    own = str(client.create_run(experiment, tags=tags, run_name=title).info.run_id)
     run_id = _first_run(connection, experiment, study) or own
     if run_id != own:  # a second process was as quick
         client.delete_run(own)
@@ -117,7 +130,7 @@ def _start(
     for batch in batches(parameters(tree).items(), PARAMETERS_AT_ONCE):
         client.log_batch(own, params=[entities.Param(key, value) for key, value in batch])
     client.log_dict(own, tree, "settings.json")
-    client.log_dict(own, dict(plan), "sweep.json")
+    client.log_dict(own, dict(plan), f"{title.partition('-')[0]}.json")
     return own
 
 
