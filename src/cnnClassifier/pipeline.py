@@ -26,12 +26,17 @@ def activate(experiment: str) -> None:
     """Make a shipped experiment the active params.yaml; edits that are nowhere else are kept aside first."""
     wanted = experiment_file(experiment)
     load_settings(wanted)
+    keep_edits_aside()
+    shutil.copyfile(wanted, PARAMS_FILE)
+    log.info("params.yaml is now %s", wanted)
+
+
+def keep_edits_aside() -> None:
+    """Copy params.yaml if what it says stands in no shipped experiment."""
     if PARAMS_FILE.is_file() and not _is_shipped(PARAMS_FILE):
         aside = PARAMS_FILE.with_name(f"params.yaml.bak-{time.strftime('%Y%m%d-%H%M%S')}")
         shutil.copyfile(PARAMS_FILE, aside)
         log.warning("your edited params.yaml is kept as %s", aside)
-    shutil.copyfile(wanted, PARAMS_FILE)
-    log.info("params.yaml is now %s", wanted)
 
 
 def reproduce() -> None:

@@ -58,13 +58,19 @@ class TrainingConfig(Section):
     model is then trained again on all of them, for the number of epochs that was best. `folds` is how many parts
     the groups are dealt into for the out-of-fold predictions that `grouped_cv`, calibration and thresholds rest on.
     `group_weights`: within a class a group of n images counts as n ("none"), as its square root ("root") or as one
-    ("equal"), since slices of one patient say much the same.
+    ("equal"), since slices of one patient say much the same. `schedule`: the learning rate stays ("constant"), falls
+    to nothing over all `epochs` ("cosine"), or is halved each time that validation has not improved for a third of
+    `patience` ("plateau"); in the first `warmup` epochs it rises to what it is. `precision` is what the trainable part
+    computes in while it learns; what is saved is float32.
     """
 
     seed: int
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    warmup: int = Field(default=0, ge=0)
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     weight_decay: float = Field(default=0.0, ge=0)
     label_smoothing: Fraction = 0.0
     class_weights: Literal["balanced", "none"] = "balanced"
