@@ -61,18 +61,19 @@ class CompiledTail:
             loss = self._loss(logits, labels, weights, share)
             scaled = self.optimizer.scale_loss(loss)
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
-        return loss, _count_right(logits, labels)
+        return loss, _count_right(logits, labels, share)
 
     def _judge(self, features: Any, labels: Any, weights: Any, share: Any) -> tuple[Any, Any]:
         logits = self.tail(features, training=False)
-        return self._loss(logits, labels, weights, share), _count_right(logits, labels)
+        return self._loss(logits, labels, weights, share), _count_right(logits, labels, share)
 
     def _loss(self, logits: Any, labels: Any, weights: Any, share: Any) -> Any:
         """The mean over the images here; of a batch dealt among devices, this one's part of the mean over all."""
         loss = self.loss(tf.one_hot(labels, logits.shape[-1]), logits, sample_weight=weights)
-        # The last batch may leave a device without an image: its mean is no number, and its share 0.
-        return loss if share is None else tf.math.multiply_no_nan(loss, share)
+        # Keras has divided it by the number of replicas, as if all had equal parts.
+        return loss if share is None else loss * share * self.strategy.num_replicas_in_sync
 
 
-def _count_right(logits: Any, labels: Any) -> Any:
-    return tf.math.count_nonzero(tf.argmax(logits, axis=1) == labels)
+def _count_right(logits: Any, labels: Any, share: Any) -> Any:
+    right = tf.math.count_nonzero(tf.argmax(logits, axis=1) == labels)
+    return right if share is None else tf.where(share > 0, right, 0)

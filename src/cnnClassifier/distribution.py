@@ -47,11 +47,15 @@ def spread(strategy: Any, step: Callable[..., tuple[Any, Any]]) -> Callable[...,
 
 
 def _deal(strategy: Any, arrays: Sequence[np.ndarray]) -> list[Any]:
-    """Each array in as many parts as there are replicas, and each replica's share of the batch."""
+    """Each array in as many parts as there are replicas, and each replica's share of the batch.
+
+    Batch normalisation fails on no image at all: a replica for which none is left gets the first, as a share of 0.
+    """
     count, whole = strategy.num_replicas_in_sync, len(arrays[0])
     parts = [np.array_split(array, count) for array in arrays]
-    parts.append([np.float32(len(part) / whole) for part in parts[0]])
-    return [_each_its_own(strategy, part) for part in parts]
+    shares = [np.float32(len(part) / whole) for part in parts[0]]
+    filled = [[part if len(part) else part_of_all[0][:1] for part in part_of_all] for part_of_all in parts]
+    return [_each_its_own(strategy, part) for part in (*filled, shares)]
 
 
 def _each_its_own(strategy: Any, part: Sequence[Any]) -> Any:
