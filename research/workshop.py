@@ -17,6 +17,8 @@ from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.overrides import plan_edit
 from cnnClassifier.preprocessing import decode
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, as the command line does it
+
 ROOT = Path(__file__).resolve().parents[1]
 # Small enough that all four notebooks together take less than a minute on two cores.
 SMALL = {

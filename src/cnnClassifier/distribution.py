@@ -55,7 +55,7 @@ def _deal(strategy: Any, arrays: Sequence[np.ndarray]) -> list[Any]:
     parts = [np.array_split(array, count) for array in arrays]
     shares = [np.float32(len(part) / whole) for part in parts[0]]
     filled = [[part if len(part) else part_of_all[0][:1] for part in part_of_all] for part_of_all in parts]
-    return [_each_its_own(strategy, part) for part in (*filled, shares)]
+    return [*(_each_its_own(strategy, part) for part in filled), _each_its_own(strategy, shares)]
 
 
 def _each_its_own(strategy: Any, part: Sequence[Any]) -> Any:
