@@ -1,5 +1,9 @@
-"""What the four notebooks share: the phantom made small, a temporary folder for what stages write, and few pictures."""
+"""What the four notebooks share: an experiment's settings, a temporary folder for what stages write, and pictures.
 
+With CNNCLASSIFIER_SMALL set, as `make notebooks` does, the experiment is made so small that all four take a minute.
+"""
+
+import logging
 import os
 import tempfile
 from collections.abc import Iterable
@@ -20,15 +24,15 @@ from cnnClassifier.preprocessing import decode
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, as the command line does it
 
 ROOT = Path(__file__).resolve().parents[1]
-# Small enough that all four notebooks together take less than a minute on two cores.
+SMALL_VARIABLE = "CNNCLASSIFIER_SMALL"
 SMALL = {
     "data_ingestion.source.patients_per_class": 10,
     "data_ingestion.source.slices_per_patient": 2,
     "data_ingestion.source.size": 192,
-    "prepare_base_model.preprocessing.size": 112,
+    "prepare_base_model.preprocessing.size": 96,
     "training.epochs": 40,
     "training.folds": 3,
-    "evaluation.resamples": 200,
+    "evaluation.resamples": 100,
 }
 
 
@@ -50,14 +54,21 @@ class Workshop:
 
 
 def open_workshop(experiment: str = "phantom") -> Workshop:
-    """An experiment made small, in a new temporary folder. Works from the project's root, wherever it is started."""
+    """An experiment in a new temporary folder, from the project's root on, wherever the notebook is started.
+
+    Features of the frozen network are kept in the project's cache, so that only the first notebook computes them.
+    """
     os.chdir(ROOT)
+    # It warns of functions traced often, and counts those of different models as one.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     folder = Path(tempfile.mkdtemp(prefix="cnnClassifier-research-"))
     file = folder / "params.yaml"
     file.write_bytes((ROOT / f"config/experiments/{experiment}.yaml").read_bytes())
-    plan_edit(SMALL, file).write_to(file)
-    paths = {name: folder / path for name, path in load_project().paths.model_dump().items()}
-    return Workshop(load_settings(file), Paths(**paths))
+    if os.environ.get(SMALL_VARIABLE):
+        plan_edit(SMALL, file).write_to(file)
+    own = load_project().paths
+    paths = {name: folder / path for name, path in own.model_dump().items()}
+    return Workshop(load_settings(file), Paths(**{**paths, "cache": own.cache.resolve()}))
 
 
 def read(file: Path) -> np.ndarray:

@@ -38,6 +38,7 @@ def test_no_outputs_are_kept(file):
 @pytest.mark.notebooks
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 def test_it_runs_from_top_to_bottom_and_shows_pictures(file, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNCLASSIFIER_SMALL", "1")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     notebook = read(file)
