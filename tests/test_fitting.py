@@ -11,21 +11,12 @@ import pytest
 import tensorflow as tf
 
 from cnnClassifier import fitting
+from cnnClassifier.compiled_tail import CompiledTail
 from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig, TrainingConfig
 from cnnClassifier.errors import ModelError
-from cnnClassifier.fitting import (
-    CompiledTail,
-    Examples,
-    FitState,
-    assign,
-    history_table,
-    load_state,
-    make_deterministic,
-    save_state,
-    standardise,
-    values_of,
-)
+from cnnClassifier.fit_state import FitState, assign, history_table, load_state, save_state, values_of
+from cnnClassifier.fitting import Examples, make_deterministic, standardise
 from cnnClassifier.modeling import STANDARDISE, build_classifier, cut
 from cnnClassifier.weighting import balanced_weights
 

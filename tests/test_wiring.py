@@ -30,8 +30,10 @@ HOMES = {
     "yaml": ["config/"],
     "box": ["config/"],
     "ruamel": ["config/"],
-    "tensorflow": ["backbones.py", "modeling.py", "fitting.py", "export.py"],
-    "keras": ["attribution.py", "backbones.py", "modeling.py", "fitting.py", "export.py"],
+    "tensorflow": ["backbones.py", "compiled_tail.py", "distribution.py", "modeling.py", "fitting.py", "export.py"],
+    "keras": [
+        "attribution.py", "backbones.py", "compiled_tail.py", "modeling.py", "fitting.py", "export.py", "precision.py",
+    ],
     "onnx": ["onnx_weights.py", "ensembles/merging.py"],
     "onnxruntime": ["inference.py"],
     "optuna": ["sweep/"],
@@ -39,7 +41,7 @@ HOMES = {
     "kagglehub": ["datasets/sources.py"],
     "pydicom": ["dicom/"],
     "gdcm": ["dicom/gdcm_worker.py"],
-}
+}  # fmt: skip
 
 # What the packages of requirements-serve.in are called in Python.
 SERVING_LIBRARIES = {
@@ -124,8 +126,12 @@ def test_a_library_is_imported_only_at_home(library):
 
 
 @pytest.mark.parametrize(
-    "part", ["inference.py", "heatmap.py", "web/factory.py", "web/model_source.py", "config/types.py"]
-)
+    "part",
+    [
+        "inference.py", "heatmap.py", "web/factory.py", "web/model_source.py", "config/types.py", "asking/predict.py",
+        "asking/evaluate.py",
+    ],
+)  # fmt: skip
 def test_serving_and_configuration_reach_no_tensorflow(part):
     reached = {name.split(".")[0] for file in first_party_files(PACKAGE / part) for name in imported_modules(file)}
     assert not reached & {"tensorflow", "keras"}

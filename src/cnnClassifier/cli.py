@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from dotenv import load_dotenv
 
+from cnnClassifier import commands
 from cnnClassifier.components import STAGES
 from cnnClassifier.errors import CnnClassifierError
 
@@ -49,7 +50,8 @@ def main() -> int:
             error.show()  # type: ignore[attr-defined]
             return 2
         raise
-    return _interrupted() if code == INTERRUPTED else 0  # typer makes a code of Ctrl+C, and only returns it
+    # typer makes codes of Ctrl+C and of `typer.Exit`, and only returns them
+    return _interrupted() if code == INTERRUPTED else code or 0
 
 
 @app.callback(invoke_without_command=True)
@@ -212,6 +214,9 @@ def import_model() -> None:
     from cnnClassifier.pipeline import import_released
 
     typer.echo(import_released())
+
+
+commands.add_to(app)
 
 
 def _interrupted() -> int:

@@ -1,11 +1,10 @@
-"""Fit the trainable part of a model on cached features: AdamW, early stopping, checkpoints."""
+"""Fit the trainable part of a model on cached features: epochs, early stopping, checkpoints, learning rates."""
 
-import json
 import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from cnnClassifier import schedules
+from cnnClassifier.compiled_tail import CompiledTail
 from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.errors import ModelError
+from cnnClassifier.fit_state import LEARNING_RATE, FitState, assign, load_state, save_state, values_of
 from cnnClassifier.modeling import STANDARDISE
 
 log = logging.getLogger(__name__)
@@ -41,68 +43,6 @@ class Examples:
     weights: np.ndarray
 
 
-@dataclass
-class FitState:
-    """Where a fit stands: enough to go on after a kill. `weights` are all a tail's variables, dropout's seeds too."""
-
-    history: list[dict[str, float]] = field(default_factory=list)
-    weights: list[np.ndarray] = field(default_factory=list)
-    optimizer: list[np.ndarray] = field(default_factory=list)
-    best_weights: list[np.ndarray] = field(default_factory=list)
-
-    @property
-    def best_epoch(self) -> int:
-        """The epoch of the lowest validation loss, counted from 0; without validation, the last."""
-        if "val_loss" not in self.history[-1]:
-            return len(self.history) - 1
-        return int(np.argmin([row["val_loss"] for row in self.history]))
-
-    @property
-    def best(self) -> dict[str, float]:
-        """The metrics of the best epoch."""
-        return self.history[self.best_epoch]
-
-
-class CompiledTail:
-    """A tail (features -> logits) with its optimizer and its steps, compiled once for all fits that follow."""
-
-    def __init__(self, tail: Any, config: TrainingConfig) -> None:
-        self.tail = tail
-        self.optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
-        self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        self.optimizer.build(tail.trainable_variables)
-        self.loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
-        self._fresh = values_of(self.optimizer.variables)
-        features = tf.TensorSpec((None, *tail.input.shape[1:]), tf.float32)
-        self._soft = config.soft_labels
-        hard, soft = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None, tail.output.shape[-1]), tf.float32)
-        batch = [features, soft if self._soft else hard, tf.TensorSpec((None,), tf.float32)]
-        # Features, labels and weights of a batch -> its mean loss, and how many are right. Concrete: that a call need
-        # not be matched with a trace saves a third of what a small batch costs.
-        self.learn = tf.function(self._learn, autograph=False).get_concrete_function(*batch)
-        self.judge = tf.function(self._judge, autograph=False).get_concrete_function(*batch)
-
-    def forget(self) -> None:
-        """Make the optimizer as new; the tail stays as it is."""
-        assign(self.optimizer.variables, self._fresh)
-
-    def _learn(self, features: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
-        variables = self.tail.trainable_variables
-        with tf.GradientTape() as tape:
-            logits = self.tail(features, training=True)
-            loss = self._loss(logits, labels, weights)
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss, _count_right(logits, labels)
-
-    def _judge(self, features: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
-        logits = self.tail(features, training=False)
-        return self._loss(logits, labels, weights), _count_right(logits, labels)
-
-    def _loss(self, logits: Any, labels: Any, weights: Any) -> Any:
-        targets = labels if self._soft else tf.one_hot(labels, logits.shape[-1])
-        return self.loss(targets, logits, sample_weight=weights)
-
-
 def fit(
     model: CompiledTail,
     train: Examples,
@@ -111,9 +51,11 @@ def fit(
     checkpoint: Path,
     on_epoch: OnEpoch = lambda *_: None,
     tensorboard: Path | None = None,
+    rates: Sequence[float] = (),
 ) -> FitState:
     """Fit a tail, as it is now, until the epochs are over or validation has not improved for `patience`.
 
+    `rates` are learning rates by epoch, those of an earlier fit; without any the tail's own schedule gives them.
     Goes on from `checkpoint` if there is one. Leaves the weights of the best epoch in the tail. Raises ModelError
     when the loss is no longer a number.
     """
@@ -123,7 +65,8 @@ def fit(
     with tqdm(total=config.epochs, initial=len(state.history), desc="epochs", disable=None) as progress:
         while not is_finished(state, config):
             epoch = len(state.history)
-            metrics = _run_epoch(model, train, valid, config, epoch)
+            rate = _next_rate(model, state, rates)
+            metrics = _run_epoch(model, train, valid, config, epoch) | rate
             _check_finite(metrics, epoch)
             state.history.append(metrics)
             if state.best_epoch == epoch:
@@ -144,62 +87,16 @@ def restore_best(tail: Any, state: FitState) -> None:
     assign(tail.variables, state.best_weights)
 
 
-def values_of(variables: Sequence[Any]) -> list[np.ndarray]:
-    """The values of a model's or an optimizer's variables."""
-    return [variable.numpy() for variable in variables]
-
-
-def assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
-    """Give variables the values that `values_of` had from them."""
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-
-
 def is_finished(state: FitState, config: TrainingConfig) -> bool:
     """All epochs done, or no better validation loss for `patience` epochs."""
     done = len(state.history)
     return done >= config.epochs or (done > 0 and done - 1 - state.best_epoch >= config.patience)
 
 
-def save_state(state: FitState, path: Path) -> None:
-    """Write a checkpoint under a temporary name, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    arrays = {
-        f"{kind}.{index:04d}": array
-        for kind in ("weights", "optimizer", "best_weights")
-        for index, array in enumerate(getattr(state, kind))
-    }
-    with partial.open("wb") as file:
-        np.savez(file, history=np.array(json.dumps(state.history)), **arrays)
-    partial.replace(path)
-
-
-def load_state(path: Path) -> FitState:
-    """Read a checkpoint; an empty state if there is none."""
-    if not path.is_file():
-        return FitState()
-    with np.load(path) as arrays:
-        return FitState(
-            history=json.loads(str(arrays["history"])),
-            **{
-                kind: [arrays[name] for name in sorted(arrays.files) if name.startswith(f"{kind}.")]
-                for kind in ("weights", "optimizer", "best_weights")
-            },
-        )
-
-
 def make_deterministic(seed: int) -> None:
     """Seed Python, NumPy and TensorFlow, and take their deterministic kernels."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-
-
-def history_table(state: FitState) -> str:
-    """The history as CSV: epoch from 0, then each metric to six digits."""
-    names = list(state.history[0])
-    rows = [[str(epoch), *(f"{row[name]:.6f}" for name in names)] for epoch, row in enumerate(state.history)]
-    return "".join(",".join(row) + "\n" for row in [["epoch", *names], *rows])
 
 
 def standardise(tail: Any, features: np.ndarray) -> None:
@@ -232,6 +129,16 @@ def _save(model: CompiledTail, state: FitState, checkpoint: Path) -> None:
     save_state(state, checkpoint)
 
 
+def _next_rate(model: CompiledTail, state: FitState, rates: Sequence[float]) -> dict[str, float]:
+    """Set the coming epoch's learning rate, for the history to tell; nothing where it never changes."""
+    if not schedules.changes(model.config):
+        return {}
+    epoch = len(state.history)
+    rate = rates[epoch] if epoch < len(rates) else schedules.learning_rate(model.config, state.history)
+    model.set_learning_rate(rate)
+    return {LEARNING_RATE: rate}
+
+
 def _run_epoch(
     model: CompiledTail, train: Examples, valid: Examples | None, config: TrainingConfig, epoch: int
 ) -> dict[str, float]:
@@ -254,11 +161,6 @@ def _pass(step: Any, examples: Examples, order: np.ndarray, batch_size: int, see
         loss += float(its_loss) * len(rows)
         right += float(its_right)
     return {"accuracy": right / len(order), "loss": loss / len(order)}
-
-
-def _count_right(logits: Any, labels: Any) -> Any:
-    classes = tf.argmax(labels, axis=1) if len(labels.shape) == 2 else labels  # of soft ones, the class of most votes
-    return tf.math.count_nonzero(tf.argmax(logits, axis=1) == classes)
 
 
 def _tensorboard_log(folder: Path, *, fresh: bool) -> OnEpoch:

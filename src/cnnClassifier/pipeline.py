@@ -26,9 +26,17 @@ def activate(experiment: str) -> None:
     """Make a shipped experiment the active params.yaml; edits that are nowhere else are kept aside first."""
     wanted = experiment_file(experiment)
     load_settings(wanted)
-    _keep_edits_aside()
+    keep_edits_aside()
     shutil.copyfile(wanted, PARAMS_FILE)
     log.info("params.yaml is now %s", wanted)
+
+
+def keep_edits_aside() -> None:
+    """Copy params.yaml if what it says stands in no shipped experiment."""
+    if PARAMS_FILE.is_file() and not _is_shipped(PARAMS_FILE):
+        aside = PARAMS_FILE.with_name(f"params.yaml.bak-{time.strftime('%Y%m%d-%H%M%S')}")
+        shutil.copyfile(PARAMS_FILE, aside)
+        log.warning("your edited params.yaml is kept as %s", aside)
 
 
 def reproduce() -> None:
@@ -96,7 +104,7 @@ def run_compare(candidates: str | None, register: bool) -> None:
     spaces.keep_below(spaces.root_of(project.paths.cache), project.features.limit_gb * spaces.GB, began)
     if register:
         if best.values:
-            _keep_edits_aside()
+            keep_edits_aside()
         take_over(best, PARAMS_FILE)
         reproduce()
         print_results()
@@ -221,14 +229,6 @@ def _environment() -> dict[str, str]:
     """DVC calls `python main.py`: that must be this interpreter, whatever the PATH says."""
     scripts = str(Path(sys.executable).parent)
     return {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"}
-
-
-def _keep_edits_aside() -> None:
-    """Copy a params.yaml whose content is nowhere else."""
-    if PARAMS_FILE.is_file() and not _is_shipped(PARAMS_FILE):
-        aside = PARAMS_FILE.with_name(f"params.yaml.bak-{time.strftime('%Y%m%d-%H%M%S')}")
-        shutil.copyfile(PARAMS_FILE, aside)
-        log.warning("your edited params.yaml is kept as %s", aside)
 
 
 def _is_shipped(params: Path) -> bool:

@@ -10,20 +10,13 @@ import numpy as np
 
 from cnnClassifier.augmentation import AnyView, View, all_views
 from cnnClassifier.balancing import Balancing
+from cnnClassifier.compiled_tail import CompiledTail
 from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features.extraction import FeatureExtractor, Forward
 from cnnClassifier.features.network import CHUNK, PLAIN, predict_tail
-from cnnClassifier.fitting import (
-    CompiledTail,
-    Examples,
-    FitState,
-    OnEpoch,
-    assign,
-    fit,
-    standardise,
-    values_of,
-)
+from cnnClassifier.fit_state import FitState, assign, values_of
+from cnnClassifier.fitting import Examples, OnEpoch, fit, standardise
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import forward
 from cnnClassifier.soft_labels import soft_targets
@@ -49,6 +42,7 @@ class Recipe:
     compiled: CompiledTail = field(init=False)
     forward: Forward = field(init=False)
     balancing: Balancing = field(init=False)
+    rates: list[float] = field(init=False, default_factory=list)  # that the search found; the fits after it take them
 
     def __post_init__(self) -> None:
         # All variables: dropout's seeds, too, so that a fit does not depend on those before it.
@@ -71,12 +65,14 @@ class Recipe:
         """
         self.balancing.check_memory([*fitted, *held_out])
         train, valid = self._start(fitted), self._examples(held_out, [PLAIN])
-        return fit(self.compiled, train, valid, self.config, checkpoint, on_epoch, tensorboard)
+        state = fit(self.compiled, train, valid, self.config, checkpoint, on_epoch, tensorboard)
+        self.rates = state.rates
+        return state
 
     def fit_for(self, records: Sequence[ImageRecord], epochs: int, checkpoint: Path) -> None:
         """Fit on all the records for so many epochs."""
         config = self.config.model_copy(update={"epochs": epochs})
-        fit(self.compiled, self._start(records), None, config, checkpoint, ignore_epoch)
+        fit(self.compiled, self._start(records), None, config, checkpoint, ignore_epoch, rates=self.rates)
 
     def predict(self, records: Sequence[ImageRecord], view: AnyView = PLAIN) -> np.ndarray:
         """The fitted tail's probabilities of one view of each record, float64 (n, classes)."""

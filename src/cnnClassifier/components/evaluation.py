@@ -27,6 +27,7 @@ from cnnClassifier.metrics.decision_plots import plot_decisions, plot_gate
 from cnnClassifier.metrics.evaluation_plots import plot_evaluation
 from cnnClassifier.metrics.operating import operating_report
 from cnnClassifier.metrics.outliers import gate_report
+from cnnClassifier.metrics.prediction_plots import plot_distribution, plot_report
 from cnnClassifier.metrics.predictions import Predictions, folds_of, read_predictions, write_predictions
 from cnnClassifier.metrics.protocols import Judged, Reporting, report_controls, report_protocol
 from cnnClassifier.model_spec import ModelSpec
@@ -163,10 +164,17 @@ class Evaluation(Component[EvaluationConfig]):
         self, metrics: Mapping[str, Any], test: Sequence[ImageRecord], probabilities: np.ndarray, held_out: Predictions
     ) -> None:
         classes, by_groups = held_out.classes, "grouped cross-validation"
+        judged = {
+            "published": (truth_of(test, classes), probabilities, classes, "published test split"),
+            "grouped_cv": (held_out.truth, held_out.probabilities, classes, by_groups),
+        }
         with new_folder(self.paths.evaluation_plots) as folder:
-            plot_evaluation(truth_of(test, classes), probabilities, classes, "published test split", folder)
             (folder / "grouped_cv").mkdir()
-            judged = (held_out.truth, held_out.probabilities)
-            plot_evaluation(*judged, classes, by_groups, folder / "grouped_cv")
-            plot_decisions(*judged, folds_of(held_out), classes, metrics, by_groups, folder / "grouped_cv")
+            for protocol, at in (("published", folder), ("grouped_cv", folder / "grouped_cv")):
+                plot_evaluation(*judged[protocol], at)
+                plot_distribution(*judged[protocol], at / "prediction_distribution")
+                plot_report(metrics[protocol], judged[protocol][-1], at / "classification_report")
+            plot_decisions(
+                *judged["grouped_cv"][:2], folds_of(held_out), classes, metrics, by_groups, folder / "grouped_cv"
+            )
             plot_gate(metrics["gate_of_kind"], folder)

@@ -13,14 +13,17 @@ from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.cross_validation import cross_validate, deal_folds
 from cnnClassifier.datasets.manifest import ImageRecord, digest_records, read_manifest
 from cnnClassifier.datasets.splits import assign_splits
+from cnnClassifier.distribution import over_devices
 from cnnClassifier.errors import DataError
 from cnnClassifier.features.network import open_features
 from cnnClassifier.files import new_folder, write_text
-from cnnClassifier.fitting import FitState, history_table, make_deterministic, restore_best
+from cnnClassifier.fit_state import FitState, history_table
+from cnnClassifier.fitting import make_deterministic, restore_best
 from cnnClassifier.metrics.plots import plot_history
 from cnnClassifier.metrics.predictions import write_predictions
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import cut, digest_weights, load_model, save_model
+from cnnClassifier.precision import check_precision
 from cnnClassifier.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -32,10 +35,12 @@ class Training(Component[TrainingConfig]):
     def run(self) -> None:
         """Fit with early stopping on held-out groups, cross-validate, fit again on everything if asked."""
         make_deterministic(self.config.seed)
-        model, spec = load_model(self.paths.base_model)
+        with over_devices().scope():
+            model, spec = load_model(self.paths.base_model)
         records = [record for record in read_manifest(self.paths.audited_manifest) if record.split != "test"]
         fold = deal_folds(records, self.config.folds, self.config.seed)
         parts = cut(model, spec.freeze)
+        check_precision(self.config.precision, model, parts)
         recipe = Recipe(parts.tail, open_features(parts, spec, self.paths), spec, self.config)
         key = self._key(model, recipe, records)
         checkpoints = self.paths.cache / "checkpoints" / key

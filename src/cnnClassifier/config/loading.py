@@ -38,12 +38,17 @@ def read_yaml(path: Path) -> Box:
         raise ConfigError(f"{path}: no such file; run from the project's root or create it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, source: Path) -> Box:
+    """A text's YAML mapping with dot access; raise ConfigError, naming its source, when it is none."""
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected a mapping of sections. Received: {type(content).__name__}")
+        raise ConfigError(f"{source}: expected a mapping of sections. Received: {type(content).__name__}")
     return Box(content)
 
 

@@ -71,13 +71,19 @@ class TrainingConfig(Section):
     the groups are dealt into for the out-of-fold predictions that `grouped_cv`, calibration and thresholds rest on.
     `group_weights`: within a class a group of n images counts as n ("none"), as its square root ("root") or as one
     ("equal"), since slices of one patient say much the same. With `soft_labels` an image is what its annotators' votes
-    say, in shares of the classes (`data_ingestion.source.votes`), rather than its one label.
+    say, in shares of the classes (`data_ingestion.source.votes`), rather than its one label. `schedule`: the learning
+    rate stays ("constant"), falls to nothing over all `epochs` ("cosine"), or is halved each time that validation has
+    not improved for a third of `patience` ("plateau"); in the first `warmup` epochs it rises to what it is.
+    `precision` is what the trainable part computes in while it learns; what is saved is float32.
     """
 
     seed: int
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    warmup: int = Field(default=0, ge=0)
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     weight_decay: float = Field(default=0.0, ge=0)
     label_smoothing: Fraction = 0.0
     soft_labels: bool = False

@@ -5,28 +5,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from cnnClassifier.files import write_text
 
 WIDTH = 4096  # no line is broken that was not
 
 
 def change_yaml(path: Path, changes: Mapping[str, Any]) -> None:
-    """Write new values into a mapping in YAML; a mapping among the changes changes only the keys that it has."""
+    """Write new values, by name or dotted names, into a YAML mapping; a mapping among them changes only its own keys."""
+    write_text(changed_yaml(path.read_text(encoding="utf-8"), changes), path)
+
+
+def changed_yaml(text: str, changes: Mapping[str, Any]) -> str:
+    """The same for a text."""
+    from ruamel.yaml import YAML  # it comes with DVC
+
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = WIDTH
-    content = yaml.load(path.read_text(encoding="utf-8"))
+    yaml.indent(mapping=2, sequence=4, offset=2)  # as the shipped files are written
+    content = yaml.load(text)
     _change(content, changes)
     changed = io.StringIO()
     yaml.dump(content, changed)
-    write_text(changed.getvalue(), path)
+    return changed.getvalue()
 
 
 def _change(content: Any, changes: Mapping[str, Any]) -> None:
     for key, value in changes.items():
-        if isinstance(value, Mapping) and isinstance(content.get(key), dict):
-            _change(content[key], value)
+        name, dot, inner = key.partition(".")
+        change = {inner: value} if dot else value
+        if not isinstance(change, Mapping):
+            content[name] = change
+        elif isinstance(content.get(name), dict):
+            _change(content[name], change)
         else:
-            content[key] = value
+            content[name] = {}
+            _change(content[name], change)

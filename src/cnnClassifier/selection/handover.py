@@ -2,14 +2,13 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from cnnClassifier.config.loading import load_settings
 from cnnClassifier.config.writing import change_yaml
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.files import write_text
 from cnnClassifier.selection.plan import Candidate
-from cnnClassifier.sweep.space import leaves, merged, text_of
+from cnnClassifier.sweep.space import leaves, text_of
 
 log = logging.getLogger(__name__)
 
@@ -20,21 +19,8 @@ def take_over(best: Candidate, params: Path) -> None:
         log.info("%s is what %s says already", best.name, params)
         return
     before = params.read_text(encoding="utf-8")
-    change_yaml(params, _nested(best.values))
+    change_yaml(params, best.values)
     if load_settings(params) != best.settings:
         write_text(before, params)
         raise ConfigError(f"{params}: was changed while candidates were compared; run `python main.py compare` again")
     log.info("%s is now %s: %s", params, best.name, ", ".join(f"{k} {text_of(v)}" for k, v in leaves(best.values)))
-
-
-def _nested(values: dict[str, Any]) -> dict[str, Any]:
-    """Values by dotted names as a tree."""
-    tree: dict[str, Any] = {}
-    for name, value in values.items():
-        *sections, key = name.split(".")
-        inner: Any = value
-        for section in reversed([*sections[1:], key] if sections else []):
-            inner = {section: inner}
-        top = sections[0] if sections else key
-        tree[top] = merged(tree.get(top), inner)
-    return tree

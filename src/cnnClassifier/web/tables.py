@@ -20,7 +20,7 @@ def as_csv(batch: BatchAnswer) -> str:
 
 
 def _row(item: BatchItem, batch: BatchAnswer, classes: list[str]) -> list[object]:
-    start, end = [item.index, _harmless(item.name)], [batch.model, batch.version]
+    start, end = [item.index, harmless(item.name)], [batch.model, batch.version]
     if item.answer is None:
         return [
             *start,
@@ -37,5 +37,6 @@ def _row(item: BatchItem, batch: BatchAnswer, classes: list[str]) -> list[object
     return [*start, *given, *end, *(f"{answer.probabilities[label]:.6f}" for label in classes)]
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
     return f"'{cell}" if cell.startswith(FORMULA) else cell

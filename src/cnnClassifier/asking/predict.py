@@ -1,0 +1,54 @@
+"""`python main.py predict`: what a model makes of files, in the terminal or in a file."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from tqdm import tqdm
+
+from cnnClassifier import DISCLAIMER
+from cnnClassifier.asking.answers import Answer, ask
+from cnnClassifier.asking.files import list_files
+from cnnClassifier.asking.formats import as_csv, as_json, as_table, table_text
+from cnnClassifier.asking.models import choose_model
+from cnnClassifier.config.loading import load_project
+from cnnClassifier.files import write_text
+from cnnClassifier.inference import Classifier
+
+MILLION = 1_000_000
+
+log = logging.getLogger(__name__)
+
+
+def predict_files(named: Sequence[Path], model: str | None, package: Path | None, form: str, out: Path | None) -> int:
+    """Answer for all files as a "table", "json" or "csv"; how many could not be answered for."""
+    project = load_project()
+    files = list_files(named)
+    classifier = choose_model(project, model, package)
+    progress = tqdm(files, desc="predict", unit="file", disable=None if len(files) > 1 else True)
+    answers = list(ask(classifier, progress, project.serving.max_megapixels * MILLION))
+    _show(answers, classifier, form, out)
+    failed = sum(answer.error is not None for answer in answers)
+    log.info("%s version %s answered for %d files, %d failed", *_named(classifier), len(answers) - failed, failed)
+    if classifier.spec.synthetic:
+        log.warning("this model learned from drawn pictures: what it says of a real one means nothing")
+    log.info(DISCLAIMER)
+    return failed
+
+
+def _show(answers: Sequence[Answer], classifier: Classifier, form: str, out: Path | None) -> None:
+    if form == "table" and out is None:
+        Console().print(as_table(answers, classifier))
+        return
+    text = {"table": table_text, "json": as_json, "csv": as_csv}[form](answers, classifier)
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        write_text(text, out)
+        log.info("written to %s", out)
+
+
+def _named(classifier: Classifier) -> tuple[str, str]:
+    return classifier.name, classifier.version

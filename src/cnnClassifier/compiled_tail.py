@@ -1,0 +1,83 @@
+"""A tail with its optimizer and the two steps that a fit is made of, compiled once, on one device or on several."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from cnnClassifier.config.types import TrainingConfig
+from cnnClassifier.distribution import spread, strategy_of
+from cnnClassifier.fit_state import assign, values_of
+from cnnClassifier.precision import computing_in, with_loss_scale
+
+# Features, labels and weights of a batch -> its mean loss, and how many are right.
+Step = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+class CompiledTail:
+    """A tail (features -> logits) with its optimizer and its steps, compiled once for all fits that follow."""
+
+    def __init__(self, tail: Any, config: TrainingConfig) -> None:
+        self.tail = tail
+        self.config = config
+        self.strategy = strategy_of(tail)
+        with self.strategy.scope():
+            optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+            self.optimizer = with_loss_scale(optimizer, config.precision)
+            self.optimizer.build(tail.trainable_variables)
+        self.soft = config.soft_labels
+        self.loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
+        self._fresh = values_of(self.optimizer.variables)
+        with computing_in(config.precision, tail):
+            self.learn: Step = self._compile(self._learn)
+        self.judge: Step = self._compile(self._judge)
+
+    def forget(self) -> None:
+        """Make the optimizer as new; the tail stays as it is."""
+        assign(self.optimizer.variables, self._fresh)
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Take steps of this size from now on."""
+        self.optimizer.learning_rate = rate
+
+    def _compile(self, step: Callable[..., tuple[Any, Any]]) -> Step:
+        if self.strategy.num_replicas_in_sync > 1:
+            return spread(self.strategy, step)
+
+        def on_one(features: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
+            return step(features, labels, weights, share=None)
+
+        features = tf.TensorSpec((None, *self.tail.input.shape[1:]), tf.float32)
+        hard, soft = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None, self.tail.output.shape[-1]), tf.float32)
+        batch = [features, soft if self.soft else hard, tf.TensorSpec((None,), tf.float32)]
+        # Concrete: that a call need not be matched with a trace saves a third of what a small batch costs.
+        compiled: Step = tf.function(on_one, autograph=False).get_concrete_function(*batch)
+        return compiled
+
+    def _learn(self, features: Any, labels: Any, weights: Any, share: Any) -> tuple[Any, Any]:
+        variables = self.tail.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = self.tail(features, training=True)
+            loss = self._loss(logits, labels, weights, share)
+            scaled = self.optimizer.scale_loss(loss)
+        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        return loss, _count_right(logits, labels, share)
+
+    def _judge(self, features: Any, labels: Any, weights: Any, share: Any) -> tuple[Any, Any]:
+        logits = self.tail(features, training=False)
+        return self._loss(logits, labels, weights, share), _count_right(logits, labels, share)
+
+    def _loss(self, logits: Any, labels: Any, weights: Any, share: Any) -> Any:
+        """The mean over the images here; of a batch dealt among devices, this one's part of the mean over all."""
+        targets = labels if self.soft else tf.one_hot(labels, logits.shape[-1])
+        loss = self.loss(targets, logits, sample_weight=weights)
+        # Keras has divided it by the number of replicas, as if all had equal parts.
+        return loss if share is None else loss * share * self.strategy.num_replicas_in_sync
+
+
+def _count_right(logits: Any, labels: Any, share: Any) -> Any:
+    classes = tf.argmax(labels, axis=1) if len(labels.shape) == 2 else labels  # of soft ones, the class of most votes
+    right = tf.math.count_nonzero(tf.argmax(logits, axis=1) == classes)
+    return right if share is None else tf.where(share > 0, right, 0)

@@ -1,0 +1,115 @@
+"""predict: any files, folders and archives; every one gets a row, and the exit code says whether all were read."""
+
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cnnClassifier.asking.answers import ask
+from cnnClassifier.asking.files import list_files
+from cnnClassifier.asking.formats import as_csv, table_text
+from cnnClassifier.errors import DataError
+from cnnClassifier.inference import Classifier
+from environment import clean_environment
+from hostile import dicom_files as dicom
+from project import Project, copy_project
+from tiny_release import CLASSES, picture, write_tiny_package
+
+MOST_PIXELS = 10_000_000
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return copy_project(tmp_path_factory.mktemp("predict") / "project", clean_environment())
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_package(tmp_path_factory.mktemp("package") / "tiny")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder with a good picture, a DICOM file two folders down, an archive, and text."""
+    folder = tmp_path / "files"
+    (folder / "deep/deeper").mkdir(parents=True)
+    (folder / "a.png").write_bytes(picture(1))
+    (folder / "deep/deeper/scan.dcm").write_bytes(dicom.write(dicom.ct(), dicom.EXPLICIT))
+    with zipfile.ZipFile(folder / "more.zip", "w") as archive:
+        archive.writestr("in.png", picture(2))
+    (folder / "notes.txt").write_text("no picture\n")
+    return folder
+
+
+@pytest.fixture
+def classifier(package: Path) -> Classifier:
+    return Classifier.load(package, "tiny", "1", threads=1)
+
+
+def test_a_bad_file_is_a_row_and_the_others_go_on(project, package, files):
+    done = project.main("predict", str(files), "--package", str(package), "--format", "json", check=False)
+    assert done.returncode == 1
+    said = json.loads(done.stdout)
+    assert (said["model"], said["answered"], said["failed"]) == ("tiny", 3, 1)
+    rows = {row["file"].removeprefix(f"{files}/"): row for row in said["results"]}
+    assert list(rows) == ["a.png", "deep/deeper/scan.dcm", "more.zip/in.png", "notes.txt"]
+    assert rows["notes.txt"]["error"].startswith("not an image in a format this reads")
+    assert "probabilities" not in rows["notes.txt"]
+    assert sum(rows["a.png"]["probabilities"].values()) == pytest.approx(1)
+
+
+def test_all_read_is_success_and_a_name_decides_the_form(project, package, files, tmp_path):
+    (files / "notes.txt").unlink()
+    out = tmp_path / "answers.csv"
+    project.main("predict", str(files), "--package", str(package), "--out", str(out))
+    rows = list(csv.DictReader(io.StringIO(out.read_text())))
+    assert len(rows) == 3
+    assert all(row["label"] in CLASSES for row in rows)
+
+
+def test_without_a_name_it_is_the_model_that_the_app_would_serve(project, tmp_path):
+    file = tmp_path / "noise.png"
+    file.write_bytes(picture(3))
+    done = project.main("predict", str(file))
+    assert "chest_ct version 1" in done.stdout
+    assert "refused" in done.stdout  # noise is no chest CT
+
+
+def test_a_model_that_nobody_registered_is_one_line(project, files):
+    done = project.main("predict", str(files), "--model", "nobody", check=False)
+    assert done.returncode == 2
+    assert "nobody@champion" in done.stderr.splitlines()[-1]
+
+
+def test_a_file_that_is_not_there_stops_before_any_model_is_asked(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        list_files([tmp_path / "none.png"])
+    with pytest.raises(DataError, match="no files in there"):
+        list_files([tmp_path])
+
+
+def test_answers_are_those_of_the_classifier(classifier, files):
+    (answer,) = ask(classifier, [files / "a.png"], MOST_PIXELS)
+    assert answer.prediction == classifier.classify(picture(1))
+
+
+def test_a_picture_of_too_many_pixels_is_an_error_of_its_own(classifier, files):
+    (answer,) = ask(classifier, [files / "a.png"], 100)
+    assert answer.prediction is None
+    assert "pixels" in answer.error
+
+
+def test_no_file_name_becomes_a_formula_in_a_spreadsheet(classifier, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("=1+1.png").write_bytes(picture(1))
+    text = as_csv(list(ask(classifier, [Path("=1+1.png")], MOST_PIXELS)), classifier)
+    assert text.splitlines()[1].startswith("'=1+1.png")
+
+
+def test_the_table_says_what_is_wrong(classifier, files):
+    text = table_text(list(ask(classifier, list_files([files]), MOST_PIXELS)), classifier)
+    assert "tiny version 1" in text
+    assert "not an image in a format this reads" in text
