@@ -23,6 +23,7 @@ def changed_yaml(text: str, changes: Mapping[str, Any]) -> str:
     yaml.preserve_quotes = True
     yaml.width = WIDTH
     yaml.indent(mapping=2, sequence=4, offset=2)  # as the shipped files are written
+    yaml.representer.add_representer(type(None), _null)
     content = yaml.load(text)
     _change(content, changes)
     changed = io.StringIO()
@@ -41,3 +42,8 @@ def _change(content: Any, changes: Mapping[str, Any]) -> None:
         else:
             content[name] = {}
             _change(content[name], change)
+
+
+def _null(representer: Any, _: None) -> Any:
+    """As the shipped files have it; ruamel writes nothing."""
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
