@@ -76,7 +76,7 @@ def make_ensemble(name: str, asked: Sequence[str], settings: Settings, paths: Pa
             write_card(card, bars, spec, audit, metrics, decided)
             _log(run, work, package, fitted, metrics, paths)
     place = "champion" if decision.promote else "challenger"
-    return f"{name} version {version}, {place}: {bars.description} {decision.reason}"
+    return f"{name} version {version}, {place}: {decision.reason}\n{bars.description}"
 
 
 def _bars(name: str, settings: Settings) -> RegistrationConfig:
