@@ -86,7 +86,9 @@ class CompiledTail:
         with tf.GradientTape() as tape:
             logits = self.tail(features, training=True)
             loss = self._loss(logits, labels, weights)
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
+            # What layers are fined for (L2) is learnt from, and not part of the loss that is told and compared.
+            learnt = loss + sum(self.tail.losses)
+        self.optimizer.apply(tape.gradient(learnt, variables), variables)
         return loss, _count_right(logits, labels)
 
     def _judge(self, features: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
