@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run serve ui test notebooks test-real fuzz check format lock readme clean
+.PHONY: help run serve ui test test-slow notebooks test-real fuzz check format lock readme clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,8 +24,11 @@ ui: .venv/.run  ## compare runs in MLflow's pages at http://127.0.0.1:5000
 	  http*) echo "your runs are at $$MLFLOW_TRACKING_URI" ;; \
 	  *) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; esac
 
-test: .venv/.dev .venv-mlflow2/.done browser  ## every test but those on the real data set and the notebooks
-	@$(BIN)/python -m pytest -m "not real_data and not notebooks" -n 2 --dist loadfile --no-loadscope-reorder
+test: .venv/.dev .venv-mlflow2/.done browser  ## every test but the slow ones, the notebooks and those on the real data set
+	@$(BIN)/python -m pytest -m "not real_data and not notebooks and not slow" -n 2 --dist loadfile --no-loadscope-reorder
+
+test-slow: .venv/.dev  ## every large network in every format (ten minutes)
+	@$(BIN)/python -m pytest -m slow
 
 notebooks: .venv/.dev  ## run the four notebooks of research/ from top to bottom on a small phantom
 	@$(BIN)/python -m pytest -m notebooks tests/test_notebooks.py

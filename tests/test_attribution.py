@@ -36,6 +36,7 @@ HEADS = {
     "deviation": HeadConfig(pooling="deviation", grid=1),
     "deviation of cells": HeadConfig(pooling="deviation", grid=3, dropout=0.3),
     "several layers": HeadConfig(pooling="mean", also=ALSO),
+    "flatten": HeadConfig(pooling="flatten", also=(LayerPoolConfig(layer="block3_pool", pooling="max"),)),
 }
 
 
@@ -166,9 +167,16 @@ def test_typical_maps_of_no_image_are_an_error():
 
 
 @pytest.mark.parametrize("freeze", ["all", "none"])
-def test_behind_a_hidden_layer_places_count_by_the_logit_s_gradient(freeze):
+@pytest.mark.parametrize(
+    "head",
+    [
+        HeadConfig(pooling="mean", hidden_units=9, dropout=0.3),
+        HeadConfig(pooling="mean", hidden_units=(9, 8, 7), hidden_dropout=(0.5,)),
+    ],
+)
+def test_behind_a_hidden_layer_places_count_by_the_logit_s_gradient(freeze, head):
     """Of a mean that is Grad-CAM (Selvaraju et al., ICCV 2017) before its ReLU, with TensorFlow's own gradient."""
-    model, batch = build(HeadConfig(pooling="mean", hidden_units=9, dropout=0.3), freeze), images(3, seed=2)
+    model, batch = build(head, freeze), images(3, seed=2)
     inner = keras.Model(model.input, model.get_layer("block4_pool").output)
     tail = keras.Model(inner.output, model.output)
     with tf.GradientTape(persistent=True) as tape:
@@ -179,6 +187,20 @@ def test_behind_a_hidden_layer_places_count_by_the_logit_s_gradient(freeze):
     above = activations.numpy() - (model.get_layer(STANDARDISE).moving_mean.numpy() if freeze == "all" else 0)
     expected = [(gradient * above).sum(axis=-1) for gradient in gradients]
     np.testing.assert_allclose(explain(model, batch)[1], np.stack(expected, axis=1), rtol=1e-3, atol=1e-4)
+
+
+def test_behind_flattened_places_and_hidden_layers_too():
+    """There it is gradient times activation, without a mean to be above: the head was not standardised."""
+    head = HeadConfig(pooling="flatten", hidden_units=(9, 8), hidden_dropout=(0.5,))
+    model, batch = build(head, freeze="none"), images(3, seed=2)
+    inner = keras.Model(model.input, model.get_layer("block4_pool").output)
+    tail = keras.Model(inner.output, model.output)
+    with tf.GradientTape(persistent=True) as tape:
+        activations = tf.convert_to_tensor(inner(batch))
+        tape.watch(activations)
+        logits = tf.unstack(tail(activations), axis=1)
+    expected = [(tape.gradient(logit, activations) * activations).numpy().sum(axis=-1) for logit in logits]
+    np.testing.assert_allclose(explain(model, batch)[1], np.stack(expected, axis=1), rtol=1e-3, atol=1e-5)
 
 
 def test_maps_behind_a_hidden_layer_are_not_called_exact():

@@ -16,6 +16,9 @@ from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.decision import DecisionSpec, OutlierRule
 from cnnClassifier.errors import ModelError
 from cnnClassifier.export import check_equal, export_package, largest_difference
+from cnnClassifier.formats.kinds import Format
+from cnnClassifier.formats.reading import open_format, run_keras
+from cnnClassifier.formats.writing import answering, write_format
 from cnnClassifier.inference import Classifier
 from cnnClassifier.model_spec import ONNX_FILE, ModelSpec
 from cnnClassifier.modeling import build_classifier
@@ -105,6 +108,17 @@ def test_what_tf2onnx_has_no_form_for_is_exported_too(tmp_path, images):
     before = [weight.numpy() for weight in model.weights]
     assert_says_the_same(model, spec, tmp_path, images)
     assert all(np.array_equal(old, new.numpy()) for old, new in zip(before, model.weights, strict=True))
+
+
+def test_what_litert_has_no_form_for_is_exported_too(tmp_path):
+    model, _ = build_of_everything_hard()
+    write_format(Format.LITERT, model, tmp_path)
+    batch = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
+    probabilities, features = open_format(Format.LITERT, tmp_path)(batch)
+    expected = run_keras(answering(model))(batch)
+    assert np.ptp(probabilities, axis=0).max() > 1e-3
+    np.testing.assert_allclose(probabilities, expected[0], atol=1e-5)
+    np.testing.assert_allclose(features, expected[1], atol=1e-4 * np.abs(expected[1]).max())
 
 
 def test_a_package_says_where_the_evidence_lies(tmp_path, images):

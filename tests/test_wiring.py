@@ -30,9 +30,12 @@ HOMES = {
     "yaml": ["config/"],
     "box": ["config/"],
     "ruamel": ["config/"],
-    "tensorflow": ["backbones.py", "compiled_tail.py", "distribution.py", "modeling.py", "fitting.py", "export.py"],
+    "tensorflow": [
+        "backbones.py", "compiled_tail.py", "distribution.py", "modeling.py", "fitting.py", "export.py", "formats/",
+    ],
     "keras": [
-        "attribution.py", "backbones.py", "compiled_tail.py", "modeling.py", "fitting.py", "export.py", "precision.py",
+        "attribution.py", "backbones.py", "compiled_tail.py", "networks.py", "modeling.py", "fitting.py", "export.py",
+        "precision.py", "formats/",
     ],
     "onnx": ["onnx_weights.py", "ensembles/merging.py"],
     "onnxruntime": ["inference.py"],

@@ -19,6 +19,7 @@ import numpy as np
 
 from cnnClassifier.errors import ConfigError, ModelError, WeightsError
 from cnnClassifier.model_spec import ONNX_FILE, SPEC_FILE, read_spec
+from cnnClassifier.networks import OWN_NETWORKS
 from cnnClassifier.onnx_weights import convolutions
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,8 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)  # of RGB on a scale of 0-1
 
 @dataclass(frozen=True)
 class Backbone:
-    """One row: how Keras builds it, the module of its `preprocess_input`, its usual and its smallest input side in
-    pixels, and layers after which it is commonly frozen, from the input to the output.
+    """One row: how Keras builds it (empty: it is one of `networks`), the module of its `preprocess_input`, its usual
+    and its smallest input side in pixels, and layers after which it is commonly frozen, from input to output.
     """
 
     constructor: str
@@ -51,6 +52,8 @@ _EFFICIENTNET_BLOCKS = ("block4a_expand_activation", "top_activation")
 _XCEPTION_FLOWS = ("add_2", "add_10", "block14_sepconv2_act")
 _CONVNEXT_STAGES = tuple(f"convnext_tiny_downsampling_block_{n}" for n in range(3))
 _SMALL_CNN_BLOCKS = tuple(f"block{n}_pool" for n in range(1, 5))
+_THREE_BLOCKS = tuple(f"block{n}_dropout" for n in range(1, 4))
+_VIT_BLOCKS = tuple(f"block{n}_out" for n in range(1, 7))
 
 BACKBONES: dict[str, Backbone] = {
     "VGG16": Backbone("VGG16", "vgg16", 224, 32, _VGG_BLOCKS),
@@ -65,6 +68,9 @@ BACKBONES: dict[str, Backbone] = {
     "EfficientNetV2B0": Backbone("EfficientNetV2B0", "efficientnet_v2", 224, 32, _EFFICIENTNET_BLOCKS),
     "ConvNeXtTiny": Backbone("ConvNeXtTiny", "convnext", 224, 32, _CONVNEXT_STAGES),
     "SmallCNN": Backbone("", "", 128, 16, _SMALL_CNN_BLOCKS),
+    "BasicCNN": Backbone("", "", 128, 16, ("block1_bn",)),
+    "ThreeBlockCNN": Backbone("", "", 224, 16, _THREE_BLOCKS),
+    "ViTTiny": Backbone("", "", 224, 32, _VIT_BLOCKS),
 }  # fmt: skip
 
 
@@ -91,7 +97,7 @@ def build_backbone(name: str, size: int, weights: str) -> tuple[Any, Any]:
             raise ConfigError(
                 f"prepare_base_model.weights: {name} has no pretrained weights; use `none`. Received: {weights!r}"
             )
-        return image, _small_cnn(image)
+        return image, OWN_NETWORKS[name](image)
     preprocess = getattr(keras.applications, row.preprocessing).preprocess_input
     construct = partial(getattr(keras.applications, row.constructor), include_top=False, input_tensor=preprocess(image))
     network = _with_weights(construct, name, weights)
@@ -211,14 +217,3 @@ def _unreachable(name: str, error: Exception) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:160]
-
-
-def _small_cnn(image: Any) -> Any:
-    """Four blocks of convolution, batch normalisation, ReLU and pooling: small enough to train from scratch."""
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(image)
-    for block, filters in enumerate((16, 32, 64, 96), start=1):
-        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"block{block}_conv")(x)
-        x = keras.layers.BatchNormalization(momentum=0.9, name=f"block{block}_bn")(x)
-        x = keras.layers.Activation("relu", name=f"block{block}_relu")(x)
-        x = keras.layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
-    return x

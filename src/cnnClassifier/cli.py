@@ -16,6 +16,7 @@ from dotenv import load_dotenv
 from cnnClassifier import commands
 from cnnClassifier.components import STAGES
 from cnnClassifier.errors import CnnClassifierError
+from cnnClassifier.formats.kinds import Format
 
 INTERRUPTED = 130
 
@@ -214,6 +215,23 @@ def import_model() -> None:
     from cnnClassifier.pipeline import import_released
 
     typer.echo(import_released())
+
+
+@app.command()
+def export(
+    kind: Annotated[Format, typer.Option("--format", help="What other programs are to read.")],
+    out: Annotated[Path, typer.Option(help="The folder to write: the model, model.json, and what was compared.")],
+    model: Annotated[str | None, typer.Option(help="A registered model's name; otherwise the finished run's.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="Its version; otherwise what has the alias.")] = None,
+    alias: Annotated[str, typer.Option(help="... such as champion or challenger.")] = "champion",
+    images: Annotated[
+        Path | None, typer.Option(help="A folder of images to compare on; otherwise the last run's test images.")
+    ] = None,
+) -> None:
+    """Write the model as ONNX, LiteRT, .keras or SavedModel, if it says the same as the served one on real images."""
+    from cnnClassifier.formats.command import Wish, export_model
+
+    typer.echo(export_model(kind, out, Wish(model, version, alias), images))
 
 
 commands.add_to(app)

@@ -61,7 +61,9 @@ class CompiledTail:
         with tf.GradientTape() as tape:
             logits = self.tail(features, training=True)
             loss = self._loss(logits, labels, weights, share)
-            scaled = self.optimizer.scale_loss(loss)
+            # What layers are fined for (L2) is learnt from, and not part of the loss that is told and compared.
+            fines = sum(self.tail.losses) * (1 if share is None else share)
+            scaled = self.optimizer.scale_loss(loss + fines)
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
         return loss, _count_right(logits, labels, share)
 

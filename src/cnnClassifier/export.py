@@ -32,7 +32,7 @@ def export_package(
 
     image = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
     with _quiet_conversion():
-        frozen = _freeze(_convertible(_all_outputs(model, typical)), image)
+        frozen = freeze(convertible(_all_outputs(model, typical)), image)
         answer = tf.function(lambda image: dict(zip((OUTPUT, FEATURES, MAPS), frozen(image), strict=True)))
         tf2onnx.convert.from_function(answer, [image], output_path=str(folder / ONNX_FILE))
     write_spec(spec, folder)
@@ -72,9 +72,9 @@ def check_equal(
     return difference
 
 
-def _freeze(model: Any, image: Any) -> Any:
-    """A model as a function that captures nothing: tf2onnx would take captured tensors (ImageNet means, for one)
-    for further inputs of the network. `model.export(format="onnx")` does not see to that.
+def freeze(model: Any, image: Any) -> Any:
+    """A model, on images of a TensorSpec, as a function that captures nothing: tf2onnx would take captured tensors
+    (ImageNet means, for one) for further inputs of the network. `model.export(format="onnx")` does not see to that.
     """
     traced = tf.function(lambda image: model(image, training=False)).get_concrete_function(image)
     return convert_variables_to_constants_v2(traced)
@@ -97,8 +97,8 @@ def _copy_outliers(outliers: Path | None, folder: Path) -> None:
     shutil.copyfile(outliers, folder / OUTLIERS_FILE)
 
 
-def _convertible(model: Any) -> Any:
-    """A model of equal answers, made of the same layers, but for those that tf2onnx has no form for."""
+def convertible(model: Any) -> Any:
+    """A model of equal answers, made of the same layers, but for those that tf2onnx or LiteRT has no form for."""
     clone = keras.models.clone_model(model, clone_function=_convertible_layer)
     for layer in filter(_is_depthwise, model.layers):
         new = clone.get_layer(layer.name)

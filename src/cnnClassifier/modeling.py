@@ -7,6 +7,7 @@ hash and DVC would rerun everything after it.
 import hashlib
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ ARCHITECTURE_FILE = "architecture.json"
 WEIGHTS_FILE = "model.weights.h5"
 POOL = "pool"  # the layer between backbone and head: what the model sees of an image, as one vector
 STANDARDISE = "standardise"  # the head's layer that scales frozen features
-HIDDEN, LOGITS = "hidden", "logits"  # its dense layers; HIDDEN only where asked for
+HIDDEN, LOGITS = "hidden", "logits"  # its dense layers; HIDDEN, then "hidden_2" and so on, only where asked for
 SMALLEST_VARIANCE = 1e-6  # of activations: the root of nothing has no gradient
 
 CELL_MEANS = (keras.layers.AdaptiveAveragePooling2D, keras.layers.GlobalAveragePooling2D)
@@ -57,7 +58,7 @@ class Cut:
 class Pooled:
     """One part of the pooled vector: `activations` (None, h, w, c), and how they became it, as in `PoolConfig`.
 
-    "grid" and "deviation" have grid x grid x c features, "mean" and "max" (grid 1) have c.
+    "grid" and "deviation" have grid x grid x c features, "mean" and "max" (grid 1) have c, "flatten" has h x w x c.
     """
 
     activations: Any
@@ -108,6 +109,18 @@ def pooled_parts(model: Any) -> list[Pooled]:
     end = model.get_layer(POOL).output
     joined = isinstance(_maker(end), keras.layers.Concatenate | keras.layers.Identity)
     return [_read_pool(pooled) for pooled in (_made_of(end) if joined else [end])]
+
+
+def hidden_name(number: int) -> str:
+    """What the hidden layer of this number, counted from 1, is called."""
+    return HIDDEN if number == 1 else f"{HIDDEN}_{number}"
+
+
+def hidden_layers(model: Any) -> list[Any]:
+    """The hidden layers of a classifier's head, from the pooled vector to the logits."""
+    named = {layer.name: layer for layer in model.layers}
+    numbers = takewhile(lambda number: hidden_name(number) in named, count(1))
+    return [named[hidden_name(number)] for number in numbers]
 
 
 def forward(model: Any) -> Any:
@@ -166,8 +179,10 @@ def _add_head(x: Any, head: HeadConfig, classes: int, *, standardise: bool) -> A
         x = keras.layers.BatchNormalization(center=False, scale=False, epsilon=1e-12, name=STANDARDISE)(x)
     if head.dropout:
         x = keras.layers.Dropout(head.dropout, name="dropout")(x)
-    if head.hidden_units:
-        x = keras.layers.Dense(head.hidden_units, activation="relu", name=HIDDEN)(x)
+    for number, units in enumerate(head.hidden_layers, start=1):
+        x = keras.layers.Dense(units, activation="relu", name=hidden_name(number))(x)
+        if number <= len(head.hidden_dropout) and head.hidden_dropout[number - 1]:
+            x = keras.layers.Dropout(head.hidden_dropout[number - 1], name=f"{hidden_name(number)}_dropout")(x)
     return keras.layers.Dense(classes, name=LOGITS)(x)
 
 
@@ -193,6 +208,8 @@ def _pool(activations: Any, how: PoolConfig) -> Any:
         return keras.layers.GlobalAveragePooling2D()(activations)
     if how.pooling == "max":
         return keras.layers.GlobalMaxPooling2D()(activations)
+    if how.pooling == "flatten":
+        return keras.layers.Flatten()(activations)
     means = _cell_means(activations, how.grid)
     if how.pooling == "grid":
         return keras.layers.Flatten()(means)
@@ -211,6 +228,8 @@ def _read_pool(pooled: Any) -> Pooled:
     grid = above.shape[1]
     if isinstance(_maker(above), CELL_MEANS):
         return Pooled(_made_of(above)[0], "grid", grid)
+    if isinstance(_maker(above), keras.layers.Layer):  # a deviation comes from an operation, not from a layer
+        return Pooled(above, "flatten", 1)
     while not isinstance(_maker(above), CELL_MEANS):
         above = _made_of(above)[0]
     squares = _made_of(above)[0]

@@ -10,7 +10,7 @@ import pytest
 from tiny_app import CONFIG, app_serving
 from tiny_model import picture
 
-from cnnClassifier.web.fetching import Fetcher, FetchError, is_public
+from cnnClassifier.fetching import Fetcher, FetchError, is_public
 
 LIMIT = 50_000
 

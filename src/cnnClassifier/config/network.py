@@ -1,6 +1,6 @@
 """What may be configured of a network: how bytes become its input, and what stands on its backbone."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -40,10 +40,11 @@ class PoolConfig(Section):
     """How activations (height, width, channels) become a vector.
 
     "mean" and "max" go over the whole map. "grid" is the mean of each of `grid` x `grid` cells, "deviation" the
-    standard deviation over each of them: what varies within a cell says more of texture than its mean does.
+    standard deviation over each of them: what varies within a cell says more of texture than its mean does. "flatten"
+    keeps every place's channels: height x width x channels features.
     """
 
-    pooling: Literal["mean", "max", "grid", "deviation"] = "mean"
+    pooling: Literal["mean", "max", "grid", "deviation", "flatten"] = "mean"
     grid: int = Field(default=2, ge=1, le=8)
 
 
@@ -53,12 +54,34 @@ class LayerPoolConfig(PoolConfig):
     layer: str
 
 
+Units = Annotated[int, Field(ge=0, le=8192)]
+
+
 class HeadConfig(PoolConfig):
     """What stands on the backbone: pooling to a vector, then a small classifier.
 
-    The vector is the pooled end of the backbone, followed by those of the layers in `also`.
+    The vector is the pooled end of the backbone, followed by those of the layers in `also`. `hidden_units` is the
+    size of one hidden ReLU layer (0: none), or a list of sizes, from the vector to the classes. `dropout` is the share
+    left out of the vector while training, `hidden_dropout` that of each hidden layer, in order; none for those
+    beyond the list.
     """
 
     also: tuple[LayerPoolConfig, ...] = ()
-    hidden_units: int = Field(default=0, ge=0, le=8192)
+    hidden_units: Units | tuple[Annotated[int, Field(ge=1, le=8192)], ...] = 0
     dropout: Fraction = 0.0
+    hidden_dropout: tuple[Fraction, ...] = ()
+
+    @model_validator(mode="after")
+    def _every_dropout_has_its_layer(self) -> "HeadConfig":
+        if len(self.hidden_dropout) > len(self.hidden_layers):
+            raise ValueError(
+                f"hidden_dropout has {len(self.hidden_dropout)} shares for {len(self.hidden_layers)} hidden layers"
+            )
+        return self
+
+    @property
+    def hidden_layers(self) -> tuple[int, ...]:
+        """The sizes of the hidden layers, from the vector to the classes; empty if there is none."""
+        if isinstance(self.hidden_units, int):
+            return (self.hidden_units,) if self.hidden_units else ()
+        return self.hidden_units

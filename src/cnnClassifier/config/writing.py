@@ -11,7 +11,7 @@ WIDTH = 4096  # no line is broken that was not
 
 
 def change_yaml(path: Path, changes: Mapping[str, Any]) -> None:
-    """Write new values, by name or dotted names, into a YAML mapping; a mapping among them changes only its own keys."""
+    """Write new values, by name or dotted names, into a YAML file; a mapping among them changes only its own keys."""
     write_text(changed_yaml(path.read_text(encoding="utf-8"), changes), path)
 
 

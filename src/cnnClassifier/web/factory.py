@@ -5,10 +5,10 @@ from pathlib import Path
 from flask import Flask, Response
 
 from cnnClassifier.config.types import Paths, ServingConfig
+from cnnClassifier.fetching import Fetcher
 from cnnClassifier.web.admission import Admission
 from cnnClassifier.web.api import make_api, make_openapi
 from cnnClassifier.web.batcher import Batcher
-from cnnClassifier.web.fetching import Fetcher
 from cnnClassifier.web.limits import Guard
 from cnnClassifier.web.metrics import Metrics
 from cnnClassifier.web.models import Models

@@ -7,10 +7,10 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from cnnClassifier.errors import ArchiveError, ImageError, NoMapsError
+from cnnClassifier.fetching import FetchError
 from cnnClassifier.web.admission import OverloadedError
 from cnnClassifier.web.answers import Problem
 from cnnClassifier.web.batcher import TooLateError
-from cnnClassifier.web.fetching import FetchError
 from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError
 
 PROBLEM_JSON = "application/problem+json"

@@ -10,8 +10,8 @@ from flask import Request
 from pydantic import ValidationError
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
+from cnnClassifier.fetching import Fetcher
 from cnnClassifier.web.answers import BatchRequest, Message, PredictRequest, UrlRequest
-from cnnClassifier.web.fetching import Fetcher
 from cnnClassifier.web.observer import Observer
 
 MessageT = TypeVar("MessageT", bound=Message)

@@ -1,0 +1,100 @@
+"""An exported folder can be used alone, and is only written if it says what the served model says."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.config.types import PrepareBaseModelConfig
+from cnnClassifier.decision import decide
+from cnnClassifier.errors import ConfigError, DataError, ModelError
+from cnnClassifier.export import export_package
+from cnnClassifier.formats.command import Source, _check_destination, _images, export
+from cnnClassifier.formats.kinds import FILES, Format
+from cnnClassifier.formats.reading import open_format
+from cnnClassifier.inference import Classifier
+from cnnClassifier.model_spec import ModelSpec, read_spec
+from cnnClassifier.modeling import build_classifier, load_model, save_model
+from cnnClassifier.preprocessing import preprocess
+from ingestion import paths_below
+
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(3):
+        Image.effect_noise((40, 30), 30 + 40 * number).save(folder / f"{number}.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    folder = tmp_path_factory.mktemp("run")
+    preprocessing = PreprocessingSpec(size=16, body_crop=False)
+    config = PrepareBaseModelConfig(seed=1, backbone="SmallCNN", weights="none", preprocessing=preprocessing)
+    model = build_classifier(config, classes=2)
+    spec = ModelSpec(classes=("a", "b"), preprocessing=preprocessing, backbone="SmallCNN", weights="none", freeze="all")
+    save_model(model, spec, folder / "keras")
+    (folder / "package").mkdir()
+    export_package(model, spec, folder / "package")
+    return Source("a tiny model", folder / "package", folder / "keras")
+
+
+@pytest.mark.parametrize("kind", Format)
+def test_an_exported_folder_answers_alone_as_the_served_model_does(tmp_path, source, images, kind):
+    parity = export(kind, tmp_path / "out", source, images, TOLERANCE)
+    assert parity.images == 3
+    assert parity.largest <= TOLERANCE
+    spec = read_spec(tmp_path / "out")
+    image = images[1].read_bytes()
+    probabilities, _ = open_format(kind, tmp_path / "out")(preprocess(image, spec.preprocessing)[np.newaxis])
+    answer = decide(probabilities[0], spec.decision, spec.classes, None)
+    expected = Classifier.load(source.package, "tiny", "1").classify(image)
+    assert (answer.label, answer.state) == (expected.label, expected.state)
+    report = json.loads((tmp_path / "out/export.json").read_text())
+    assert report["probability"] == parity.probability
+    assert (tmp_path / "out" / report["file"]).exists()
+
+
+@pytest.mark.parametrize("kind", [Format.ONNX, Format.LITERT])
+def test_another_model_than_the_served_one_is_refused_and_nothing_written(tmp_path, source, images, kind):
+    model, spec = load_model(source.keras)
+    kernel, bias = model.get_layer("logits").get_weights()
+    model.get_layer("logits").set_weights([kernel, bias + np.float32([1, 0])])
+    save_model(model, spec, tmp_path / "other")
+    other = Source("a tiny model", source.package, tmp_path / "other")
+    with pytest.raises(ModelError, match=rf"as {kind} differs from .* more than 0.0001 .* nothing was exported"):
+        export(kind, tmp_path / "out", other, images, TOLERANCE)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_its_keras_model_can_be_exported_as_it_is_served(tmp_path, source, images):
+    released = Source("a released model", source.package, None)
+    export(Format.ONNX, tmp_path / "out", released, images, TOLERANCE)
+    assert (tmp_path / "out" / FILES[Format.ONNX]).is_file()
+    with pytest.raises(ModelError, match="a released model holds no Keras model"):
+        export(Format.LITERT, tmp_path / "tflite", released, images, TOLERANCE)
+
+
+def test_an_export_replaces_an_earlier_one_and_nothing_else(tmp_path, source, images):
+    for _ in range(2):
+        _check_destination(tmp_path / "out")
+        export(Format.ONNX, tmp_path / "out", source, images, TOLERANCE)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").touch()
+    with pytest.raises(ConfigError, match="something else is there"):
+        _check_destination(tmp_path / "mine")
+
+
+def test_without_images_nothing_can_be_compared(tmp_path, source):
+    with pytest.raises(DataError, match="no image to compare"):
+        export(Format.ONNX, tmp_path / "out", source, [], TOLERANCE)
+    with pytest.raises(DataError, match="no image files there"):
+        _images(paths_below(tmp_path), tmp_path)
+    with pytest.raises(DataError, match="name a folder of some by --images"):
+        _images(paths_below(tmp_path), None)
