@@ -168,3 +168,8 @@ def test_an_unknown_experiment_lists_those_there_are(monkeypatch):
 def test_validation_bounds_are_the_types_own():
     with pytest.raises(ValidationError):
         TrainingConfig(seed=1, epochs=1, batch_size=1, learning_rate=0.1, validation=0.5)
+
+
+def test_votes_and_balanced_examples_do_not_go_together(tmp_path):
+    content = params(training__soft_labels=True, training__balancing={"method": "smote"})
+    assert "use `class_weights`" in complaint(write(content, tmp_path))

@@ -96,6 +96,12 @@ class TrainingConfig(Section):
     balancing: BalancingConfig = BalancingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
 
+    @model_validator(mode="after")
+    def _made_examples_have_no_votes(self) -> "TrainingConfig":
+        if self.soft_labels and self.balancing.method != "none":
+            raise ValueError(f"`soft_labels` with `balancing.method: {self.balancing.method}`: use `class_weights`")
+        return self
+
 
 # --- evaluation, registration -------------------------------------------------------------
 
