@@ -95,6 +95,42 @@ def test_a_broken_experiment_file_leaves_the_active_one_alone(inside):
     broken.unlink()
 
 
+def test_train_says_what_it_would_change_and_changes_nothing(project):
+    before = (project.root / "params.yaml").read_bytes()
+    done = project.main("train", "--epochs", "50", "--learning-rate", "1e-4", "--model-name", "x", "--dry-run")
+    assert done.stdout.splitlines() == [
+        "params.yaml:",
+        "  training.epochs: 200 -> 50",
+        "  training.learning_rate: 0.004 -> 0.0001",
+        "  registration.name: phantom -> x",
+    ]
+    assert (project.root / "params.yaml").read_bytes() == before
+
+
+def test_train_refuses_what_is_not_allowed_before_it_writes(project):
+    before = (project.root / "params.yaml").read_bytes()
+    done = project.main("train", "--epochs", "0", check=False)
+    assert done.returncode == 2
+    assert "training.epochs" in done.stderr.splitlines()[-1]
+    assert (project.root / "params.yaml").read_bytes() == before
+
+
+def test_train_keeps_edits_aside_writes_and_then_runs_the_pipeline(project):
+    params = project.root / "params.yaml"
+    before = params.read_text()
+    params.write_text(before + "# mine\n")
+    # A server that is down ends the run where it would begin.
+    environment = {**project.environment, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    done = Project(project.root, environment).main("train", "--epochs", "3", check=False)
+    assert done.returncode == 2
+    assert "127.0.0.1:9" in done.stderr.splitlines()[-1]
+    assert params.read_text() == before.replace("epochs: 200", "epochs: 3") + "# mine\n"
+    (kept,) = project.root.glob("params.yaml.bak*")
+    assert kept.read_text() == before + "# mine\n"
+    kept.unlink()
+    params.write_text(before)
+
+
 def test_a_promotion_without_a_reason_is_refused(project):
     for arguments in (("promote", "1"), ("promote", "1", "--because", " ")):
         done = project.main(*arguments, check=False)

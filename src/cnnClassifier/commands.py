@@ -95,7 +95,7 @@ def train(
     if backbone or transfer_learning is not None:
         wanted |= for_network(load_settings(source).prepare_base_model, backbone, transfer_learning)
     edit = plan_edit(wanted, source)
-    typer.echo(f"{source}: " + ("" if edit.changes else "has these values already; nothing is changed"))
+    typer.echo(f"{source}:" if edit.changes else f"{source}: has these values already; nothing is changed")
     for change in edit.changes:
         typer.echo(f"  {change}")
     if dry_run:

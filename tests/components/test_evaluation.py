@@ -144,6 +144,7 @@ def test_the_gate_is_tried_on_other_kinds_of_picture_and_on_the_test_split(metri
 
 def test_plots_are_written_for_people_and_for_dvc(evaluated):
     names = {"confusion_matrix", "roc", "precision_recall", "calibration"}
+    names |= {"prediction_distribution", "classification_report"}
     files = contents(evaluated.evaluation_plots)
     for folder in ("", "grouped_cv/"):
         assert {f"{folder}{name}.{kind}" for name in names for kind in ("png", "csv")} <= set(files)

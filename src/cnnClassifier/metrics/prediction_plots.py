@@ -77,7 +77,8 @@ def _plot_bars(axes: Axes, own: np.ndarray, others: np.ndarray, colour: str) -> 
     axes.bar(places, up, width, color=colour, label=f"its own images, {own.sum()}")
     axes.bar(places, -down, width, color=OTHERS, label=f"others, {others.sum()}")
     axes.axhline(0, color=INK, linewidth=0.8)
-    axes.set(xlim=(0, 1), ylim=(-1.32, 1.02))
+    tallest = 1.08 * max(up.max(), down.max(), 0.05)
+    axes.set(xlim=(0, 1), ylim=(-1.5 * tallest, tallest))  # below: room for the legend
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(lambda share, _: f"{abs(share):.0%}")
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
