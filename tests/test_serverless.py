@@ -190,19 +190,18 @@ class Gateway(http.server.ThreadingHTTPServer):
     def __init__(self, event: dict) -> None:
         super().__init__(("127.0.0.1", 0), Invocations)
         self.event, self.answer, self.answered = json.dumps(event).encode(), b"", threading.Event()
+        self.posted: list[str] = []
 
 
 class Invocations(http.server.BaseHTTPRequestHandler):
     server: Gateway
 
     def do_GET(self) -> None:
-        """The next invocation; after the first there is none, and the client waits."""
+        """The one event; after it there is none, and the client waits."""
         if self.server.event:
             event, self.server.event = self.server.event, b""
             self.send_response(200)
             self.send_header("Lambda-Runtime-Aws-Request-Id", "1")
-            self.send_header("Lambda-Runtime-Deadline-Ms", "9999999999999")
-            self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:1:function:x")
             self.send_header("Content-Length", str(len(event)))
             self.end_headers()
             self.wfile.write(event)
@@ -210,6 +209,7 @@ class Invocations(http.server.BaseHTTPRequestHandler):
             threading.Event().wait(30)
 
     def do_POST(self) -> None:
+        self.server.posted.append(self.path)
         self.server.answer = self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(202)
         self.send_header("Content-Length", "0")
@@ -220,33 +220,44 @@ class Invocations(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_aws_s_own_client_runs_the_handler_of_the_image(tmp_path):
-    """The command of deploy/lambda/Dockerfile, with awslambdaric, against a Runtime API on loopback."""
-    blocked = tmp_path / "tensorflow.py"
-    blocked.write_text("raise ImportError('TensorFlow is not in this image')")
-    paths = os.pathsep.join(map(str, (tmp_path, ROOT / "src", ROOT / "deploy/lambda")))
+def test_the_command_of_the_image_serves_events_of_the_runtime_api(tmp_path):
+    """As deploy/lambda/Dockerfile starts it; a module that cannot be imported stands where TensorFlow would."""
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('TensorFlow is not in this image')")
     with Gateway(http_api({"image": as_base64(PICTURE)})) as gateway:
         threading.Thread(target=gateway.serve_forever, daemon=True).start()
         environ = clean_environment() | {
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{gateway.server_port}",
-            "AWS_LAMBDA_FUNCTION_NAME": "x",
-            "AWS_LAMBDA_FUNCTION_VERSION": "1",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
-            "AWS_LAMBDA_LOG_GROUP_NAME": "x",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "x",
             "CNNCLASSIFIER_API_KEY": KEY,
-            "PYTHONPATH": paths,
+            "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, ROOT / "src"))),
         }
-        command = [sys.executable, "-m", "awslambdaric", "handler.handler"]
-        process = subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = start(environ)
         answered = gateway.answered.wait(60)
         process.kill()
-        said = process.communicate()[0].decode()
         gateway.shutdown()
-    assert answered, said
+    assert answered, process.communicate()[0]
+    assert gateway.posted == ["/2018-06-01/runtime/invocation/1/response"]
     answer = json.loads(gateway.answer)
-    assert answer["statusCode"] == 200, said
-    assert json.loads(answer["body"])["model"] == "chest_ct"
+    assert (answer["statusCode"], json.loads(answer["body"])["model"]) == (200, "chest_ct")
+
+
+def test_a_function_that_cannot_start_says_so_to_lambda():
+    with Gateway({}) as gateway:
+        threading.Thread(target=gateway.serve_forever, daemon=True).start()
+        environ = clean_environment() | {
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{gateway.server_port}",
+            "PYTHONPATH": str(ROOT / "src"),
+        }
+        process = start(environ)
+        assert gateway.answered.wait(60)
+        assert process.wait(10) == 1
+        gateway.shutdown()
+    assert gateway.posted == ["/2018-06-01/runtime/init/error"]
+    assert "CNNCLASSIFIER_API_KEY" in json.loads(gateway.answer)["errorMessage"]
+
+
+def start(environ: dict[str, str]) -> subprocess.Popen:
+    command = [sys.executable, str(ROOT / "deploy/lambda/runtime.py")]
+    return subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def test_the_shipped_configuration_fetches_from_nowhere():
