@@ -152,11 +152,13 @@ def test_results_before_a_run_say_what_to_type(project):
 
 
 def test_the_readme_table_is_what_the_code_makes_of_the_kept_metrics():
-    from cnnClassifier.results import results_section, with_section
+    from cnnClassifier.results import results_section, samples_section, with_section
 
     root = Path(__file__).resolve().parents[1]
     readme = (root / "README.md").read_text(encoding="utf-8")
     assert with_section(readme, results_section(root / "docs/results")) == readme
+    page = (root / "docs/results.md").read_text(encoding="utf-8")
+    assert with_section(page, samples_section(root / "docs/results/samples")) == page
 
 
 def test_a_readme_without_markers_is_refused():

@@ -140,11 +140,15 @@ def features(
 
 
 @app.command()
-def readme() -> None:
-    """Keep the last run's metrics in docs/results/ and write the results table into README.md."""
+def readme(
+    sample: Annotated[
+        str | None, typer.Option(help="What the run saw, if not its whole data; for docs/results.md, not README.md.")
+    ] = None,
+) -> None:
+    """Keep the last run's metrics in docs/results/ and write the tables of README.md and docs/results.md."""
     from cnnClassifier.pipeline import write_readme
 
-    write_readme()
+    write_readme(sample)
 
 
 @app.command()

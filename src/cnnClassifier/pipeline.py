@@ -18,6 +18,8 @@ from cnnClassifier.quiet import native_stderr_held
 
 README = Path("README.md")
 RESULTS = Path("docs/results")
+SAMPLES = RESULTS / "samples"
+RESULTS_PAGE = Path("docs/results.md")
 
 log = logging.getLogger(__name__)
 
@@ -213,16 +215,23 @@ def print_features(prune: bool, limit_gb: float | None) -> None:
     Console().print(store_report(store, limit))
 
 
-def write_readme() -> None:
-    """Copy metrics.json to docs/results/<experiment>.json, then write README's table from all that are there."""
-    from cnnClassifier.results import results_section, with_section
+def write_readme(sample: str | None = None) -> None:
+    """Keep the finished run's metrics in docs/results/, then write the tables of README.md and docs/results.md.
+
+    `sample` says in words what the run saw instead of its experiment's whole data; it does not come into README.md then.
+    """
+    from cnnClassifier.results import keep_sample, results_section, samples_section, with_section
 
     paths = load_project().paths
     if paths.registration.is_file():
         # The finished run says whose metrics these are; params.yaml may be another experiment's by now.
-        shutil.copyfile(paths.metrics, RESULTS / f"{read_json(paths.registration)['name']}.json")
-    text = README.read_text(encoding="utf-8")
-    write_text(with_section(text, results_section(RESULTS)), README)
+        file = f"{read_json(paths.registration)['name']}.json"
+        if sample:
+            keep_sample(paths.metrics, sample, SAMPLES / file)
+        else:
+            shutil.copyfile(paths.metrics, RESULTS / file)
+    for page, section in ((README, results_section(RESULTS)), (RESULTS_PAGE, samples_section(SAMPLES))):
+        write_text(with_section(page.read_text(encoding="utf-8"), section, page.name), page)
 
 
 def _environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ from rich.table import Table
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.config.types import Paths
 from cnnClassifier.errors import DataError
-from cnnClassifier.files import read_json
+from cnnClassifier.files import read_json, write_json
 from cnnClassifier.model_spec import read_spec
 
 SHOWN = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "macro_roc_auc": "macro ROC-AUC"}
@@ -59,12 +59,25 @@ def results_section(folder: Path) -> str:
     return f"{markdown_table(files)}\n{note}\n"
 
 
-def with_section(text: str, section: str) -> str:
+def samples_section(folder: Path) -> str:
+    """A table of every <experiment>.json of a folder of `keep_sample`, and in its words what each run saw."""
+    files = {path.stem: path for path in sorted(folder.glob("*.json"))}
+    seen = "".join(f"- {name}: {read_json(path)['seen']}\n" for name, path in files.items())
+    return f"{markdown_table(files)}\n{seen}"
+
+
+def keep_sample(metrics: Path, seen: str, path: Path) -> None:
+    """Copy metrics.json with words on what the run saw instead of its experiment's whole data."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json({"seen": seen, **read_json(metrics)}, path)
+
+
+def with_section(text: str, section: str, name: str = "README.md") -> str:
     """A document with what stands between its results markers replaced; DataError if it has none."""
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
-        raise DataError(f"README.md has no lines {START!r} and {END!r}; put them where the results table belongs")
+        raise DataError(f"{name} has no lines {START!r} and {END!r}; put them where the results table belongs")
     return f"{before}{START}\n{section}{END}{after}"
 
 
