@@ -218,7 +218,7 @@ def print_features(prune: bool, limit_gb: float | None) -> None:
 def write_readme(sample: str | None = None) -> None:
     """Keep the finished run's metrics in docs/results/, then write the tables of README.md and docs/results.md.
 
-    `sample` says in words what the run saw instead of its experiment's whole data; it does not come into README.md then.
+    `sample` says in words what the run saw instead of its experiment's whole data; README.md does not show it then.
     """
     from cnnClassifier.results import keep_sample, results_section, samples_section, with_section
 
