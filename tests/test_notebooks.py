@@ -43,7 +43,7 @@ def test_it_runs_from_top_to_bottom_and_shows_pictures(file, tmp_path, monkeypat
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     notebook = read(file)
     NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": file.parent}}
+        notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": file.parent}}
     ).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= FEWEST_PICTURES

@@ -27,8 +27,8 @@ PLOTS = {
     "confusion_matrix": "What the images of each class are most probably called.",
     "roc": "For each class against all others: how many are found, at the price of how many false alarms.",
     "precision_recall": "For each class: how many of those called so are, as more of them are found.",
-    "prediction_distribution": "What probability each class is given, by its own images (up) and by all others (down).",
     "calibration": "Of images given a probability, how many are of that class. On the dotted line: as promised.",
+    "prediction_distribution": "What probability each class is given, by its own images (up) and by all others (down).",
 }
 MISTAKES = 24
 
