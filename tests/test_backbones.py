@@ -71,7 +71,7 @@ def test_an_image_below_the_smallest_size_is_refused(name):
 
 
 def test_an_unknown_backbone_is_refused_with_the_names_there_are():
-    with pytest.raises(ConfigError, match=r"VGG16, VGG19, .* SmallCNN. Received: 'vgg16'"):
+    with pytest.raises(ConfigError, match=r"VGG16, VGG19, .* SmallCNN, .*ViTTiny. Received: 'vgg16'"):
         build_backbone("vgg16", 32, "none")
 
 

@@ -8,6 +8,14 @@ import pytest
 from cnnClassifier.sweep.interrupt import remembered_interrupts
 
 
+@pytest.fixture(autouse=True)
+def as_at_a_terminal():
+    """A shell's background jobs ignore Ctrl+C, and so would these tests in one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Pressing:
     """Ctrl+C comes while Python clears this away: an exception raised there goes nowhere."""
 
