@@ -32,7 +32,7 @@ def terminal_report(paths: Paths) -> Group:
     metrics, registration = read_json(paths.metrics), read_json(paths.registration)
     spec = read_spec(paths.package)
     kind = (
-        "[bold yellow]SYNTHETIC phantom images: these numbers say nothing about patients[/]\n" if spec.synthetic else ""
+        "[bold yellow]SYNTHETIC images: these numbers say nothing about patients[/]\n" if spec.synthetic else ""
     )
     return Group(
         _table(metrics, title=f"{registration['name']}: {spec.backbone}, {len(spec.classes)} classes"),
