@@ -83,7 +83,7 @@ def test_the_table_fits_a_narrow_terminal_without_losing_a_figure(tmp_path):
 
 
 def test_the_report_of_a_phantom_says_loudly_that_it_is_synthetic(tmp_path):
-    assert "SYNTHETIC phantom images" in printed(finished(tmp_path, synthetic=True))
+    assert "SYNTHETIC images" in printed(finished(tmp_path, synthetic=True))
 
 
 def test_a_model_that_did_not_win_is_called_a_challenger(tmp_path):
