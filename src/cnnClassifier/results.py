@@ -31,9 +31,7 @@ def terminal_report(paths: Paths) -> Group:
         raise DataError(f"{paths.registration}: no results yet; run `python main.py` first")
     metrics, registration = read_json(paths.metrics), read_json(paths.registration)
     spec = read_spec(paths.package)
-    kind = (
-        "[bold yellow]SYNTHETIC images: these numbers say nothing about patients[/]\n" if spec.synthetic else ""
-    )
+    kind = "[bold yellow]SYNTHETIC images: these numbers say nothing about patients[/]\n" if spec.synthetic else ""
     return Group(
         _table(metrics, title=f"{registration['name']}: {spec.backbone}, {len(spec.classes)} classes"),
         *(f"[yellow]{sentence}[/]" for sentence in metrics["controls"]["verdicts"]),
