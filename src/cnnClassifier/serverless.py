@@ -17,14 +17,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from cnnClassifier import DISCLAIMER
+from cnnClassifier.api_key import API_KEY, HEADER, check_key
 from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.errors import ConfigError, ImageError
 from cnnClassifier.fetching import Fetcher, FetchError
 from cnnClassifier.inference import Classifier
 
-API_KEY, MODEL_DIR, URL_HOSTS = "CNNCLASSIFIER_API_KEY", "CNNCLASSIFIER_MODEL_DIR", "CNNCLASSIFIER_URL_HOSTS"
-LEAST_LENGTH = 16  # of a key, as for the web app
-HEADER = "x-api-key"
+MODEL_DIR, URL_HOSTS = "CNNCLASSIFIER_MODEL_DIR", "CNNCLASSIFIER_URL_HOSTS"
 TYPES = "urn:cnnclassifier:problem:"
 MIB, MEGAPIXEL = 2**20, 10**6
 
@@ -88,9 +87,9 @@ class Function:
         return _response(HTTPStatus.OK, body, {"content-type": "application/json"})
 
     def _check(self, event: Event) -> None:
-        sent = _headers(event).get(HEADER, "")
+        sent = _headers(event).get(HEADER.lower(), "")
         if not hmac.compare_digest(sent.encode(), self.key.encode()):
-            raise ProblemError(HTTPStatus.UNAUTHORIZED, f"send the API key in the header {HEADER}")
+            raise ProblemError(HTTPStatus.UNAUTHORIZED, f"send the API key in the header {HEADER.lower()}")
         method = _method(event)
         if method != "POST":
             raise ProblemError(HTTPStatus.METHOD_NOT_ALLOWED, f"send a POST. Received: {method}")
@@ -129,9 +128,7 @@ def make_function(environ: Mapping[str, str], serving: ServingConfig) -> Functio
     `CNNCLASSIFIER_API_KEY` must be there, of 16 characters or more. `CNNCLASSIFIER_MODEL_DIR` names the served package
     (default: `serving.released`), `CNNCLASSIFIER_URL_HOSTS` further hosts to fetch from, between commas.
     """
-    key = environ.get(API_KEY, "")
-    if len(key) < LEAST_LENGTH:
-        raise ConfigError(f"{API_KEY} in the environment: at least {LEAST_LENGTH} characters. Received: {len(key)}")
+    key = check_key(environ.get(API_KEY, ""))
     folder = environ.get(MODEL_DIR) or serving.released
     if not folder:
         raise ConfigError(f"{MODEL_DIR} is not set, and serving.released names no model either")

@@ -137,11 +137,13 @@ def _images(paths: Paths, folder: Path | None) -> Sequence[Path]:
         found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
         if not found:
             raise DataError(f"--images {folder}: no image files there ({', '.join(SUFFIXES)})")
-    elif paths.manifest.is_file():
-        found = [paths.images / record.path for record in read_manifest(paths.manifest) if record.split == "test"]
+    elif paths.audited_manifest.is_file():
+        records = read_manifest(paths.audited_manifest)
+        found = [paths.images / record.path for record in records if record.split == "test"]
     else:
         raise DataError(
-            f"{paths.manifest}: no run's images to compare the exported model on; name a folder of some by --images"
+            f"{paths.audited_manifest}: no run's images to compare the exported model on; "
+            "name a folder of some by --images"
         )
     return found[:: -(-len(found) // IMAGES) or 1]
 

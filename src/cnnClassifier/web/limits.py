@@ -11,11 +11,7 @@ from flask import Flask, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
-from cnnClassifier.errors import ConfigError
-
-API_KEY = "CNNCLASSIFIER_API_KEY"
-HEADER = "X-API-Key"
-LEAST_LENGTH = 16
+from cnnClassifier.api_key import API_KEY, HEADER, check_key
 
 
 @dataclass(frozen=True)
@@ -51,10 +47,8 @@ class Guard:
 
 def guard(environ: Mapping[str, str], rate: str | None) -> Guard:
     """The guard that the environment (for the key: no secret stands in a file of the project) and settings ask for."""
-    key = environ.get(API_KEY) or None
-    if key and len(key) < LEAST_LENGTH:
-        raise ConfigError(f"{API_KEY} in the environment: at least {LEAST_LENGTH} characters. Received: {len(key)}")
-    return Guard(key, rate)
+    key = environ.get(API_KEY)
+    return Guard(check_key(key) if key else None, rate)
 
 
 def _sent() -> str:
