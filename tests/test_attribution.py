@@ -17,10 +17,10 @@ from cnnClassifier.modeling import (
     POOL,
     STANDARDISE,
     build_classifier,
+    cut,
     load_model,
     pooled_parts,
     save_model,
-    up_to_pool,
 )
 
 SIZE = 80  # the last layer of the small network is 5 x 5
@@ -55,7 +55,7 @@ def build(head: HeadConfig, freeze: str = "all", backbone: str = "SmallCNN", siz
     )
     model = build_classifier(config, classes=3)
     if freeze == "all":
-        features = np.asarray(up_to_pool(model)(images(20, seed=1)[:, :size, :size]))
+        features = np.asarray(cut(model, "all").trunk(images(20, seed=1)[:, :size, :size]))
         # A channel that is 0 in every one of few images would be scaled by a million.
         model.get_layer(STANDARDISE).set_weights([features.mean(axis=0), features.var(axis=0) + 1e-2])
     return model

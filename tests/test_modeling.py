@@ -21,7 +21,6 @@ from cnnClassifier.modeling import (
     load_model,
     save_model,
     summarise,
-    up_to_pool,
 )
 
 VGG16_BLOCKS = [f"block{n}_pool" for n in range(1, 6)]
@@ -64,8 +63,7 @@ def test_trunk_and_tail_together_say_what_the_whole_model_says(vgg16, freeze):
     np.testing.assert_allclose(in_two_steps, forward(vgg16)(IMAGES), rtol=1e-5, atol=1e-6)
 
 
-def test_up_to_the_pool_a_model_is_its_backbone_whatever_it_is_cut_at(vgg16):
-    np.testing.assert_array_equal(forward(up_to_pool(vgg16))(IMAGES), forward(cut(vgg16, "all").trunk)(IMAGES))
+def test_only_cut_at_the_pool_a_trunk_is_the_whole_backbone(vgg16):
     assert [freeze for freeze in ("all", *VGG16_BLOCKS, "none") if cut(vgg16, freeze).is_whole_backbone] == ["all"]
 
 
@@ -189,7 +187,7 @@ def test_deviation_is_that_of_each_cell_and_channel(grid):
     maps = activations(model, "block2_pool")
     n, side, _, channels = maps.shape
     cells = maps.reshape(n, grid, side // grid, grid, side // grid, channels).std(axis=(2, 4))
-    pooled = np.asarray(up_to_pool(model)(IMAGES))[:, -grid * grid * channels :]
+    pooled = np.asarray(cut(model, "all").trunk(IMAGES))[:, -grid * grid * channels :]
     np.testing.assert_allclose(pooled, cells.reshape(n, -1), atol=2e-3)
 
 
@@ -197,7 +195,7 @@ def test_inner_layers_follow_the_pooled_end_of_the_backbone():
     model = build(head=HeadConfig(also=[{"layer": "block3_pool"}, {"layer": "block1_pool", "pooling": "max"}]))
     end, third, first = (activations(model, f"block{n}_pool") for n in (4, 3, 1))
     expected = np.hstack([end.mean(axis=(1, 2)), third.mean(axis=(1, 2)), first.max(axis=(1, 2))])
-    np.testing.assert_allclose(up_to_pool(model)(IMAGES), expected, rtol=1e-5)
+    np.testing.assert_allclose(cut(model, "all").trunk(IMAGES), expected, rtol=1e-5)
 
 
 def test_a_model_of_several_layers_is_the_same_in_two_and_when_read_back(tmp_path):

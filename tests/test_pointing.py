@@ -11,7 +11,7 @@ from cnnClassifier.attribution import class_maps, typical_maps
 from cnnClassifier.config.network import HeadConfig, LayerPoolConfig, PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.heatmap import peak, relevance
-from cnnClassifier.modeling import LOGITS, STANDARDISE, build_classifier, up_to_pool
+from cnnClassifier.modeling import LOGITS, STANDARDISE, build_classifier, cut
 from cnnClassifier.preprocessing import kept_box, prepare
 
 SPEC = PreprocessingSpec(size=64, contrast=None)
@@ -48,7 +48,7 @@ def fit(head: HeadConfig, batch: np.ndarray, labels: np.ndarray) -> Any:
         seed=1, backbone="SmallCNN", weights="none", freeze="all", head=head, preprocessing=SPEC
     )
     model = build_classifier(config, classes=2)
-    features = up_to_pool(model).predict(batch, verbose=0)
+    features = cut(model, "all").trunk.predict(batch, verbose=0)
     model.get_layer(STANDARDISE).set_weights([features.mean(axis=0), features.var(axis=0) + 1e-6])
     fitted = LogisticRegression(C=0.01).fit(
         (features - features.mean(axis=0)) / features.std(axis=0).clip(1e-3), labels

@@ -1,22 +1,25 @@
 """A Keras classifier as ONNX, and the proof on real images that it still says the same."""
 
-import contextlib
-import logging
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from numpy.typing import NDArray
 
 from cnnClassifier.attribution import Maps, class_maps
+from cnnClassifier.conversion import write_onnx
+from cnnClassifier.eight_bits import quantise
 from cnnClassifier.errors import ModelError
-from cnnClassifier.inference import FEATURES, INPUT, MAPS, OUTPUT, Classifier
+from cnnClassifier.features.extraction import Forward
+from cnnClassifier.features.network import softmax
+from cnnClassifier.files import new_file
+from cnnClassifier.inference import FEATURES, MAPS, OUTPUT, Classifier
 from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, ModelSpec, write_spec
-from cnnClassifier.modeling import POOL
+from cnnClassifier.modeling import POOL, Cut, forward
 from cnnClassifier.preprocessing import preprocess
 
 
@@ -28,13 +31,7 @@ def export_package(
     `outliers`, the file of the rule against other kinds of image, goes with it where the spec has that rule.
     `typical` is taken off the maps, as in `attribution.class_maps`.
     """
-    import tf2onnx
-
-    image = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
-    with _quiet_conversion():
-        frozen = freeze(convertible(_all_outputs(model, typical)), image)
-        answer = tf.function(lambda image: dict(zip((OUTPUT, FEATURES, MAPS), frozen(image), strict=True)))
-        tf2onnx.convert.from_function(answer, [image], output_path=str(folder / ONNX_FILE))
+    write_onnx(_all_outputs(model, typical), (OUTPUT, FEATURES, MAPS), folder / ONNX_FILE)
     write_spec(spec, folder)
     if spec.decision.outliers is not None:
         _copy_outliers(outliers, folder)
@@ -72,12 +69,33 @@ def check_equal(
     return difference
 
 
-def freeze(model: Any, image: Any) -> Any:
-    """A model, on images of a TensorSpec, as a function that captures nothing: tf2onnx would take captured tensors
-    (ImageNet means, for one) for further inputs of the network. `model.export(format="onnx")` does not see to that.
+def quantise_package(package: Path, ranging: Iterable[NDArray[np.float32]]) -> None:
+    """Put the convolutions of an exported package into eight bits; `ranging` as in `eight_bits.quantise`."""
+    with new_file(package / ONNX_FILE) as partial:
+        quantise(package / ONNX_FILE, partial, ranging)
+
+
+def check_as_trained(parts: Cut, trunk: Forward, package: Path, images: Iterable[Path], tolerance: float) -> float:
+    """The largest difference between a package and the tail on what it was trained on: of any probability, of any
+    feature as a share of the image's largest. ModelError if it is more than the tolerance.
+
+    `trunk` gives those features: of a network in eight bits, the Keras model says something else.
     """
-    traced = tf.function(lambda image: model(image, training=False)).get_concrete_function(image)
-    return convert_variables_to_constants_v2(traced)
+    served, tail = Classifier.load(package, package.name, "unregistered"), forward(parts.tail)
+    differences = [0.0]
+    for image in images:
+        pixels = preprocess(image.read_bytes(), served.spec.preprocessing)[np.newaxis]
+        features = trunk(pixels)
+        differences.append(_relative(served.features_of_pixels(pixels), features))
+        differences.append(float(np.abs(served.classify_pixels(pixels) - softmax(tail(features))).max()))
+    difference = float(np.max(differences))
+    if not difference <= tolerance:
+        raise ModelError(
+            f"{package / ONNX_FILE} in eight bits differs from what its head was trained on by {difference:.2g}, more "
+            f"than registration.tolerance {tolerance:.2g}; nothing was registered. Was the cache of features made on "
+            "another machine? Remove .cache/cnnClassifier and run again"
+        )
+    return difference
 
 
 def _all_outputs(model: Any, typical: Maps | None) -> Any:
@@ -95,46 +113,3 @@ def _copy_outliers(outliers: Path | None, folder: Path) -> None:
     if outliers is None or not outliers.is_file():
         raise ModelError(f"the model refuses images of other kinds, but its {OUTLIERS_FILE} is missing: {outliers}")
     shutil.copyfile(outliers, folder / OUTLIERS_FILE)
-
-
-def convertible(model: Any) -> Any:
-    """A model of equal answers, made of the same layers, but for those that tf2onnx or LiteRT has no form for."""
-    clone = keras.models.clone_model(model, clone_function=_convertible_layer)
-    for layer in filter(_is_depthwise, model.layers):
-        new = clone.get_layer(layer.name)
-        new.set_weights([old.numpy().reshape(mine.shape) for old, mine in zip(layer.weights, new.weights, strict=True)])
-    return clone
-
-
-def _convertible_layer(layer: Any) -> Any:
-    if _is_depthwise(layer):  # as a grouped convolution TensorFlow hands it to XLA
-        kept = ("name", "kernel_size", "strides", "padding", "dilation_rate", "use_bias", "activation")
-        return keras.layers.DepthwiseConv2D(**{key: layer.get_config()[key] for key in kept})
-    if _is_gelu(layer):
-        return keras.layers.Activation(_gelu, name=layer.name)
-    return layer
-
-
-def _is_depthwise(layer: Any) -> bool:
-    return type(layer) is keras.layers.Conv2D and 1 < layer.groups == layer.filters == layer.input.shape[-1]
-
-
-def _is_gelu(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.gelu
-
-
-def _gelu(x: Any) -> Any:
-    """The exact form, with erf where TensorFlow has erfc."""
-    return 0.5 * x * (1.0 + keras.ops.erf(x * 0.5**0.5))
-
-
-@contextlib.contextmanager
-def _quiet_conversion() -> Iterator[None]:
-    """tf2onnx tells of each of its optimisers."""
-    tf2onnx_log = logging.getLogger("tf2onnx")
-    level = tf2onnx_log.level
-    tf2onnx_log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        tf2onnx_log.setLevel(level)

@@ -85,7 +85,7 @@ class Classifier:
         `threads` is how many cores one prediction may use (default: all).
         """
         spec = read_spec(folder)
-        session = _open_session(folder / ONNX_FILE, threads or os.cpu_count() or 1)
+        session = open_session(folder / ONNX_FILE, threads or os.cpu_count() or 1)
         _check_input(session, spec, folder)
         _check_output(session, spec, folder)
         _check_maps(session, spec, folder)
@@ -170,7 +170,8 @@ class Classifier:
         return arrays
 
 
-def _open_session(path: Path, threads: int) -> Any:
+def open_session(path: Path, threads: int) -> Any:
+    """ONNX Runtime on a network and so many cores; ModelError for a file that is none."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:

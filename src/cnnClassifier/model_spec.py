@@ -25,7 +25,7 @@ class ModelSpec(Section):
     """A model's own description, in the order of its output columns.
 
     `description` is one line for people; `synthetic` says that it learned from drawn pictures (the phantom),
-    so that its answers mean nothing for a patient's. `decision` turns probabilities into answers; without one,
+    so that its answers mean nothing for a patient's. `precision` is what the convolutions compute in. `decision` turns probabilities into answers; without one,
     as before there was any, the most probable class is the answer.
     """
 
@@ -35,6 +35,7 @@ class ModelSpec(Section):
     backbone: str
     weights: str
     freeze: str
+    precision: Literal["float32", "int8"] = "float32"
     description: str = ""
     synthetic: bool = False
     decision: DecisionSpec = DecisionSpec()

@@ -96,11 +96,6 @@ def cut(model: Any, freeze: str) -> Cut:
     return Cut(keras.Model(model.input, layer.output, name="trunk"), tail, layer.name)
 
 
-def up_to_pool(model: Any) -> Any:
-    """The part of a model up to the pooled features that the head judges by."""
-    return keras.Model(model.input, model.get_layer(POOL).output, name="up_to_pool")
-
-
 def pooled_parts(model: Any) -> list[Pooled]:
     """What the pooled vector of a classifier is made of, in its order.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,6 +31,19 @@ def store_in_half(source: Path, destination: Path) -> None:
     onnx.save(model, destination)
 
 
+def round_to_half(source: Path, destination: Path) -> None:
+    """Write an ONNX model with the kernels of convolutions rounded to half precision, still stored as float32.
+
+    `store_in_half` then changes them no more. ModelError if a weight is too large for half precision.
+    """
+    model = _read(source)
+    of_convolutions = {node.input[1] for node in model.graph.node if node.op_type == "Conv"}
+    for tensor in (each for each in model.graph.initializer if each.name in of_convolutions and _is_kernel(each)):
+        rounded = _half(tensor, source).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(rounded, tensor.name))
+    onnx.save(model, destination)
+
+
 def kernel_types(path: Path) -> set[str]:
     """The names of the types in which a model's kernels are stored, such as {"FLOAT16"}."""
     kernels = filter(_is_large, _read(path).graph.initializer)
@@ -39,24 +53,36 @@ def kernel_types(path: Path) -> set[str]:
 def convolutions(path: Path) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Kernel (height, width, in, out) and bias (out,) of each convolution, in the order in which they are computed.
 
-    Of a network with nothing but plain convolutions, as VGG16; ModelError for one without biases.
+    Of a network with nothing but plain convolutions, as VGG16, in float32 or in eight bits (whose file keeps the kernels
+    that are rounded when it is loaded). ModelError for one without biases.
     """
-    graph = _read(path).graph
-    stored = {tensor.name: tensor for tensor in graph.initializer}
-    stored |= {node.output[0]: stored[node.input[0]] for node in graph.node if _is_cast_of(node, stored)}
-    return list(_convolutions(graph, stored, path))
+    return list(_convolutions(_read(path).graph, path))
 
 
-def _convolutions(
-    graph: onnx.GraphProto, stored: dict[str, TensorProto], path: Path
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+def _convolutions(graph: onnx.GraphProto, path: Path) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    made = {node.output[0]: node for node in graph.node}
     for node in graph.node:
         if node.op_type == "Conv":
-            found = [stored.get(name) for name in node.input[1:]]
-            if len(found) != 2 or None in found:
-                raise ModelError(f"{path}: convolution {node.name} is not one of a stored kernel and a stored bias")
-            kernel, bias = (numpy_helper.to_array(tensor).astype(np.float32) for tensor in found)
+            try:
+                kernel, bias = (_constant(name, stored, made) for name in node.input[1:])
+            except (KeyError, ValueError):
+                fault = f"{path}: convolution {node.name} is not one of a stored kernel and a stored bias"
+                raise ModelError(fault) from None
             yield kernel.transpose(2, 3, 1, 0), bias
+
+
+def _constant(name: str, stored: dict[str, NDArray[Any]], made: dict[str, onnx.NodeProto]) -> NDArray[np.float32]:
+    """A stored tensor, as it was before it was cast or made one of fewer bits; KeyError if it is none."""
+    if name in stored:
+        return stored[name].astype(np.float32)
+    node = made[name]
+    if node.op_type == "DequantizeLinear" and node.input[0] in stored:
+        # A bias: a whole number of the scale, without an offset.
+        return (stored[node.input[0]] * stored[node.input[1]].astype(np.float64)).astype(np.float32)
+    if node.op_type in ("Cast", "QuantizeLinear", "DequantizeLinear"):
+        return _constant(node.input[0], stored, made)
+    raise KeyError(name)
 
 
 def _read(path: Path) -> onnx.ModelProto:
@@ -76,16 +102,16 @@ def _is_kernel(tensor: TensorProto) -> bool:
     return tensor.data_type == TensorProto.FLOAT and _is_large(tensor)
 
 
+def _half(tensor: TensorProto, path: Path) -> NDArray[np.float16]:
+    with np.errstate(over="ignore"):
+        half: NDArray[np.float16] = numpy_helper.to_array(tensor).astype(np.float16)
+    if not np.isfinite(half).all():
+        raise ModelError(f"{path}: {tensor.name} holds numbers beyond half precision (65504)")
+    return half
+
+
 def _halve(tensor: TensorProto, path: Path) -> onnx.NodeProto:
     """Round a tensor in place; the node that gives it back under its name."""
     name = tensor.name
-    with np.errstate(over="ignore"):
-        half = numpy_helper.to_array(tensor).astype(np.float16)
-    if not np.isfinite(half).all():
-        raise ModelError(f"{path}: {name} holds numbers beyond half precision (65504)")
-    tensor.CopyFrom(numpy_helper.from_array(half, name + HALF))
+    tensor.CopyFrom(numpy_helper.from_array(_half(tensor, path), name + HALF))
     return helper.make_node("Cast", [name + HALF], [name], to=TensorProto.FLOAT)
-
-
-def _is_cast_of(node: onnx.NodeProto, stored: dict[str, TensorProto]) -> bool:
-    return node.op_type == "Cast" and node.input[0] in stored

@@ -13,8 +13,7 @@ from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features import vectors
 from cnnClassifier.features.extraction import FeatureExtractor, Space
 from cnnClassifier.features.vectors import LONGEST, frozen_vectors, pooled_features, pooled_features_of_files
-from cnnClassifier.model_spec import ModelSpec
-from cnnClassifier.modeling import STANDARDISE, build_classifier, cut, forward, up_to_pool
+from cnnClassifier.modeling import STANDARDISE, build_classifier, cut, forward
 from cnnClassifier.preprocessing import preprocess
 
 IMAGES = 7
@@ -71,7 +70,7 @@ def cached(model, images, tmp_path):
 
 def on_pixels(model, files) -> np.ndarray:
     pixels = np.stack([preprocess(data, PREPROCESSING) for data in files])
-    return forward(up_to_pool(model))(pixels)
+    return forward(cut(model, "all").trunk)(pixels)
 
 
 def test_pooled_features_are_what_the_pool_layer_says_of_the_pixels(model, cached, records, files):
@@ -80,12 +79,9 @@ def test_pooled_features_are_what_the_pool_layer_says_of_the_pixels(model, cache
     np.testing.assert_allclose(found, on_pixels(model[1], files), **CLOSE)
 
 
-def test_pooled_features_of_files_are_those_of_their_records(model, cached, records, files, monkeypatch):
+def test_pooled_features_of_files_are_those_of_their_records(cached, records, files, monkeypatch):
     monkeypatch.setattr(vectors, "BATCH", 3)
-    spec = ModelSpec(
-        classes=("a", "b", "c"), preprocessing=PREPROCESSING, backbone="SmallCNN", weights="none", freeze=model[0]
-    )
-    found = pooled_features_of_files(model[1], spec, iter(files))
+    found = pooled_features_of_files(*cached, iter(files))
     np.testing.assert_allclose(found, pooled_features(*cached, records), **CLOSE)
 
 

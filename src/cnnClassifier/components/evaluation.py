@@ -63,7 +63,7 @@ class Evaluation(Component[EvaluationConfig]):
         metrics = self._protocols(features, trained, out_of_fold, test, probabilities, how)
         metrics |= self._rules(out_of_fold, how)
         gate = self._fit_gate(parts, features, trained)
-        metrics["gate_of_kind"] = self._try_gate(gate, model, spec, pooled_features(parts, features, test))
+        metrics["gate_of_kind"] = self._try_gate(gate, parts, features, test)
         decision = self._decision(metrics, gate)
         metrics["answers"] = answers_report(out_of_fold, decision)
         metrics["data"] = {"test_sha256": digest_records(test), "synthetic": spec.synthetic}
@@ -141,13 +141,15 @@ class Evaluation(Component[EvaluationConfig]):
         groups = [record.group for record in sample]
         return fit_outliers(pooled_features(parts, features, sample), groups, self.config.refused, self.config.seed)
 
-    def _try_gate(self, gate: Gate, model: Any, spec: ModelSpec, test: np.ndarray) -> dict[str, Any]:
+    def _try_gate(
+        self, gate: Gate, parts: Cut, features: FeatureExtractor, test: Sequence[ImageRecord]
+    ) -> dict[str, Any]:
         """How well the gate tells other kinds of picture from its own, and how many of the test split it refuses."""
         others = {
-            kind: distances(gate.reference, pooled_features_of_files(model, spec, files))
+            kind: distances(gate.reference, pooled_features_of_files(parts, features, files))
             for kind, files in probes(PROBES, self.config.seed).items()
         }
-        refused = float((distances(gate.reference, test) > gate.threshold).mean())
+        refused = float((distances(gate.reference, pooled_features(parts, features, test)) > gate.threshold).mean())
         return {**gate_report(gate.held_out, others, gate.threshold), "test_refused": round(refused, 6)}
 
     def _decision(self, metrics: Mapping[str, Any], gate: Gate) -> DecisionSpec:

@@ -41,4 +41,5 @@ def base_spec(config: PrepareBaseModelConfig, classes: Classes) -> ModelSpec:
         backbone=config.backbone,
         weights=config.weights,
         freeze=config.freeze,
+        precision=config.precision,
     )

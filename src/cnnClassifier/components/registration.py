@@ -22,14 +22,16 @@ from cnnClassifier.config.types import Paths, RegistrationConfig
 from cnnClassifier.datasets.manifest import ImageRecord, read_dealt, read_manifest
 from cnnClassifier.decision import DecisionSpec
 from cnnClassifier.errors import ConfigError, DataError
-from cnnClassifier.export import check_equal, export_package
+from cnnClassifier.export import check_as_trained, check_equal, export_package, quantise_package
+from cnnClassifier.features.engine import ranging_pixels, ranging_records
+from cnnClassifier.features.network import open_features
 from cnnClassifier.files import new_folder, read_json, scratch_folder, write_json
 from cnnClassifier.gate import Decision, Rival, decide, meet
 from cnnClassifier.metrics.classification import OVERALL
 from cnnClassifier.metrics.predictions import Predictions, read_predictions
 from cnnClassifier.model_card.card import PROTOCOLS, Registered, write_card
 from cnnClassifier.model_spec import ModelSpec
-from cnnClassifier.modeling import load_model
+from cnnClassifier.modeling import cut, load_model
 from cnnClassifier.preprocessing import preprocess
 from cnnClassifier.tracking import registry
 from cnnClassifier.tracking.identity import run_tags
@@ -89,9 +91,20 @@ class Registration(Component[RegistrationConfig]):
             export_package(model, spec, folder, self.paths.outliers, typical)
             images = self._test_images()
             difference = check_equal(model, folder, images, self.config.tolerance, typical)
+            if spec.precision == "int8":
+                difference = self._quantise(model, spec, folder, images)
             self._write_card(folder, spec, registered)
-        log.info("ONNX and Keras differ by at most %.1g on %d real images", difference, len(images))
+        log.info(
+            "what is served and what was trained differ by at most %.1g on %d real images", difference, len(images)
+        )
         return spec, difference
+
+    def _quantise(self, model: Any, spec: ModelSpec, package: Path, images: Sequence[Path]) -> float:
+        """Make the package the network in eight bits that the head was trained on, and check that it is."""
+        quantise_package(package, ranging_pixels(ranging_records(self.paths), self.paths, spec.preprocessing))
+        parts = cut(model, spec.freeze)
+        trunk = open_features(parts, spec, self.paths).forward
+        return check_as_trained(parts, trunk, package, images, self.config.tolerance)
 
     def _test_images(self) -> Sequence[Path]:
         records = [record for record in read_manifest(self.paths.audited_manifest) if record.split == "test"]

@@ -21,14 +21,23 @@ class PrepareBaseModelConfig(Section):
 
     `weights`: "imagenet", "bundled" (those inside the released model), "none" or a path to a .weights.h5 file.
     `freeze`: "all" (train only the head), "none" (train everything) or the name of the last layer that stays frozen.
+    `precision`: what the convolutions compute in, "float32" or "int8", three times faster; the head is then trained on
+    what the network in eight bits says, and the same network is served. It takes a wholly frozen one.
     """
 
     seed: int
     backbone: str
     weights: str = "imagenet"
     freeze: str = "all"
+    precision: Literal["float32", "int8"] = "float32"
     head: HeadConfig = HeadConfig()
     preprocessing: PreprocessingSpec = PreprocessingSpec()
+
+    @model_validator(mode="after")
+    def _eight_bits_are_not_trained(self) -> "PrepareBaseModelConfig":
+        if self.precision == "int8" and self.freeze != "all":
+            raise ValueError(f"`precision: int8` is for a frozen network: it takes `freeze: all`, not {self.freeze!r}")
+        return self
 
 
 # --- training -----------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from cnnClassifier.augmentation import AnyView, View
 from cnnClassifier.batching import batches
 from cnnClassifier.config.types import AugmentationConfig, Paths
 from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.features.engine import open_engine
 from cnnClassifier.features.extraction import FeatureExtractor, Forward, Space
 from cnnClassifier.model_spec import ModelSpec
-from cnnClassifier.modeling import Cut, digest_weights, forward
+from cnnClassifier.modeling import Cut, digest_weights
 
 PLAIN = View(0, 0, AugmentationConfig())
 
@@ -21,9 +22,10 @@ CHUNK = 256  # rows read from the cache at a time when predicting
 def open_features(parts: Cut, spec: ModelSpec, paths: Paths) -> FeatureExtractor:
     """The cache of what this model's trunk says of this pipeline's images."""
     structure = hashlib.sha256(parts.trunk.to_json().encode()).hexdigest()
-    network = f"{spec.backbone} ({spec.weights}) up to {parts.layer}"
-    space = Space(spec.preprocessing, f"{structure}{digest_weights(parts.trunk)}", network)
-    return FeatureExtractor(paths.cache, paths.images, space, forward(parts.trunk))
+    run, digest = open_engine(parts, f"{structure}{digest_weights(parts.trunk)}", spec, paths)
+    precision = "" if spec.precision == "float32" else f", {spec.precision}"
+    space = Space(spec.preprocessing, digest, f"{spec.backbone} ({spec.weights}{precision}) up to {parts.layer}")
+    return FeatureExtractor(paths.cache, paths.images, space, run)
 
 
 def predict_tail(

@@ -1,17 +1,15 @@
 """One vector an image: what the frozen part sees of it, and what the head judges it by."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnClassifier.batching import batches
 from cnnClassifier.datasets.manifest import ImageRecord
-from cnnClassifier.features.extraction import BATCH, FeatureExtractor
+from cnnClassifier.features.extraction import BATCH, FeatureExtractor, Forward
 from cnnClassifier.features.network import CHUNK, PLAIN
-from cnnClassifier.model_spec import ModelSpec
-from cnnClassifier.modeling import Cut, forward, up_to_pool
+from cnnClassifier.modeling import Cut, forward
 from cnnClassifier.preprocessing import preprocess
 
 GRIDS = (8, 4, 2, 1)  # cells a side that activations are summed over: the finest that keeps a vector this short
@@ -29,17 +27,20 @@ def frozen_vectors(features: FeatureExtractor, records: Sequence[ImageRecord]) -
 def pooled_features(parts: Cut, features: FeatureExtractor, records: Sequence[ImageRecord]) -> Floats:
     """The vector that the head judges each image by, before it is standardised, (n, d)."""
     features.ensure(records, [PLAIN])
-    if parts.is_whole_backbone:
-        return _stack(features.read(chunk, PLAIN) for chunk in batches(records, CHUNK))
-    call = forward(parts.tail_up_to_pool)
-    return _stack(call(features.read(chunk, PLAIN)) for chunk in batches(records, CHUNK))
+    pool = _to_pool(parts)
+    return _stack(pool(features.read(chunk, PLAIN)) for chunk in batches(records, CHUNK))
 
 
-def pooled_features_of_files(model: Any, spec: ModelSpec, files: Iterable[bytes]) -> Floats:
+def pooled_features_of_files(parts: Cut, features: FeatureExtractor, files: Iterable[bytes]) -> Floats:
     """The same vector for encoded images that are in no cache."""
-    call = forward(up_to_pool(model))
-    pixels = (preprocess(data, spec.preprocessing) for data in files)
-    return _stack(call(np.stack(batch)) for batch in batches(pixels, BATCH))
+    pool = _to_pool(parts)
+    pixels = (preprocess(data, features.space.preprocessing) for data in files)
+    return _stack(pool(features.forward(np.stack(batch))) for batch in batches(pixels, BATCH))
+
+
+def _to_pool(parts: Cut) -> Forward:
+    """What makes the pooled vector of a trunk's activations, where they are not that vector themselves."""
+    return np.asarray if parts.is_whole_backbone else forward(parts.tail_up_to_pool)
 
 
 def _shorten(activations: Floats) -> Floats:

@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
 
+from cnnClassifier.conversion import convertible, freeze
 from cnnClassifier.errors import ModelError
-from cnnClassifier.export import convertible, freeze
 from cnnClassifier.formats.kinds import FILES, Format
 from cnnClassifier.inference import FEATURES, INPUT, OUTPUT
 from cnnClassifier.modeling import POOL
