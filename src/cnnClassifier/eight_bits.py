@@ -33,13 +33,14 @@ def quantise(source: Path, destination: Path, images: Iterable[Pixels]) -> None:
         rounded, prepared = scratch / "rounded.onnx", scratch / "prepared.onnx"
         round_to_half(source, rounded)
         quant_pre_process(rounded, prepared, skip_symbolic_shape=True)
-        graph = onnx.load(prepared, load_external_data=False).graph
+        graph = onnx.load(prepared).graph
         names = list(_convolutional(graph))
         if not names:
             raise ModelError(f"{source}: no convolutions, so nothing to compute in eight bits; use precision: float32")
+        written = scratch / "int8.onnx"
         quantize_static(
             prepared,
-            destination,
+            written,
             _Reader(graph.input[0].name, images),
             quant_format=QuantFormat.QDQ,
             nodes_to_quantize=names,
@@ -49,6 +50,11 @@ def quantise(source: Path, destination: Path, images: Iterable[Pixels]) -> None:
             weight_type=QuantType.QInt8,
             extra_options={"AddQDQPairToWeight": True},
         )
+        network = onnx.load(written)
+        # The tools above name every operator set they know; a network merges only with one of the same sets.
+        del network.opset_import[:]
+        network.opset_import.extend(onnx.load(source).opset_import)
+        onnx.save(network, destination)
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

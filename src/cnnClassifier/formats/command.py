@@ -18,6 +18,9 @@ from cnnClassifier.formats.parity import Parity, check, compare
 from cnnClassifier.model_spec import CARD_FILE, OUTLIERS_FILE, SPEC_FILE, read_spec
 
 IMAGES = 24  # at most: real images on which both are compared
+ROUNDED = (
+    0.1  # of a probability, or of the largest feature: what float32 may differ by from what is served in eight bits
+)
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".ppm", ".dcm")
 BESIDE = (SPEC_FILE, OUTLIERS_FILE, CARD_FILE)  # what goes with the file, where the package has it
 
@@ -44,7 +47,8 @@ def export_model(kind: Format, out: Path, wish: Wish, images: Path | None) -> st
     """Export into `out`, and a line that says how equal both are on real images.
 
     `images` is a folder of them (default: the test images of the last run). ConfigError if something else is in
-    `out`; ModelError, with nothing written, if the difference is above `registration.tolerance`.
+    `out`; ModelError, with nothing written, if the difference is above `registration.tolerance`, or above ROUNDED where
+    what is served computes in eight bits: other formats do not.
     """
     settings, project = load_settings(), load_project()
     _check_destination(out)
@@ -65,7 +69,7 @@ def export(kind: Format, out: Path, source: Source, images: Sequence[Path], tole
             if (source.package / name).is_file():
                 shutil.copyfile(source.package / name, folder / name)
         parity = _write(kind, folder, source, model, images)
-        check(parity, tolerance, f"{source.title} as {kind}")
+        check(parity, _tolerance(source, tolerance), f"{source.title} as {kind}")
         report = {"model": source.title, "format": kind.value, "file": FILES[kind], **parity.model_dump()}
         write_json(report, folder / EXPORT_FILE)
     return parity
@@ -85,6 +89,11 @@ def _write(kind: Format, folder: Path, source: Source, model: Any, images: Seque
         write_format(kind, model, folder)
         reference = run_package(source.package)
     return compare(open_format(kind, folder), reference, images, spec.preprocessing)
+
+
+def _tolerance(source: Source, tolerance: float) -> float:
+    """One of the two compared is the Keras model, in float32: a package in eight bits says nearly the same."""
+    return ROUNDED if read_spec(source.package).precision == "int8" else tolerance
 
 
 def _answering(model: Any) -> Any:
