@@ -31,12 +31,12 @@ HOMES = {
     "box": ["config/"],
     "ruamel": ["config/"],
     "tensorflow": [
-        "backbones.py", "compiled_tail.py", "conversion.py", "distribution.py", "modeling.py", "fitting.py", "export.py",
-        "formats/",
+        "backbones.py", "compiled_tail.py", "conversion.py", "distribution.py", "modeling.py", "fitting.py",
+        "export.py", "formats/",
     ],
     "keras": [
-        "attribution.py", "backbones.py", "compiled_tail.py", "conversion.py", "networks.py", "modeling.py", "fitting.py",
-        "export.py", "precision.py", "formats/",
+        "attribution.py", "backbones.py", "compiled_tail.py", "conversion.py", "networks.py", "modeling.py",
+        "fitting.py", "export.py", "precision.py", "formats/",
     ],
     "onnx": ["eight_bits.py", "onnx_weights.py", "ensembles/merging.py"],
     "onnxruntime": ["eight_bits.py", "inference.py"],

@@ -24,9 +24,9 @@ CARD_FILE = "model_card.html"
 class ModelSpec(Section):
     """A model's own description, in the order of its output columns.
 
-    `description` is one line for people; `synthetic` says that it learned from drawn pictures (the phantom),
-    so that its answers mean nothing for a patient's. `precision` is what the convolutions compute in. `decision` turns probabilities into answers; without one,
-    as before there was any, the most probable class is the answer.
+    `precision` is what the convolutions compute in. `description` is one line for people; `synthetic` says that it
+    learned from drawn pictures (the phantom), so that its answers mean nothing for a patient's. `decision` turns
+    probabilities into answers; without one, as before there was any, the most probable class is the answer.
     """
 
     format: Literal[1] = 1

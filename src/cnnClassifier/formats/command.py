@@ -18,9 +18,7 @@ from cnnClassifier.formats.parity import Parity, check, compare
 from cnnClassifier.model_spec import CARD_FILE, OUTLIERS_FILE, SPEC_FILE, read_spec
 
 IMAGES = 24  # at most: real images on which both are compared
-ROUNDED = (
-    0.1  # of a probability, or of the largest feature: what float32 may differ by from what is served in eight bits
-)
+ROUNDED = 0.1  # of a probability, or of the largest feature: what float32 may differ by from eight bits
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".ppm", ".dcm")
 BESIDE = (SPEC_FILE, OUTLIERS_FILE, CARD_FILE)  # what goes with the file, where the package has it
 
