@@ -53,7 +53,7 @@ def kernel_types(path: Path) -> set[str]:
 def convolutions(path: Path) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Kernel (height, width, in, out) and bias (out,) of each convolution, in the order in which they are computed.
 
-    Of a network with nothing but plain convolutions, as VGG16; one in eight bits keeps its kernels, and rounds them when
+    Of a network with nothing but plain convolutions, as VGG16; one in eight bits keeps its kernels and rounds them when
     it is loaded. ModelError for one without biases.
     """
     return list(_convolutions(_read(path).graph, path))
