@@ -2,9 +2,7 @@
 
 VGG16 up to block5_pool. Each engine has a process of its own, so that its peak memory is its own; the parent lets them
 work one after the other, round after round, so that a busy machine is busy for all of them. A rate is an engine's best
-round; core-seconds count only the time that the engine had a core. Then what int8 costs: how far its features lie from
-fp32's, and what a linear probe makes of either in grouped cross-validation of train+valid (the test split is never
-read).
+round; core-seconds count only the time that the engine had a core. What int8 costs in accuracy: `benchmarks/int8.py`.
 
 OpenVINO is no dependency of the project: `uv pip install --target /tmp/openvino --no-deps openvino` and
 PYTHONPATH=/tmp/openvino; without it its rows are left out.
@@ -27,20 +25,19 @@ from numpy.typing import NDArray
 from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
+from cnnClassifier.eight_bits import quantise
 from cnnClassifier.preprocessing import preprocess
 
 Floats = NDArray[np.float32]
 Engine = Callable[[Floats], Floats]
 
-SIZES, BATCHES, THREADS = (224, 256), (16, 32), 2
+SIZES, BATCHES, THREADS = (224, 288), (16, 32), 2
 LAYER = "block5_pool"
 BARE = "tf.function"  # what modeling.forward does: every ratio is to it
 IN_PROCESS = 32  # images a timed pass
 WARM_UP = 2  # images before it: traces and plans are made
-CALIBRATION = 64  # training images that int8 takes its ranges from
+IMAGES = 64  # of which int8 takes its ranges, too
 MATRIX = 4096
-PROBE_SIZE = 256  # pixels: what chest_ct uses
-FOLDS, FOLD_SEEDS = 5, range(3)
 
 
 def main() -> None:
@@ -58,11 +55,8 @@ def main() -> None:
     records = [each for each in read_manifest(arguments.project / "artifacts/data_audit/manifest.csv") if is_seen(each)]
     for size in arguments.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            used = records if size == PROBE_SIZE else [each for each in records if each.split == "train"][:CALIBRATION]
-            prepare(Path(folder), arguments.project, used, size)
+            prepare(Path(folder), arguments.project, records[:: len(records) // IMAGES][:IMAGES], size)
             compare(Path(folder), size, arguments.rounds)
-            if size == PROBE_SIZE:
-                judge_int8(Path(folder), records)
 
 
 def is_seen(record: ImageRecord) -> bool:
@@ -131,7 +125,7 @@ def trunk(size: int) -> Any:
 
 
 def serve(name: str, work: Path) -> None:
-    """Answer each line of JSON, {"batch": n, "images": m, "save": file or null}, with seconds and peak memory."""
+    """Answer each line of JSON, {"batch": n, "images": m}, with seconds and peak memory."""
     engine = ENGINES[name](work)
     pixels = np.load(work / "pixels.npy", mmap_mode="r")
     for line in sys.stdin:
@@ -139,10 +133,9 @@ def serve(name: str, work: Path) -> None:
         images = np.array(pixels[: order["images"]])
         engine(images[:WARM_UP])
         began, worked = time.perf_counter(), time.process_time()
-        found = [engine(images[i : i + order["batch"]]) for i in range(0, len(images), order["batch"])]
+        for i in range(0, len(images), order["batch"]):
+            engine(images[i : i + order["batch"]])
         seconds, cpu = time.perf_counter() - began, time.process_time() - worked
-        if order["save"]:
-            np.save(work / order["save"], np.concatenate(found))
         print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak_memory()}), flush=True)  # noqa: T201
 
 
@@ -167,25 +160,15 @@ def prepare(work: Path, project: Path, records: list[ImageRecord], size: int) ->
     pixels.flush()
     code = f"import engines, pathlib; engines.export(pathlib.Path({str(work)!r}), {size})"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent, stderr=subprocess.DEVNULL)
-    train = [row for row, record in enumerate(records) if record.split == "train"]
-    chosen = np.random.default_rng(0).choice(train, CALIBRATION, replace=False)
-    quantise(work, pixels[np.sort(chosen)])
+    quantise(work / "model.onnx", work / "int8.onnx", pixels)
 
 
 def export(work: Path, size: int) -> None:
     """Write model.onnx, and about.json: how many floating-point operations its convolutions take an image."""
-    import tensorflow as tf
-    import tf2onnx
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    from cnnClassifier.conversion import write_onnx
 
     model = trunk(size)
-    image = tf.TensorSpec((None, size, size, 3), tf.float32, name="image")
-    traced = tf.function(lambda image: model(image, training=False)).get_concrete_function(image)
-    # Without captured tensors, which would become inputs.
-    frozen = convert_variables_to_constants_v2(traced)
-    tf2onnx.convert.from_function(
-        tf.function(lambda image: frozen(image)), [image], output_path=str(work / "model.onnx")
-    )
+    write_onnx(model, ("features",), work / "model.onnx")
     (work / "about.json").write_text(json.dumps({"size": size, "operations": count_operations(model)}))
 
 
@@ -193,31 +176,6 @@ def count_operations(model: Any) -> int:
     """Multiplications and additions of all convolutions, an image."""
     convolutions = [layer for layer in model.layers if type(layer).__name__ == "Conv2D"]
     return sum(2 * int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape)) for layer in convolutions)
-
-
-def quantise(work: Path, pixels: Floats) -> None:
-    """int8.onnx: static, a scale a channel, ranges from the least and greatest value on `pixels`."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.rest = iter(pixels)
-
-        def get_next(self) -> dict[str, Floats] | None:
-            image = next(self.rest, None)
-            return None if image is None else {"image": image[np.newaxis]}
-
-    quant_pre_process(str(work / "model.onnx"), str(work / "clean.onnx"), skip_symbolic_shape=True)
-    quantize_static(
-        work / "clean.onnx",
-        work / "int8.onnx",
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
 
 
 def compare(work: Path, size: int, rounds: int) -> None:
@@ -270,9 +228,9 @@ def started(name: str, work: Path) -> Iterator[Any]:
         child.stdin.close()
 
 
-def ask(child: Any, batch: int, images: int, save: str | None = None) -> dict[str, float]:
+def ask(child: Any, batch: int, images: int) -> dict[str, float]:
     """Let a child work through so many images."""
-    child.stdin.write(json.dumps({"batch": batch, "images": images, "save": save}) + "\n")
+    child.stdin.write(json.dumps({"batch": batch, "images": images}) + "\n")
     child.stdin.flush()
     answer: dict[str, float] = json.loads(child.stdout.readline())
     return answer
@@ -287,55 +245,6 @@ def matrix_peak() -> float:
         a @ a
         best = min(best, time.perf_counter() - began)
     return float(2 * MATRIX**3 / best)
-
-
-# --- what int8 costs --------------------------------------------------------------------------
-
-
-def judge_int8(work: Path, records: list[ImageRecord]) -> None:
-    """Print how far int8 features lie from fp32, and what a linear probe makes of either."""
-    for name, file in ((BARE, "fp32.npy"), ("ONNX Runtime int8", "int8.npy")):
-        for child in started(name, work):
-            ask(child, BATCHES[0], len(records), file)
-    fp32, int8 = (grid(np.load(work / file)) for file in ("fp32.npy", "int8.npy"))
-    relative = np.linalg.norm(int8 - fp32, axis=1) / np.linalg.norm(fp32, axis=1)
-    correlation = [np.corrcoef(a, b)[0, 1] for a, b in zip(fp32, int8, strict=True)]
-    print(  # noqa: T201
-        f"\nint8 against fp32, 2x2-pooled {LAYER} of {len(records)} images: correlation median "
-        f"{np.median(correlation):.4f}, least {min(correlation):.4f}; |difference| / |fp32| median "
-        f"{np.median(relative):.3f}, largest {max(relative):.3f}\n"
-        "| fold seed | fp32, balanced accuracy | int8 | difference, points |\n|---|---|---|---|"
-    )
-    for seed in FOLD_SEEDS:
-        full, small = (probe(features, records, seed) for features in (fp32, int8))
-        print(f"| {seed} | {full:.3f} | {small:.3f} | {100 * (small - full):+.1f} |", flush=True)  # noqa: T201
-
-
-def grid(maps: Floats) -> Floats:
-    """Means of 2x2 cells of feature maps (n, even, even, channels), laid flat."""
-    n, side, _, channels = maps.shape
-    cells: Floats = maps.reshape(n, 2, side // 2, 2, side // 2, channels).mean(axis=(2, 4)).reshape(n, -1)
-    return cells
-
-
-def probe(features: Floats, records: list[ImageRecord], seed: int) -> float:
-    """Balanced accuracy, by grouped folds, of a multinomial logistic regression on standardised features."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import balanced_accuracy_score
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    from cnnClassifier.cross_validation import deal_folds
-
-    labels = np.array([record.label for record in records])
-    fold = deal_folds(records, FOLDS, seed)
-    answers = labels.copy()
-    for number in np.unique(fold):
-        model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=500))
-        answers[fold == number] = model.fit(features[fold != number], labels[fold != number]).predict(
-            features[fold == number]
-        )
-    return float(balanced_accuracy_score(labels, answers))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What serving costs: `python benchmarks/serving.py [--images <a folder of images>] [--int8] [--family] [--servers]`.
+"""What serving costs: `python benchmarks/serving.py [--images <a folder>] [--tensorflow] [--family] [--servers]`.
 
 Side by side in one run: a bare ONNX Runtime session in a loop, this app (`python app.py`, a process of its own, asked
-over HTTP), and with `--family` the usual app (a Flask route that loads the Keras model in each request). `--int8` also
-times a quantised network against TensorFlow, and `--servers` this app behind gunicorn. Load comes from `load.py`
-on the same cores, so it is part of what is measured. Times are by the clock: run it on a quiet machine.
+over HTTP), and with `--family` the usual app (a Flask route that loads the Keras model in each request). `--tensorflow`
+also times the session against TensorFlow in float32, and `--servers` this app behind gunicorn. Load comes from
+`load.py` on the same cores, so it is part of what is measured. Times are by the clock: run it on a quiet machine.
 """
 
 import argparse
@@ -39,7 +39,6 @@ ROOT = Path(__file__).resolve().parents[1]
 THREADS = os.cpu_count() or 1
 BATCHES = (1, 2, 4, 8)
 PICTURES = 16
-CALIBRATION = 32
 CLIENTS, FLOOD = 16, 64
 PORT = 18_123
 FAMILY = """
@@ -73,7 +72,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="real images (default: drawn ones)")
     parser.add_argument("--seconds", type=float, default=20, help="of each load")
     parser.add_argument("--batch", type=int, nargs="*", default=[], help="also serve with batches of up to so many")
-    parser.add_argument("--int8", action="store_true")
+    parser.add_argument("--tensorflow", action="store_true")
     parser.add_argument("--family", action="store_true")
     parser.add_argument("--servers", action="store_true")
     parser.add_argument("--role", choices=ROLES, help=argparse.SUPPRESS)
@@ -106,8 +105,8 @@ def compare(options: argparse.Namespace, work: Path) -> None:
         served.append(("gunicorn gthread", [*gunicorn, "-w", "1", "app:app"], {}))
     for name, command, changes in served:
         measure(name, command, changes, options, work, bodies, bare["p50"] + decode, best)
-    if options.int8:
-        engines(options.package, work, pixels)
+    if options.tensorflow:
+        against_tensorflow(options.package, work, read_spec(options.package).precision)
     if options.family:
         family(spec.size, work, files, options.seconds)
     say(f"load after: {os.getloadavg()[0]:.1f}")
@@ -151,11 +150,12 @@ def row(clients: str, outcome: Outcome, ratio: str) -> None:
     say(f"| {clients} | {outcome.rate:.2f} | {p50:.0f} | {p99:.0f} | {statuses} | {ratio} |")
 
 
-def engines(package: Path, work: Path, pixels: Floats) -> None:
-    """int8 against TensorFlow, an image at a time."""
-    quantise(package / ONNX_FILE, work, pixels[:CALIBRATION])
-    int8, tensorflow = role("int8", package, work)["p50"], role("tensorflow", package, work)["p50"]
-    say(f"\nint8 {int8:.0f} ms, TensorFlow fp32 (tf.function) {tensorflow:.0f} ms: {tensorflow / int8:.2f} times")
+def against_tensorflow(package: Path, work: Path, precision: str) -> None:
+    """What is served against TensorFlow, an image at a time, one after the other."""
+    ours, tensorflow = role("bare", package, work)["p50"], role("tensorflow", package, work)["p50"]
+    say(
+        f"\n{precision} {ours:.0f} ms, TensorFlow float32 (tf.function) {tensorflow:.0f} ms: {tensorflow / ours:.2f} times"
+    )
 
 
 def family(size: int, work: Path, files: Sequence[bytes], seconds: float) -> None:
@@ -259,12 +259,6 @@ def bare(package: Path, work: Path) -> dict[str, Any]:
     return {"p50": 1000 * float(np.median(alone)), "rates": rates}
 
 
-def int8(_: Path, work: Path) -> dict[str, Any]:
-    """The quantised network."""
-    run, pixels = session(work / "int8.onnx"), np.load(work / "pixels.npy")
-    return {"p50": 1000 * float(np.median(times(run, pixels, 1)))}
-
-
 def tensorflow(package: Path, work: Path) -> dict[str, Any]:
     """The same network in TensorFlow, traced once. Its weights are random: that costs no time."""
     from cnnClassifier.modeling import forward
@@ -288,7 +282,7 @@ def keras_model(spec: PreprocessingSpec) -> Any:
     return build_classifier(config, 4)
 
 
-ROLES = {"bare": bare, "int8": int8, "tensorflow": tensorflow, "save_keras": save_keras}
+ROLES = {"bare": bare, "tensorflow": tensorflow, "save_keras": save_keras}
 
 
 def session(file: Path) -> Any:
@@ -312,17 +306,6 @@ def times(run: Any, pixels: Floats, size: int, images: int = 32) -> list[float]:
         run(batch)
         found.append(time.perf_counter() - began)
     return found[2:]
-
-
-def quantise(model: Path, work: Path, pixels: Floats) -> None:
-    """int8.onnx: static, a scale a channel; without the maps, whose products ONNX Runtime has no int8 form for."""
-    import engines
-    import onnx.utils
-
-    from cnnClassifier.inference import INPUT, OUTPUT
-
-    onnx.utils.extract_model(model, work / "model.onnx", [INPUT], [OUTPUT])
-    engines.quantise(work, pixels)
 
 
 # --- pictures ----------------------------------------------------------------------------------
