@@ -152,10 +152,8 @@ def row(clients: str, outcome: Outcome, ratio: str) -> None:
 
 def against_tensorflow(package: Path, work: Path, precision: str) -> None:
     """What is served against TensorFlow, an image at a time, one after the other."""
-    ours, tensorflow = role("bare", package, work)["p50"], role("tensorflow", package, work)["p50"]
-    say(
-        f"\n{precision} {ours:.0f} ms, TensorFlow float32 (tf.function) {tensorflow:.0f} ms: {tensorflow / ours:.2f} times"
-    )
+    ours, theirs = role("bare", package, work)["p50"], role("tensorflow", package, work)["p50"]
+    say(f"\n{precision} {ours:.0f} ms, TensorFlow float32 (tf.function) {theirs:.0f} ms: {theirs / ours:.2f} times")
 
 
 def family(size: int, work: Path, files: Sequence[bytes], seconds: float) -> None:
