@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import Paths
 from cnnClassifier.conversion import write_onnx
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
-from cnnClassifier.eight_bits import quantise
 from cnnClassifier.features.extraction import Forward
 from cnnClassifier.files import scratch_folder
 from cnnClassifier.inference import FEATURES, INPUT, open_session
@@ -32,9 +32,18 @@ def open_engine(parts: Cut, trunk_digest: str, spec: ModelSpec, paths: Paths) ->
     images = "".join(record.sha256 for record in records)
     digest = hashlib.sha256(f"{trunk_digest}|int8|{spec.preprocessing.model_dump_json()}|{images}".encode()).hexdigest()
     file = paths.cache / "eight_bits" / f"{digest[:24]}.onnx"
-    if not file.is_file():
-        _make(parts.trunk, file, ranging_pixels(records, paths, spec.preprocessing))
-    return _in_eight_bits(file), digest
+
+    @cache
+    def session() -> Any:  # only once a feature is asked for that is not in the store
+        if not file.is_file():
+            _make(parts.trunk, file, ranging_pixels(records, paths, spec.preprocessing))
+        return open_session(file, os.cpu_count() or 1)
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        # An image at a time: larger batches are no faster, and take memory.
+        return np.concatenate([session().run([FEATURES], {INPUT: image[np.newaxis]})[0] for image in batch])
+
+    return run, digest
 
 
 def ranging_records(paths: Paths) -> Sequence[ImageRecord]:
@@ -51,18 +60,11 @@ def ranging_pixels(
 
 
 def _make(trunk: Any, file: Path, images: Iterator[NDArray[np.float32]]) -> None:
+    from cnnClassifier.eight_bits import quantise  # half a second
+
+    file.parent.mkdir(parents=True, exist_ok=True)
     # Another process may make the same one: each in a folder of its own.
     with scratch_folder(file.with_suffix(f".{os.getpid()}")) as scratch:
         write_onnx(trunk, (FEATURES,), scratch / "exact.onnx")
         quantise(scratch / "exact.onnx", scratch / "int8.onnx", images)
         (scratch / "int8.onnx").replace(file)
-
-
-def _in_eight_bits(file: Path) -> Forward:
-    session = open_session(file, os.cpu_count() or 1)
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        # An image at a time: larger batches are no faster, and take memory.
-        return np.concatenate([session.run([FEATURES], {INPUT: image[np.newaxis]})[0] for image in batch])
-
-    return run
