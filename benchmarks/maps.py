@@ -16,8 +16,7 @@ import onnxruntime
 from cnnClassifier.config.network import HeadConfig, LayerPoolConfig, PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.export import export_package
-from cnnClassifier.inference import INPUT, MAPS, OUTPUT
-from cnnClassifier.model_spec import ONNX_FILE, ModelSpec
+from cnnClassifier.model_spec import INPUT, MAPS, ONNX_FILE, OUTPUT, ModelSpec
 from cnnClassifier.modeling import build_classifier
 
 HEADER = (

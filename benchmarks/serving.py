@@ -287,7 +287,7 @@ def session(file: Path) -> Any:
     """Images in, probabilities out."""
     import onnxruntime
 
-    from cnnClassifier.inference import INPUT, OUTPUT
+    from cnnClassifier.model_spec import INPUT, OUTPUT
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS

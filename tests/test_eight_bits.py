@@ -23,9 +23,9 @@ from cnnClassifier.features.engine import ranging_pixels, ranging_records
 from cnnClassifier.features.network import open_features
 from cnnClassifier.formats.command import Source, export
 from cnnClassifier.formats.kinds import Format
-from cnnClassifier.inference import INPUT, OUTPUT, Classifier
+from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.predictions import read_predictions
-from cnnClassifier.model_spec import ONNX_FILE, ModelSpec, read_spec
+from cnnClassifier.model_spec import INPUT, ONNX_FILE, OUTPUT, ModelSpec, read_spec
 from cnnClassifier.modeling import build_classifier, cut, load_model
 from cnnClassifier.onnx_weights import convolutions, kernel_types, store_in_half
 from tiny_pipeline import base_model, evaluate, ingest_and_audit, prepare, train, write_data

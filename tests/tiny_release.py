@@ -14,9 +14,9 @@ from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import Paths
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.files import write_json, write_text
-from cnnClassifier.inference import FEATURES, INPUT, OUTPUT, Classifier
+from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.predictions import write_predictions
-from cnnClassifier.model_spec import ONNX_FILE, ModelSpec, write_spec
+from cnnClassifier.model_spec import FEATURES, INPUT, ONNX_FILE, OUTPUT, ModelSpec, write_spec
 from cnnClassifier.release.packing import pack_release
 from cnnClassifier.tracking.run import RunRecord, params_digest
 from imports import ROOT

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from cnnClassifier.inference import INPUT
+from cnnClassifier.model_spec import INPUT
 
 
 def write_onnx(model: Any, outputs: Sequence[str], destination: Path) -> None:

@@ -17,8 +17,8 @@ from cnnClassifier.errors import ModelError
 from cnnClassifier.features.extraction import Forward
 from cnnClassifier.features.network import softmax
 from cnnClassifier.files import new_file
-from cnnClassifier.inference import FEATURES, MAPS, OUTPUT, Classifier
-from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, ModelSpec, write_spec
+from cnnClassifier.inference import Classifier
+from cnnClassifier.model_spec import FEATURES, MAPS, ONNX_FILE, OUTLIERS_FILE, OUTPUT, ModelSpec, write_spec
 from cnnClassifier.modeling import POOL, Cut, forward
 from cnnClassifier.preprocessing import preprocess
 

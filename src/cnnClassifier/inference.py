@@ -18,14 +18,20 @@ from PIL import Image
 
 from cnnClassifier.decision import decide
 from cnnClassifier.errors import ModelError, NoMapsError
-from cnnClassifier.model_spec import CARD_FILE, ONNX_FILE, OUTLIERS_FILE, ModelSpec, read_spec
+from cnnClassifier.model_spec import (
+    CARD_FILE,
+    FEATURES,
+    INPUT,
+    MAPS,
+    ONNX_FILE,
+    OUTLIERS_FILE,
+    OUTPUT,
+    ModelSpec,
+    read_spec,
+)
 from cnnClassifier.outliers import Reference, distances, load_reference
 from cnnClassifier.preprocessing import preprocess
 
-INPUT = "image"
-OUTPUT = "probabilities"
-FEATURES = "features"
-MAPS = "maps"
 SUM_TOLERANCE = 1e-3
 
 # What onnxruntime raises for a file it cannot use; it has no common base but Exception.

@@ -20,6 +20,12 @@ ONNX_FILE = "model.onnx"
 OUTLIERS_FILE = "outliers.npz"
 CARD_FILE = "model_card.html"
 
+# What the network takes and gives.
+INPUT = "image"
+OUTPUT = "probabilities"
+FEATURES = "features"
+MAPS = "maps"
+
 
 class ModelSpec(Section):
     """A model's own description, in the order of its output columns.

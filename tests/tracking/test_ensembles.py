@@ -25,11 +25,11 @@ from cnnClassifier.ensembles.members import Member, find_member, why_incomparabl
 from cnnClassifier.ensembles.rules import fit_rules, mean_of
 from cnnClassifier.errors import ConfigError, ModelError
 from cnnClassifier.files import read_json
-from cnnClassifier.inference import FEATURES, MAPS, Classifier
+from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.conformal import fit_quantile
 from cnnClassifier.metrics.operating import choose_threshold, positive_score
 from cnnClassifier.metrics.predictions import Known, Predictions, read_predictions, write_again, write_predictions
-from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, ModelSpec, write_spec
+from cnnClassifier.model_spec import FEATURES, MAPS, ONNX_FILE, OUTLIERS_FILE, ModelSpec, write_spec
 from cnnClassifier.outliers import Reference, save_reference
 from cnnClassifier.preprocessing import preprocess
 from cnnClassifier.tracking import registry

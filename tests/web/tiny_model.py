@@ -10,9 +10,8 @@ from PIL import Image
 
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.decision import ConformalRule, DecisionSpec, OperatingPoint, OutlierRule
-from cnnClassifier.inference import FEATURES, INPUT, MAPS, OUTPUT
 from cnnClassifier.model_card.card import HTML, as_page
-from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, ModelSpec, write_spec
+from cnnClassifier.model_spec import FEATURES, INPUT, MAPS, ONNX_FILE, OUTLIERS_FILE, OUTPUT, ModelSpec, write_spec
 from cnnClassifier.outliers import Reference, save_reference
 
 SIZE = 32

@@ -17,8 +17,8 @@ from onnx import helper, numpy_helper
 
 from cnnClassifier.decision import calibrate
 from cnnClassifier.errors import ModelError
-from cnnClassifier.inference import FEATURES, INPUT, OUTPUT, Classifier
-from cnnClassifier.model_spec import ONNX_FILE
+from cnnClassifier.inference import Classifier
+from cnnClassifier.model_spec import FEATURES, INPUT, ONNX_FILE, OUTPUT
 
 TOLERANCE = 1e-5
 PICTURES = 4

@@ -16,12 +16,12 @@ from cnnClassifier.conversion import write_onnx
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
 from cnnClassifier.features.extraction import Forward
 from cnnClassifier.files import scratch_folder
-from cnnClassifier.inference import FEATURES, INPUT, open_session
-from cnnClassifier.model_spec import ModelSpec
+from cnnClassifier.model_spec import FEATURES, INPUT, ModelSpec
 from cnnClassifier.modeling import Cut, forward
 from cnnClassifier.preprocessing import preprocess
 
 RANGING_IMAGES = 32  # training images that eight bits take their ranges from, at least if there are as many
+RECIPE = "int8, 1"  # names what `quantise` does: changed, networks and features are made anew
 
 
 def open_engine(parts: Cut, trunk_digest: str, spec: ModelSpec, paths: Paths) -> tuple[Forward, str]:
@@ -30,13 +30,17 @@ def open_engine(parts: Cut, trunk_digest: str, spec: ModelSpec, paths: Paths) ->
         return forward(parts.trunk), trunk_digest
     records = ranging_records(paths)
     images = "".join(record.sha256 for record in records)
-    digest = hashlib.sha256(f"{trunk_digest}|int8|{spec.preprocessing.model_dump_json()}|{images}".encode()).hexdigest()
+    digest = hashlib.sha256(
+        f"{trunk_digest}|{RECIPE}|{spec.preprocessing.model_dump_json()}|{images}".encode()
+    ).hexdigest()
     file = paths.cache / "eight_bits" / f"{digest[:24]}.onnx"
 
     @cache
     def session() -> Any:  # only once a feature is asked for that is not in the store
         if not file.is_file():
             _make(parts.trunk, file, ranging_pixels(records, paths, spec.preprocessing))
+        from cnnClassifier.inference import open_session  # a third of a second
+
         return open_session(file, os.cpu_count() or 1)
 
     def run(batch: np.ndarray) -> np.ndarray:

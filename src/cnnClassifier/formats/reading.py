@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnClassifier.formats.kinds import FILES, Format
-from cnnClassifier.inference import FEATURES, INPUT, OUTPUT, Classifier
+from cnnClassifier.inference import Classifier
+from cnnClassifier.model_spec import FEATURES, INPUT, OUTPUT
 
 Floats = NDArray[np.float32]
 Run = Callable[[Floats], tuple[Floats, Floats]]  # images (n, size, size, 3) -> (n, classes), (n, features)

@@ -12,7 +12,7 @@ from tensorflow.lite.python.convert import ConverterError
 from cnnClassifier.conversion import convertible, freeze
 from cnnClassifier.errors import ModelError
 from cnnClassifier.formats.kinds import FILES, Format
-from cnnClassifier.inference import FEATURES, INPUT, OUTPUT
+from cnnClassifier.model_spec import FEATURES, INPUT, OUTPUT
 from cnnClassifier.modeling import POOL
 from cnnClassifier.quiet import native_stderr_held
 
