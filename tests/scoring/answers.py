@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 
-def many_pictures(folder: Path, count: int) -> Path:
+def many_pictures(folder: Path, count: int, side: int = 20) -> Path:
     """Different pictures, a hundred in a folder."""
     for number in range(count):
         encoded = io.BytesIO()
-        Image.new("L", (20, 20), number % 251).save(encoded, "BMP")
-        file = folder / f"{number // 100:03}" / f"{number:05}.bmp"
+        Image.new("L", (side, side), number % 251).save(encoded, "PNG")
+        file = folder / f"{number // 100:03}" / f"{number:05}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(encoded.getvalue())
     return folder

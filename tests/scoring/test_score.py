@@ -86,7 +86,7 @@ def test_killed_it_goes_on_and_answers_each_image_once(project, here, package, t
     (out / PLACE / missing).write_bytes(b"PAR1 half")
     assert len(pq.read_table(out)) == 10 * len(before)
     assert score_images(str(images), out, Wish(package=package)) == 0
-    assert [row["path"] for row in rows_of(out)] == sorted(map(str, images.rglob("*.bmp")))
+    assert [row["path"] for row in rows_of(out)] == sorted(map(str, images.rglob("*.png")))
     after = parts_of(out)
     assert len(after) == 300
     assert before.items() <= after.items()
@@ -104,7 +104,7 @@ def test_a_part_that_was_removed_is_answered_again_and_images_that_came_later_to
     after = parts_of(out)
     assert after.keys() - before.keys() == {"part-000003.parquet"}
     assert {name for name in before if before[name] == after[name]} == {"part-000000.parquet", "part-000002.parquet"}
-    assert [row["path"] for row in rows_of(out)] == sorted(map(str, [images / "later.png", *images.rglob("*.bmp")]))
+    assert [row["path"] for row in rows_of(out)] == sorted(map(str, images.rglob("*.png")))
 
 
 def test_another_version_in_the_same_folder_is_an_error_that_says_so(here, package, tmp_path):
@@ -135,25 +135,25 @@ def test_a_manifest_names_images_below_itself_or_elsewhere_and_twice_is_once(her
         csv.writer(file).writerows(
             [
                 ["path", "age"],
-                ["000/00000.bmp", "61"],
-                ["000/00000.bmp", "61"],
+                ["000/00000.png", "61"],
+                ["000/00000.png", "61"],
                 ["gone.png", "7"],
-                [images / "000/00001.bmp", 5],
+                [images / "000/00001.png", 5],
             ]
         )
     assert score_images(str(table), tmp_path / "out", Wish(package=package)) == 1
     rows = {row["path"].removeprefix(f"{images}/"): row["reason"] for row in rows_of(tmp_path / "out")}
-    assert rows == {"000/00000.bmp": None, "gone.png": "no such file", "000/00001.bmp": None}
-    pq.write_table(pa.table({"path": ["00002.bmp"]}), tmp_path / "list.parquet")
+    assert rows == {"000/00000.png": None, "gone.png": "no such file", "000/00001.png": None}
+    pq.write_table(pa.table({"path": ["00002.png"]}), tmp_path / "list.parquet")
     wish = Wish(package=package, images=str(images / "000"))
     assert score_images(str(tmp_path / "list.parquet"), tmp_path / "other", wish) == 0
-    assert [row["path"] for row in rows_of(tmp_path / "other")] == [str(images / "000/00002.bmp")]
+    assert [row["path"] for row in rows_of(tmp_path / "other")] == [str(images / "000/00002.png")]
 
 
 def test_the_projects_own_manifest_is_of_the_projects_images(here, package, tmp_path):
     images, manifest = here / "artifacts/data_ingestion/images", here / "artifacts/data_ingestion/manifest.csv"
     many_pictures(images, 2)
-    manifest.write_text("id,path\n1,000/00000.bmp\n2,000/00001.bmp\n")
+    manifest.write_text("id,path\n1,000/00000.png\n2,000/00001.png\n")
     assert score_images("artifacts/data_ingestion/manifest.csv", tmp_path / "out", Wish(package=package)) == 0
     assert len(rows_of(tmp_path / "out")) == 2
 

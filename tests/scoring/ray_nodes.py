@@ -1,0 +1,84 @@
+"""Ray nodes on this machine, each in processes of its own that can be killed together."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from mlflow_servers import free_port
+
+SECONDS = 180
+# Ray listens on all of the machine's addresses: without a token anybody there could run code.
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+class Node:
+    """A started node of one core."""
+
+    def __init__(self, environment: dict[str, str], *arguments: str) -> None:
+        command = [str(Path(sys.executable).with_name("ray")), "start", "--num-cpus", "1", "--block", *arguments]
+        command += ["--object-store-memory", "100000000", "--node-ip-address", "127.0.0.1"]
+        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether an actor with a model runs here."""
+        return any("MapWorker" in " ".join(process.cmdline()) for process in self._family())
+
+    def kill(self) -> None:
+        """Kill everything of it at once, as a lost machine does."""
+        for process in self._family():
+            process.kill()
+        self._process.wait()
+
+    def _family(self) -> list[psutil.Process]:
+        if self._process.poll() is not None:
+            return []
+        own = psutil.Process(self._process.pid)
+        return [*own.children(recursive=True), own]
+
+
+@contextmanager
+def ray_head() -> Iterator[tuple[str, dict[str, str]]]:
+    """A cluster of one node: its address, and the environment that whoever joins or asks it needs."""
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # noqa: S108  # sockets' names may not be long
+    environment, port = os.environ | SETTINGS, free_port()
+    address = f"127.0.0.1:{port}"
+    node = Node(environment, "--head", "--port", str(port), "--include-dashboard=false", "--temp-dir", folder)
+    try:
+        wait_for_nodes(address, environment, 1)
+        yield address, environment
+    finally:
+        node.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def ray_node(address: str, environment: dict[str, str]) -> Iterator[Node]:
+    """One more node."""
+    node = Node(environment, "--address", address)
+    try:
+        wait_for_nodes(address, environment, 2)
+        yield node
+    finally:
+        node.kill()
+
+
+def wait_for_nodes(address: str, environment: dict[str, str], count: int) -> None:
+    """Until so many nodes are there."""
+    program = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False); print(ray.cluster_resources().get('CPU'))"
+    end = time.monotonic() + SECONDS
+    while True:
+        done = subprocess.run([sys.executable, "-c", program, address], env=environment, capture_output=True, text=True)
+        if done.stdout.strip() == f"{count}.0":
+            return
+        assert time.monotonic() < end, f"no {count} nodes at {address}: {done.stdout}{done.stderr}"
+        time.sleep(0.5)
