@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -21,11 +21,12 @@ SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_
 
 
 class Node:
-    """A started node of one core."""
+    """A started node of so many cores."""
 
-    def __init__(self, environment: dict[str, str], *arguments: str) -> None:
-        command = [str(Path(sys.executable).with_name("ray")), "start", "--num-cpus", "1", "--block", *arguments]
+    def __init__(self, environment: dict[str, str], *arguments: str, cores: int = 1) -> None:
+        command = [str(Path(sys.executable).with_name("ray")), "start", "--num-cpus", str(cores), "--block", *arguments]
         command += ["--object-store-memory", "100000000", "--node-ip-address", "127.0.0.1"]
+        command += ["--min-worker-port", "0", "--max-worker-port", "0"]  # any, rather than a range that others are in
         self._process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     @property
@@ -47,14 +48,25 @@ class Node:
 
 
 @contextmanager
-def ray_head() -> Iterator[tuple[str, dict[str, str]]]:
-    """A cluster of one node: its address, and the environment that whoever joins or asks it needs."""
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # noqa: S108  # sockets' names may not be long
+def ray_head(cores: int = 1) -> Iterator[tuple[str, dict[str, str]]]:
+    """A cluster of one node of so many cores: its address, and the environment that whoever joins or asks it needs."""
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets' names may not be long
     environment, port = os.environ | SETTINGS, free_port()
     address = f"127.0.0.1:{port}"
-    node = Node(environment, "--head", "--port", str(port), "--include-dashboard=false", "--temp-dir", folder)
+    node = Node(
+        environment,
+        "--head",
+        "--port",
+        str(port),
+        "--ray-client-server-port",
+        str(free_port()),
+        "--include-dashboard=false",
+        "--temp-dir",
+        folder,
+        cores=cores,
+    )
     try:
-        wait_for_nodes(address, environment, 1)
+        wait_for_cores(address, environment, cores)
         yield address, environment
     finally:
         node.kill()
@@ -63,22 +75,24 @@ def ray_head() -> Iterator[tuple[str, dict[str, str]]]:
 
 @contextmanager
 def ray_node(address: str, environment: dict[str, str]) -> Iterator[Node]:
-    """One more node."""
+    """One more node, of one core, beside one of one."""
     node = Node(environment, "--address", address)
     try:
-        wait_for_nodes(address, environment, 2)
+        wait_for_cores(address, environment, 2)
         yield node
     finally:
         node.kill()
 
 
-def wait_for_nodes(address: str, environment: dict[str, str], count: int) -> None:
-    """Until so many nodes are there."""
+def wait_for_cores(address: str, environment: dict[str, str], count: int) -> None:
+    """Until so many cores are there."""
     program = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False); print(ray.cluster_resources().get('CPU'))"
     end = time.monotonic() + SECONDS
     while True:
-        done = subprocess.run([sys.executable, "-c", program, address], env=environment, capture_output=True, text=True)
-        if done.stdout.strip() == f"{count}.0":
-            return
-        assert time.monotonic() < end, f"no {count} nodes at {address}: {done.stdout}{done.stderr}"
+        asked = [sys.executable, "-c", program, address]
+        with suppress(subprocess.TimeoutExpired):
+            done = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60, check=False)
+            if done.stdout.strip() == f"{count}.0":
+                return
+        assert time.monotonic() < end, f"no {count} cores at {address}"
         time.sleep(0.5)

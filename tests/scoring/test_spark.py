@@ -1,7 +1,6 @@
 """The registered model as a Spark function: MLflow, PySpark and the model's own requirements are all that it needs."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,7 +51,7 @@ def test_the_documented_program_answers_on_spark_as_the_classifier_does(environm
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)
     show = "import pandas; print(pandas.read_parquet('answers').to_json(orient='records'))"
     shown = subprocess.run([sys.executable, "-c", show], cwd=tmp_path, capture_output=True, text=True, check=True)
-    rows = {os.path.basename(row["path"]): row for row in json.loads(shown.stdout)}
+    rows = {Path(row["path"]).name: row for row in json.loads(shown.stdout)}
     assert len(rows) == 31
     broken = rows.pop("broken.png")
     assert (broken["state"], broken["label"], broken["confidence"]) == ("error", "", None)
