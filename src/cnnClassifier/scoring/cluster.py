@@ -6,6 +6,7 @@ Answers come back here and are written here: nodes need no folder in common, and
 
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from cnnClassifier.scoring.answering import Answered, Pace, answer_parts
 from cnnClassifier.scoring.plan import Part
 
 WAVE = 2000  # parts handed over together: their addresses are in this process' memory, a million images' at most
+CONNECT_SECONDS = 10
 PACKAGE_FILES = (ONNX_FILE, SPEC_FILE, OUTLIERS_FILE)
 
 log = logging.getLogger(__name__)
@@ -97,6 +99,7 @@ def _connect(address: str) -> Any:
         import ray.data
     except ImportError:
         raise ConfigError("--ray needs Ray: pip install '.[ray]'") from None
+    _check_reachable(address)
     # The nodes get this code, so that they answer as this process would.
     runtime = {"py_modules": [str(Path(cnnClassifier.__file__).parent)], "env_vars": {"OPENBLAS_NUM_THREADS": "1"}}
     try:
@@ -108,6 +111,17 @@ def _connect(address: str) -> Any:
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if "/" in host or not port.isdecimal():  # auto, or ray://
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(f"--ray {address}: no cluster answers there: {error}; see `ray start --help`") from None
 
 
 def _package(folder: Path) -> dict[str, bytes]:
