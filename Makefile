@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run serve ui test test-slow notebooks test-real fuzz check format lock readme clean
+.PHONY: help run serve ui test test-slow test-cluster notebooks test-real fuzz check format lock readme clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,10 +25,13 @@ ui: .venv/.run  ## compare runs in MLflow's pages at http://127.0.0.1:5000
 	  *) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; esac
 
 test: .venv/.dev .venv-mlflow2/.done browser  ## every test but the slow ones, the notebooks and those on the real data set
-	@$(BIN)/python -m pytest -m "not real_data and not notebooks and not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not real_data and not notebooks and not slow and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/.dev  ## every large network in every format (ten minutes)
 	@$(BIN)/python -m pytest -m slow
+
+test-cluster: .venv/.dev java  ## score on a Ray cluster of two nodes, and the registered model on Spark (some minutes)
+	@$(BIN)/python -m pytest -m cluster tests/scoring
 
 notebooks: .venv/.dev  ## run the four notebooks of research/ from top to bottom on a small phantom
 	@$(BIN)/python -m pytest -m notebooks tests/test_notebooks.py
@@ -46,7 +49,7 @@ format: .venv/.dev  ## let ruff mend and format
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 lock: .venv/.dev  ## resolve requirements*.in again; hashes, all platforms, no index in the files
-	@cd $(CURDIR) && for name in requirements requirements-dev requirements-serve requirements-mlflow2 requirements-uv; do \
+	@cd $(CURDIR) && for name in requirements requirements-ray requirements-dev requirements-serve requirements-mlflow2 requirements-uv; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 $$name.in -o $$name.lock; done
 
 readme: .venv/.run  ## keep the last run's metrics in docs/results/ and rewrite README's results table
@@ -59,6 +62,11 @@ clean:  ## remove what runs made (not data caches, not mlflow.db)
 browser:
 	@command -v chromium >/dev/null || { echo "installing Debian's chromium for the browser tests"; \
 	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq chromium >/dev/null'; }
+
+.PHONY: java
+java:
+	@command -v java >/dev/null || { echo "installing Debian's Java for Spark"; \
+	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq default-jre-headless >/dev/null'; }
 
 .venv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; say where: make PYTHON=/path/to/python3.11"; exit 1; }

@@ -45,6 +45,8 @@ HOMES = {
     "kagglehub": ["datasets/sources.py"],
     "pydicom": ["dicom/"],
     "gdcm": ["dicom/gdcm_worker.py"],
+    "pyarrow": ["scoring/"],
+    "ray": ["scoring/cluster.py"],
 }  # fmt: skip
 
 # What the packages of requirements-serve.in are called in Python.
@@ -133,7 +135,7 @@ def test_a_library_is_imported_only_at_home(library):
     "part",
     [
         "inference.py", "heatmap.py", "web/factory.py", "web/model_source.py", "config/types.py", "asking/predict.py",
-        "asking/evaluate.py",
+        "asking/evaluate.py", "scoring/run.py", "scoring/cluster.py",
     ],
 )  # fmt: skip
 def test_serving_and_configuration_reach_no_tensorflow(part):

@@ -17,6 +17,7 @@ from cnnClassifier import commands
 from cnnClassifier.components import STAGES
 from cnnClassifier.errors import CnnClassifierError
 from cnnClassifier.formats.kinds import Format
+from cnnClassifier.scoring import command as scoring
 
 INTERRUPTED = 130
 
@@ -239,6 +240,7 @@ def export(
 
 
 commands.add_to(app)
+scoring.add_to(app)
 
 
 def _interrupted() -> int:

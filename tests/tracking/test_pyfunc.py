@@ -19,7 +19,7 @@ from cnnClassifier.tracking.run import open_run
 from mlflow_servers import SCRIPTS, answers, free_port
 
 REQUEST = json.dumps({"dataframe_records": [{"image": base64.b64encode(picture()).decode()}]})
-DECIDED = ["label", "confidence", "state", "prediction_set", "changes"]
+DECIDED = ["label", "confidence", "state", "prediction_set", "changes", "error"]
 COLUMNS = [*DECIDED, *[f"probability_{name}" for name in CLASSES], "model", "version"]
 # Loads and asks the saved model where none of these can be imported, nor this package but from the model.
 BARE = """
@@ -82,6 +82,17 @@ def test_what_is_neither_bytes_nor_base64_is_an_error(model_folder, image):
     model = import_mlflow().pyfunc.load_model(str(model_folder))
     with pytest.raises(DataError, match="column `image`"):
         model.unwrap_python_model().predict(None, {"image": [image]})
+
+
+def test_an_image_that_cannot_be_read_is_a_row_and_the_others_are_answered(model_folder):
+    model = import_mlflow().pyfunc.load_model(str(model_folder))
+    answers = model.predict(pd.DataFrame({"image": [b"no picture", picture()]}))
+    assert list(answers) == COLUMNS
+    assert list(answers["state"]) == ["error", "answer"]
+    assert answers["error"][0].startswith("not an image in a format this reads")
+    assert answers["confidence"].isna().tolist() == [True, False]
+    assert not answers.drop(columns="confidence").select_dtypes(exclude="number").isna().any(axis=None)
+    assert list(model.predict(pd.DataFrame({"image": [b""]}))["error"]) == ["the file is empty"]
 
 
 @pytest.mark.server

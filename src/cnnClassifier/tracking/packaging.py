@@ -25,8 +25,8 @@ def save_pyfunc(package: Path, keras_model: Path | None, destination: Path, spec
     """Write an MLflow model folder around a served package, with the Keras model, if any, beside it for retraining.
 
     `destination` must not exist. Input: a column `image` of encoded images. Output, one row an image:
-    label (null unless state is "answer"), confidence, state, prediction_set and changes (as text),
-    probability_<class> for each class, model, version.
+    label (empty unless state is "answer"), confidence, state, prediction_set and changes (as text), error (why an image
+    could not be read; its state is "error", its numbers are null), probability_<class> for each class, model, version.
     """
     mlflow = import_mlflow()
     with tempfile.TemporaryDirectory(prefix="cnnClassifier-pyfunc-") as folder:
@@ -102,7 +102,8 @@ def _example() -> Any:
 def _signature(mlflow: Any, spec: ModelSpec) -> Any:
     types = mlflow.types
     text, number = types.DataType.string, types.DataType.double
-    outputs = {"label": text, "confidence": number, "state": text, "prediction_set": text, "changes": text}
+    outputs = {"label": text, "confidence": number}
+    outputs |= dict.fromkeys(("state", "prediction_set", "changes", "error"), text)
     outputs |= {f"probability_{name}": number for name in spec.classes}
     outputs |= {"model": text, "version": text}
     return mlflow.models.ModelSignature(

@@ -1,0 +1,128 @@
+"""Where images lie, and their bytes: local paths, and whatever else pyarrow has a file system for (s3, gs, abfs).
+
+An address is an absolute local path or `scheme://bucket/key`. Credentials and endpoints come from the environment, as
+each store's own tools take them (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL ...).
+"""
+
+import csv
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow.fs import FileSelector, FileSystem, FileType
+
+from cnnClassifier.datasets.folders import walk_files
+from cnnClassifier.errors import DataError
+
+LARGEST = 2**30  # bytes of a file: no picture is larger, and one that is would be read into memory whole
+MANIFESTS = (".csv", ".parquet")
+COLUMN = "path"
+
+# What pyarrow raises for a store that cannot be reached or refuses; most are an OSError too.
+STORE_ERRORS = (OSError, pa.ArrowException)
+
+
+def absolute(source: str) -> str:
+    """An address that means the same from any folder and on any node."""
+    if source.startswith("file://"):
+        return unquote(urlsplit(source).path)
+    return source if "://" in source else str(Path(source).absolute())
+
+
+def list_addresses(source: str, base: str) -> Iterator[str]:
+    """The files below a folder or prefix, or those that a manifest names, its relative paths being below `base`.
+
+    Hidden files are passed over. Raises DataError for a source that is not there or cannot be listed.
+    """
+    if "://" in source:
+        yield from _list_store(source)
+    elif Path(source).is_dir():
+        yield from (f"{source.rstrip('/')}/{name}" for name in walk_files(Path(source)))
+    elif not Path(source).is_file():
+        raise DataError(f"{source}: no such folder or file")
+    elif source.endswith(MANIFESTS):
+        yield from (_below(base, path) for path in _manifest_paths(Path(source)))
+    else:
+        yield source
+
+
+def fetch(address: str) -> bytes:
+    """A file's bytes; DataError with the reason why they cannot be had."""
+    try:
+        return _fetch_stored(address) if "://" in address else _fetch_local(Path(address))
+    except STORE_ERRORS as error:
+        raise DataError(f"cannot be read: {_reason(error)}") from None
+
+
+def _fetch_local(path: Path) -> bytes:
+    if not path.is_file():  # reading a pipe would wait for ever
+        raise DataError("not a regular file" if path.exists() else "no such file")
+    _check_size(path.stat().st_size)
+    return path.read_bytes()
+
+
+def _fetch_stored(address: str) -> bytes:
+    system, path = _store(address)
+    with system.open_input_file(path) as file:
+        _check_size(file.size())
+        data: bytes = file.read()
+        return data
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST:
+        raise DataError(f"larger than the {LARGEST // 2**30} GB that a picture or archive may have")
+
+
+def _list_store(prefix: str) -> Iterator[str]:
+    system, path = _store(prefix.rstrip("/"))
+    scheme = prefix.partition("://")[0]
+    try:
+        found = system.get_file_info(FileSelector(path, recursive=True))
+    except STORE_ERRORS as error:
+        raise DataError(f"{prefix}: cannot be listed: {_reason(error)}") from None
+    for info in found:
+        if info.type == FileType.File and "/." not in info.path:
+            yield f"{scheme}://{info.path}"
+
+
+def _store(address: str) -> tuple[Any, str]:
+    """The file system that an address leads to, and the path in it."""
+    scheme, _, path = address.partition("://")
+    return _connect(scheme, path.partition("/")[0]), path
+
+
+@cache
+def _connect(scheme: str, bucket: str) -> Any:
+    """One connection a bucket: pyarrow asks the store for the bucket's region first."""
+    try:
+        return FileSystem.from_uri(f"{scheme}://{bucket}")[0]
+    except (*STORE_ERRORS, ValueError) as error:
+        raise DataError(f"{scheme}://{bucket}: not a store that can be read: {_reason(error)}") from None
+
+
+def _manifest_paths(manifest: Path) -> Iterator[str]:
+    """The column `path`, a row group or a line at a time."""
+    try:
+        if manifest.suffix == ".parquet":
+            for batch in pq.ParquetFile(manifest).iter_batches(columns=[COLUMN]):
+                yield from batch.column(COLUMN).to_pylist()
+            return
+        with manifest.open(newline="", encoding="utf-8") as file:
+            yield from (row[COLUMN] for row in csv.DictReader(file))
+    except (KeyError, ValueError, *STORE_ERRORS) as error:
+        raise DataError(f"{manifest}: not a table with a column {COLUMN!r}: {_reason(error)}") from None
+
+
+def _below(base: str, path: str | None) -> str:
+    if not path:
+        raise DataError(f"a row of the manifest has an empty {COLUMN!r}")
+    return path if "://" in path or path.startswith("/") else f"{base.rstrip('/')}/{path}"
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or " ".join(str(error).split())

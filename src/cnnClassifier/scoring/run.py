@@ -1,0 +1,100 @@
+"""Scoring from the list to the last part, on this machine or on a cluster; killed, it goes on where it stopped."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from cnnClassifier import DISCLAIMER
+from cnnClassifier.asking.models import choose_model
+from cnnClassifier.config.loading import load_project
+from cnnClassifier.config.types import ProjectConfig
+from cnnClassifier.inference import Classifier
+from cnnClassifier.scoring.addresses import absolute, list_addresses
+from cnnClassifier.scoring.answering import Answered, Pace, answer_parts
+from cnnClassifier.scoring.folder import Asked, ScoredFolder, open_folder
+from cnnClassifier.scoring.plan import Part
+from cnnClassifier.scoring.rows import ERROR
+from cnnClassifier.web.model_source import digest
+
+MILLION = 1_000_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asks for, beside what is scored and where the answers go."""
+
+    model: str | None = None
+    package: Path | None = None
+    images: str | None = None
+    batch: int = 4
+    threads: int | None = None
+    readers: int = 4
+    part: int = 500
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster's address, and how many of its workers hold the model (None: as many as there is room for)."""
+
+    address: str
+    workers: int | None = None
+
+
+def score_images(source: str, out: Path, wish: Wish, cluster: Cluster | None = None) -> int:
+    """Answer for what is not answered yet; how many files of the whole folder could not be read."""
+    project = load_project()
+    classifier = choose_model(project, wish.model, wish.package)
+    asked = Asked(classifier.name, classifier.version, digest(classifier.folder))
+    source = absolute(source)
+    with open_folder(out, asked) as scored:
+        added = scored.plan.extend(list_addresses(source, _base(source, wish, project)), wish.part)
+        finished = scored.finished()
+        waiting = scored.plan.count(without=finished)
+        log.info("%s: %d files, %d of them new; %d to be answered", source, scored.plan.count(), added, waiting)
+        pace = Pace(wish.batch, wish.readers, project.serving.max_megapixels * MILLION)
+        with tqdm(total=waiting, desc="score", unit="image", disable=None, smoothing=0.05) as progress:
+            parts = scored.plan.parts(without=finished)
+            for part in _answers(classifier, parts, pace, wish, cluster, progress.update):
+                scored.save(part.number, part.parquet)
+        return _say(scored, classifier)
+
+
+def _answers(
+    classifier: Classifier,
+    parts: Iterator[Part],
+    pace: Pace,
+    wish: Wish,
+    cluster: Cluster | None,
+    progress: Callable[[int], object],
+) -> Iterator[Answered]:
+    if cluster is None:
+        if wish.threads:
+            classifier = Classifier.load(classifier.folder, classifier.name, classifier.version, wish.threads)
+        return answer_parts(classifier, parts, pace, progress)
+    from cnnClassifier.scoring.cluster import answer_on_cluster
+
+    return answer_on_cluster(cluster.address, cluster.workers, classifier, parts, pace, wish.threads or 1, progress)
+
+
+def _base(source: str, wish: Wish, project: ProjectConfig) -> str:
+    """What relative paths of a manifest are below: the project's images for its own manifests, else the manifest."""
+    if wish.images:
+        return absolute(wish.images)
+    own = [str(path.absolute()) for path in (project.paths.manifest, project.paths.audited_manifest)]
+    return str(project.paths.images.absolute() if source in own else Path(source).parent)
+
+
+def _say(scored: ScoredFolder, classifier: Classifier) -> int:
+    """Tell what is in the folder now; how many rows are errors."""
+    states = scored.states()
+    counts = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items())) or "nothing"
+    log.info("%s version %s, %s: %s", classifier.name, classifier.version, scored.folder, counts)
+    if classifier.spec.synthetic:
+        log.warning("this model learned from drawn pictures: what it says of a real one means nothing")
+    log.info(DISCLAIMER)
+    return states[ERROR]

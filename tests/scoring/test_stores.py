@@ -1,0 +1,65 @@
+"""Images in an S3 bucket: listed and read from where they lie (moto's server on loopback stands for the store)."""
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from answers import rows_of
+from moto.server import ThreadedMotoServer
+
+from cnnClassifier.errors import DataError
+from cnnClassifier.inference import Classifier
+from cnnClassifier.scoring.addresses import fetch
+from cnnClassifier.scoring.run import Wish, score_images
+from tiny_release import picture
+
+BUCKET = "scans"
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """A bucket with two pictures and a text below `a b/`, and what is passed over; its address."""
+    patch = pytest.MonkeyPatch()
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    patch.setenv("AWS_ACCESS_KEY_ID", "anyone")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
+    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    contents = {"a b/1.png": picture(1), "a b/deep/2 %20.png": picture(2), "a b/notes.txt": b"no picture"}
+    contents |= {"a b/": b"", "a b/.hidden/3.png": picture(3), "elsewhere/4.png": picture(4)}
+    for key, data in contents.items():
+        client.put_object(Bucket=BUCKET, Key=key, Body=data)
+    yield f"s3://{BUCKET}"
+    server.stop()
+    patch.undo()
+
+
+def test_a_prefix_is_scored_where_it_lies(here, bucket, package, tmp_path):
+    assert score_images(f"{bucket}/a b/", tmp_path / "out", Wish(package=package)) == 1
+    rows = {row["path"].removeprefix(f"{bucket}/"): row for row in rows_of(tmp_path / "out")}
+    assert list(rows) == ["a b/1.png", "a b/deep/2 %20.png", "a b/notes.txt"]
+    assert rows["a b/1.png"]["label"] == Classifier.load(package, "tiny", "1").classify(picture(1)).label
+
+
+def test_a_manifest_may_name_images_in_a_store(here, bucket, package, tmp_path):
+    (tmp_path / "list.csv").write_text(f"path\n{bucket}/elsewhere/4.png\n{bucket}/gone.png\n")
+    score_images(str(tmp_path / "list.csv"), tmp_path / "out", Wish(package=package))
+    gone, found = rows_of(tmp_path / "out")[::-1]
+    assert (found["state"], gone["state"]) == ("answer", "error")
+    assert gone["reason"].startswith("cannot be read")
+
+
+def test_a_file_address_is_a_path(here, package, tmp_path):
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b/1.png").write_bytes(picture(1))
+    score_images(f"file://{tmp_path}/a%20b", tmp_path / "out", Wish(package=package))
+    assert [row["path"] for row in rows_of(tmp_path / "out")] == [str(tmp_path / "a b/1.png")]
+
+
+def test_what_is_not_in_the_store_is_said(bucket):
+    with pytest.raises(DataError, match="cannot be read"):
+        fetch(f"{bucket}/nothing.png")
