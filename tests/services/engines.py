@@ -1,0 +1,109 @@
+"""PostgreSQL from Debian and moto's S3 on loopback, in folders that vanish with them."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import psycopg
+from moto.server import ThreadedMotoServer
+
+from mlflow_servers import free_port
+
+USER, PASSWORD = "team", "a-long/test:password"  # what an address must escape
+KEYS = {"AWS_ACCESS_KEY_ID": "stand-in", "AWS_SECRET_ACCESS_KEY": "stand-in", "AWS_DEFAULT_REGION": "us-east-1"}
+NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running PostgreSQL; `database` makes a new one for each test."""
+
+    port: int
+
+    def database(self) -> str:
+        """The address of a new, empty database."""
+        name = f"team{next(NUMBERS)}"
+        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.address(name)
+
+    def address(self, name: str) -> str:
+        """A database's address as it stands in .env."""
+        return f"postgresql://{USER}:a-long%2Ftest%3Apassword@127.0.0.1:{self.port}/{name}"
+
+
+@dataclass(frozen=True)
+class S3:
+    """A running S3 stand-in; `bucket` makes a new one for each test."""
+
+    endpoint: str
+
+    def bucket(self) -> str:
+        """The name of a new, empty bucket."""
+        name = f"bucket{next(NUMBERS)}"
+        self.client.create_bucket(Bucket=name)
+        return name
+
+    @property
+    def client(self):
+        return boto3.client(
+            "s3", endpoint_url=self.endpoint, aws_access_key_id="stand-in", aws_secret_access_key="stand-in"
+        )
+
+    def names(self, bucket: str) -> list[str]:
+        """What a bucket holds."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return [each["Key"] for page in pages for each in page.get("Contents", [])]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What MLflow and DVC need to come here instead of Amazon."""
+        return {**KEYS, "MLFLOW_S3_ENDPOINT_URL": self.endpoint, "AWS_ENDPOINT_URL": self.endpoint}
+
+
+@contextmanager
+def postgres() -> Iterator[Postgres]:
+    """Debian's PostgreSQL with a password; it refuses to run as root, so root runs it as nobody."""
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+    if programs is None:
+        raise FileNotFoundError("PostgreSQL is missing: `make test-services` installs Debian's")
+    as_user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+    folder = Path(tempfile.mkdtemp(prefix="team-postgres-"))  # not pytest's: nobody may not enter that
+    server = Postgres(free_port())
+    try:
+        (folder / "password").write_text(PASSWORD)
+        if as_user:
+            for path in (folder, folder / "password"):
+                shutil.chown(path, "nobody", "nogroup")
+        where = {"cwd": folder, "check": True, "capture_output": True, **as_user}
+        options = ["--username", USER, "--pwfile", "password", "--auth", "scram-sha-256", "--no-sync"]
+        subprocess.run([programs / "initdb", "--pgdata", "data", *options], **where)
+        settings = f"-h 127.0.0.1 -p {server.port} -k {folder} -c fsync=off"
+        # Not captured: the server inherits the pipe, and reading it would wait for the server's end.
+        quiet = {**where, "capture_output": False, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run([programs / "pg_ctl", "-D", "data", "-l", "log", "-w", "-o", settings, "start"], **quiet)
+        try:
+            yield server
+        finally:
+            subprocess.run([programs / "pg_ctl", "-D", "data", "-m", "immediate", "stop"], **quiet)
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def s3() -> Iterator[S3]:
+    """moto's S3, in this process."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield S3(f"http://{host}:{port}")
+    finally:
+        server.stop()
