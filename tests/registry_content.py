@@ -75,7 +75,8 @@ def _files(client: MlflowClient, run: Any) -> dict[str, bytes]:
 
 def _model(client: MlflowClient, model: Any) -> dict[str, Any]:
     versions = {
-        each.version: (each.run_id, each.tags, each.description, each.creation_timestamp, each.status)
+        str(each.version): (each.run_id, each.tags, each.description, each.creation_timestamp, each.status)
         for each in client.search_model_versions(f"name='{model.name}'")
     }
-    return {"tags": model.tags, "aliases": model.aliases, "about": model.description, "versions": versions}
+    aliases = {alias: str(version) for alias, version in model.aliases.items()}  # SQLite's store says 1, a server "1"
+    return {"tags": model.tags, "aliases": aliases, "about": model.description, "versions": versions}

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -114,19 +115,25 @@ def test_a_backup_while_others_write_is_of_one_moment(laptop, tmp_path):
         ],
     )  # fmt: skip
     try:
+        while not count(busy / "mlflow.db", "runs WHERE name = 'busy'"):
+            assert writer.poll() is None
+            time.sleep(0.05)
         for number in range(3):
             file = tmp_path / f"{number}.tar"
             backup(store_in(busy), file)
             with tarfile.open(file) as tar:
                 tar.extract("registry.db", tmp_path, filter="data")
-            with closing(sqlite3.connect(tmp_path / "registry.db")) as copy:
-                runs = copy.execute("SELECT count(*) FROM runs WHERE name = 'busy'").fetchone()
-                tags = copy.execute("SELECT count(*) FROM tags WHERE key = 'k'").fetchone()
-            assert runs == tags != (0,)
+            copy = tmp_path / "registry.db"
+            assert count(copy, "runs WHERE name = 'busy'") == count(copy, "tags WHERE key = 'k'") > 0
     finally:
         assert writer.poll() is None
         writer.kill()
         writer.wait()
+
+
+def count(file: Path, rows: str) -> int:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=60)) as base:
+        return int(base.execute(f"SELECT count(*) FROM {rows}").fetchone()[0])  # noqa: S608
 
 
 def test_a_killed_restore_leaves_an_unused_registry_and_can_be_repeated(saved, laptop, tmp_path, monkeypatch):
@@ -144,10 +151,12 @@ def test_a_killed_restore_leaves_an_unused_registry_and_can_be_repeated(saved, l
     assert content(connection_in(tmp_path).client) == content(connection_in(laptop).client)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
-def test_half_a_backup_is_refused(saved, tmp_path, share):
+@pytest.mark.parametrize("members", [0, 1, -1])
+def test_a_backup_that_was_cut_off_is_refused(saved, tmp_path, members):
+    with tarfile.open(saved) as tar:
+        end = tar.getmembers()[members].offset  # tar itself does not notice a cut between two members
     half = tmp_path / "half.tar"
-    half.write_bytes(saved.read_bytes()[: int(share * saved.stat().st_size)])
+    half.write_bytes(saved.read_bytes()[:end])
     with pytest.raises(DataError, match="not a whole backup"):
         restore(half, store_in(tmp_path / "project"))
     assert not (tmp_path / "project/mlflow.db").exists()

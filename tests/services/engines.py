@@ -1,10 +1,13 @@
 """PostgreSQL from Debian and moto's S3 on loopback, in folders that vanish with them."""
 
 import itertools
+import logging
 import os
+import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +15,16 @@ from pathlib import Path
 
 import boto3
 import psycopg
-from moto.server import ThreadedMotoServer
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
 
 from mlflow_servers import free_port
 
 USER, PASSWORD = "team", "a-long/test:password"  # what an address must escape
 KEYS = {"AWS_ACCESS_KEY_ID": "stand-in", "AWS_SECRET_ACCESS_KEY": "stand-in", "AWS_DEFAULT_REGION": "us-east-1"}
 NUMBERS = itertools.count()
+REPOSITORY = re.compile(r"^/[\w-]+/[\w-]+\.s3(?=/)")
+CREDENTIAL = re.compile(r"Credential=([^/]+)/")
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,10 @@ class Postgres:
 
 @dataclass(frozen=True)
 class S3:
-    """A running S3 stand-in; `bucket` makes a new one for each test."""
+    """A running S3 stand-in; `bucket` makes a new one for each test, `users` are the keys it was asked with."""
 
     endpoint: str
+    users: set[str]
 
     def bucket(self) -> str:
         """The name of a new, empty bucket."""
@@ -99,11 +106,21 @@ def postgres() -> Iterator[Postgres]:
 
 @contextmanager
 def s3() -> Iterator[S3]:
-    """moto's S3, in this process."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    """moto's S3, in this process; also below `/<owner>/<repository>.s3`, where DagsHub has a repository's own."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for each request
+    users: set[str] = set()
+    inner = DomainDispatcherApplication(create_backend_app)
+
+    def door(environ, start_response):
+        environ["PATH_INFO"] = REPOSITORY.sub("", environ["PATH_INFO"])
+        for name in ("RAW_URI", "REQUEST_URI"):
+            environ[name] = REPOSITORY.sub("", environ.get(name, ""))
+        users.update(CREDENTIAL.findall(environ.get("HTTP_AUTHORIZATION", "")))
+        return inner(environ, start_response)
+
+    server = make_server("127.0.0.1", 0, door, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        host, port = server.get_host_and_port()
-        yield S3(f"http://{host}:{port}")
+        yield S3(f"http://127.0.0.1:{server.server_port}", users)
     finally:
-        server.stop()
+        server.shutdown()

@@ -33,11 +33,11 @@ def pack(tables: Path, artifacts: Path, prediction_log: Path | None, counts: dic
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=out.parent) as folder, new_file(out) as partial:
         write_json(about, Path(folder) / ABOUT)
         with tarfile.open(partial, "w") as tar:
-            tar.add(Path(folder) / ABOUT, ABOUT)
             tar.add(tables, TABLES)
             tar.add(artifacts, ARTIFACTS)
             if prediction_log:
                 tar.add(_copy_of(prediction_log, Path(folder) / LOG), LOG)
+            tar.add(Path(folder) / ABOUT, ABOUT)  # last: a file that was cut between two members has none
 
 
 @contextmanager
