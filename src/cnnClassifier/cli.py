@@ -132,7 +132,7 @@ def features(
         bool, typer.Option("--prune", help="Remove what killed runs left, then what was used longest ago.")
     ] = False,
     limit_gb: Annotated[float | None, typer.Option(min=0, help="Prune to this size, not config.yaml's.")] = None,
-    share: Annotated[bool, typer.Option("--share", help="Copy it to features/ for `dvc push`, and do no more.")] = False,
+    share: Annotated[bool, typer.Option("--share", help="Only copy it to features/, for `dvc push`.")] = False,
 ) -> None:
     """Say what the store of frozen features holds, how large it is, and what was used when; make it smaller."""
     from cnnClassifier.pipeline import print_features, share_features

@@ -26,7 +26,7 @@ def set_up(owner: str, repository: str) -> str:
     """
     for name in (owner, repository):
         if not PART.fullmatch(name):
-            raise ConfigError(f"{name!r} is no name at DagsHub; in dagshub.com/jane/chest-ct they are jane and chest-ct")
+            raise ConfigError(f"{name!r} is no name at DagsHub; dagshub.com/jane/chest-ct has jane and chest-ct")
     host = (os.environ.get(OWN_HOST) or HOST).rstrip("/")
     token = token_at(host)
     if not token:

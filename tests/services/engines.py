@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,9 +19,11 @@ import psycopg
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from mlflow_servers import free_port
+from environment import clean_environment
+from imports import ROOT
+from mlflow_servers import MlflowServer, free_port
 
-USER, PASSWORD = "team", "a-long/test:password"  # what an address must escape
+USER, PASSWORD = "team", "a-long/test:password"
 KEYS = {"AWS_ACCESS_KEY_ID": "stand-in", "AWS_SECRET_ACCESS_KEY": "stand-in", "AWS_DEFAULT_REGION": "us-east-1"}
 NUMBERS = itertools.count()
 REPOSITORY = re.compile(r"^/[\w-]+/[\w-]+\.s3(?=/)")
@@ -61,7 +64,10 @@ class S3:
     @property
     def client(self):
         return boto3.client(
-            "s3", endpoint_url=self.endpoint, aws_access_key_id="stand-in", aws_secret_access_key="stand-in"
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
         )
 
     def names(self, bucket: str) -> list[str]:
@@ -73,6 +79,31 @@ class S3:
     def environment(self) -> dict[str, str]:
         """What MLflow and DVC need to come here instead of Amazon."""
         return {**KEYS, "MLFLOW_S3_ENDPOINT_URL": self.endpoint, "AWS_ENDPOINT_URL": self.endpoint}
+
+
+@dataclass
+class TeamServer(MlflowServer):
+    """`make tracking-server`, as it is typed, in a folder with a Makefile and an .env."""
+
+    def start(self) -> "TeamServer":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+        settings = {**self.environ, "TRACKING_PORT": str(self.port)}
+        (self.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        # The environment of the tests in place of one that make would set up.
+        command = ["make", "--old-file=.venv/.team", f"BIN={Path(sys.executable).parent}", "tracking-server"]
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *self.options],
+                cwd=self.folder, env=clean_environment(), stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        return self
+
+
+def team_server(folder: Path, database: str, destination: str, s3: S3) -> TeamServer:
+    """A server whose .env names a database and a bucket."""
+    settings = {"MLFLOW_BACKEND_STORE_URI": database, "MLFLOW_ARTIFACTS_DESTINATION": destination, **s3.environment}
+    return TeamServer(Path("make"), folder, ["OPTIONS=--workers 1"], settings)
 
 
 @contextmanager

@@ -51,7 +51,11 @@ def test_a_fresh_clone_pulls_everything_and_reruns_nothing(dagshub, team, s3, tm
     at_dagshub(clone, s3).main("dagshub", "jane", "chest-ct")
     assert clone.run("git", "status", "--porcelain").stdout == ""
     clone.dvc("pull")
-    for file in ("training/model/model.weights.h5", "registration/package/model.onnx", "registration/registration.json"):
+    for file in (
+        "training/model/model.weights.h5",
+        "registration/package/model.onnx",
+        "registration/registration.json",
+    ):
         assert (clone.root / "artifacts" / file).read_bytes() == (dagshub.root / "artifacts" / file).read_bytes()
     assert len(list((clone.root / "artifacts/data_ingestion/images").rglob("*.png"))) > 0
     assert STAGES_RUN.findall(clone.dvc("repro").stdout) == []

@@ -8,7 +8,6 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import team_server
 from mlflow import MlflowClient
 
 from cnnClassifier.backup.command import backup, restore
@@ -17,6 +16,7 @@ from cnnClassifier.backup.tables import snapshot
 from cnnClassifier.config.loading import load_project
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.tracking.connection import Connection
+from conftest import team_server
 from imports import ROOT
 from registry_content import NAME, answers, content, fill_registry
 from served_app import served
@@ -128,7 +128,9 @@ def test_a_backup_of_postgresql_is_of_one_moment(postgres, s3, tmp_path, monkeyp
             added.append(statement)
             with psycopg.connect(database) as other:
                 other.execute("INSERT INTO experiments (name, lifecycle_stage) VALUES ('late', 'active')")
-                other.execute("INSERT INTO runs (run_uuid, experiment_id) SELECT 'late', experiment_id FROM experiments")
+                other.execute(
+                    "INSERT INTO runs (run_uuid, experiment_id) SELECT 'late', experiment_id FROM experiments"
+                )
 
     event.listen(Engine, "after_cursor_execute", add_a_run)
     try:

@@ -66,9 +66,9 @@ def _copy_of(prediction_log: Path, file: Path) -> Path:
     if not prediction_log.is_file():
         raise DataError(f"{prediction_log}: no such prediction log")
     try:
-        with closing(sqlite3.connect(f"file:{prediction_log}?mode=ro", uri=True)) as old:
-            with closing(sqlite3.connect(file)) as new:
-                old.backup(new)
+        source = f"file:{prediction_log}?mode=ro"
+        with closing(sqlite3.connect(source, uri=True)) as old, closing(sqlite3.connect(file)) as new:
+            old.backup(new)
     except sqlite3.Error as error:
         raise DataError(f"{prediction_log}: not an SQLite file: {error}") from None
     return file
