@@ -15,6 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.services)
+            item.add_marker(pytest.mark.timeout(1800))  # a whole pipeline is run before the first
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from imports import ROOT
 from project import Project
 
-TOKEN = "0123456789abcdef-a-token"
+TOKEN = "0123456789abcdef-a-token"  # noqa: S105
 STAGES_RUN = re.compile(r"Running stage '(\w+)'")
 
 

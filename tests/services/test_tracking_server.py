@@ -1,4 +1,4 @@
-"""A team's MLflow server on PostgreSQL and S3, started by one command: the pipeline, the app, and a laptop's registry."""
+"""A team's MLflow server on PostgreSQL and S3, started by one command: the pipeline, the app, a laptop's registry."""
 
 import base64
 import json
@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from engines import team_server
 from mlflow import MlflowClient
 
 from cnnClassifier.backup.command import backup, restore
@@ -16,7 +17,6 @@ from cnnClassifier.backup.tables import snapshot
 from cnnClassifier.config.loading import load_project
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.tracking.connection import Connection
-from conftest import team_server
 from imports import ROOT
 from registry_content import NAME, answers, content, fill_registry
 from served_app import served
