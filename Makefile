@@ -8,10 +8,11 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run serve ui test test-slow test-cluster notebooks test-real fuzz check format lock readme clean
+.PHONY: help run serve ui tracking-server dagshub test test-slow test-cluster test-services notebooks test-real fuzz check \
+  format lock readme clean
 
 help:  ## list these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 run: .venv/.run  ## the whole pipeline for the active params.yaml (default: the phantom), then its results
 	@$(BIN)/python main.py
@@ -24,14 +25,27 @@ ui: .venv/.run  ## compare runs in MLflow's pages at http://127.0.0.1:5000
 	  http*) echo "your runs are at $$MLFLOW_TRACKING_URI" ;; \
 	  *) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; esac
 
+tracking-server: .venv/.team  ## a team's MLflow server on PostgreSQL and S3, as .env says (docs/team.md)
+	@set -a; if [ -f .env ]; then . ./.env; fi; set +a; \
+	  if [ -z "$${MLFLOW_BACKEND_STORE_URI:-}" ] || [ -z "$${MLFLOW_ARTIFACTS_DESTINATION:-}" ]; then \
+	    echo "set MLFLOW_BACKEND_STORE_URI and MLFLOW_ARTIFACTS_DESTINATION in .env (docs/team.md)"; exit 2; fi; \
+	  unset MLFLOW_TRACKING_URI; export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false; \
+	  exec $(BIN)/mlflow server --host "$${TRACKING_HOST:-127.0.0.1}" --port "$${TRACKING_PORT:-5000}" $(OPTIONS)
+
+dagshub: .venv/.run  ## OWNER=.. REPO=..: a DagsHub repository as DVC remote and tracking server (docs/dvc.md)
+	@$(BIN)/python main.py dagshub "$(OWNER)" "$(REPO)"
+
 test: .venv/.dev .venv-mlflow2/.done browser  ## every test but the slow ones, the notebooks and those on the real data set
-	@$(BIN)/python -m pytest -m "not real_data and not notebooks and not slow and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not real_data and not notebooks and not slow and not cluster and not services" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/.dev  ## every large network in every format (ten minutes)
 	@$(BIN)/python -m pytest -m slow
 
 test-cluster: .venv/.dev java  ## score on a Ray cluster of two nodes, and the registered model on Spark (some minutes)
 	@$(BIN)/python -m pytest -m cluster tests/scoring
+
+test-services: .venv/.dev postgresql  ## on PostgreSQL (Debian's) and an S3 stand-in: server, migration, DVC, sweeps
+	@$(BIN)/python -m pytest -m services tests/services
 
 notebooks: .venv/.dev  ## run the four notebooks of research/ from top to bottom on a small phantom
 	@$(BIN)/python -m pytest -m notebooks tests/test_notebooks.py
@@ -49,7 +63,7 @@ format: .venv/.dev  ## let ruff mend and format
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 lock: .venv/.dev  ## resolve requirements*.in again; hashes, all platforms, no index in the files
-	@cd $(CURDIR) && for name in requirements requirements-ray requirements-dev requirements-serve requirements-mlflow2 requirements-uv; do \
+	@cd $(CURDIR) && for name in requirements requirements-ray requirements-team requirements-dev requirements-serve requirements-mlflow2 requirements-uv; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 $$name.in -o $$name.lock; done
 
 readme: .venv/.run  ## keep the last run's metrics in docs/results/ and rewrite README's results table
@@ -68,6 +82,11 @@ java:
 	@command -v java >/dev/null || { echo "installing Debian's Java for Spark"; \
 	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq default-jre-headless >/dev/null'; }
 
+.PHONY: postgresql
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { echo "installing Debian's PostgreSQL for the tests"; \
+	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq postgresql >/dev/null'; }
+
 .venv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; say where: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "making .venv with $(PYTHON)"
@@ -78,6 +97,11 @@ java:
 	@echo "installing requirements.lock (about 1 GB to download the first time)"
 	@$(UV) -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.team: requirements-team.lock .venv/.run
+	@echo "installing requirements-team.lock"
+	@$(UV) -r requirements-team.lock
 	@touch $@
 
 .venv/.dev: requirements-dev.lock .venv/.run

@@ -20,7 +20,7 @@ DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 # Which part of the package may import a library that is slow, or that one place should own.
 HOMES = {
-    "mlflow": ["tracking/"],
+    "mlflow": ["tracking/", "backup/"],
     "dagshub": ["tracking/"],
     "flask": ["web/"],
     "flask_limiter": ["web/"],
@@ -40,7 +40,9 @@ HOMES = {
     ],
     "onnx": ["eight_bits.py", "onnx_weights.py", "ensembles/merging.py"],
     "onnxruntime": ["eight_bits.py", "inference.py"],
+    "dvc": ["dagshub_setup.py"],
     "optuna": ["sweep/"],
+    "sqlalchemy": ["backup/", "sweep/"],
     "imblearn": ["balancing.py"],
     "kagglehub": ["datasets/sources.py"],
     "pydicom": ["dicom/"],

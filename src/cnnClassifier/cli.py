@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from dotenv import load_dotenv
 
-from cnnClassifier import commands
+from cnnClassifier import commands, team_commands
 from cnnClassifier.components import STAGES
 from cnnClassifier.errors import CnnClassifierError
 from cnnClassifier.formats.kinds import Format
@@ -133,11 +133,15 @@ def features(
         bool, typer.Option("--prune", help="Remove what killed runs left, then what was used longest ago.")
     ] = False,
     limit_gb: Annotated[float | None, typer.Option(min=0, help="Prune to this size, not config.yaml's.")] = None,
+    share: Annotated[bool, typer.Option("--share", help="Only copy it to features/, for `dvc push`.")] = False,
 ) -> None:
     """Say what the store of frozen features holds, how large it is, and what was used when; make it smaller."""
-    from cnnClassifier.pipeline import print_features
+    from cnnClassifier.pipeline import print_features, share_features
 
-    print_features(prune, limit_gb)
+    if share:
+        return typer.echo(share_features())
+
+    return print_features(prune, limit_gb)
 
 
 @app.command()
@@ -241,6 +245,7 @@ def export(
 
 commands.add_to(app)
 scoring.add_to(app)
+team_commands.add_to(app)
 
 
 def _interrupted() -> int:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
+from cnnClassifier import feature_sharing
 from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
 from cnnClassifier.errors import CnnClassifierError, ConfigError
@@ -45,10 +46,19 @@ def reproduce() -> None:
     """Run `dvc repro` on the active parameters; what is bad in them or the tracking server is told before."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.registry import is_registered
 
-    connect(project.tracking).check()
+    connection = connect(project.tracking)
+    connection.check()
     log.info("running the pipeline for %s", settings.registration.name)
-    outcome = subprocess.run([sys.executable, "-m", "dvc", "repro"], env=_environment(), check=False)
+    _repro()
+    if not is_registered(connection, project.paths.registration):
+        log.info("%s has not heard of this model, which was registered elsewhere", connection.title)
+        _repro("--force", "--single-item", "registration")
+
+
+def _repro(*options: str) -> None:
+    outcome = subprocess.run([sys.executable, "-m", "dvc", "repro", *options], env=_environment(), check=False)
     if outcome.returncode:
         raise CnnClassifierError(
             "the pipeline stopped at the stage above; what came before it is kept, run the same command again to go on"
@@ -68,6 +78,7 @@ def run_stage(stage: str) -> None:
         # Before the registry has anything else: then the model that comes with the code would stay out of it.
         import_if_empty(connection, project.serving.released, project.paths.cache)
     run = open_run(connection, settings, project.paths.cache)
+    feature_sharing.take(spaces.root_of(project.paths.cache))
     with native_stderr_held():
         component = load_component(stage)
     began, started = time.time(), time.monotonic()
@@ -86,6 +97,7 @@ def run_sweep(name: str, trials: int | None = None, minutes: float | None = None
 
     connection = connect(project.tracking)
     connection.check()
+    feature_sharing.take(spaces.root_of(project.paths.cache))
     with native_stderr_held():
         from cnnClassifier.sweep.command import sweep
     sweep(name, settings, project.paths, connection, trials=trials, minutes=minutes, storage=storage)
@@ -98,6 +110,7 @@ def run_compare(candidates: str | None, register: bool) -> None:
 
     connection = connect(project.tracking)
     connection.check()
+    feature_sharing.take(spaces.root_of(project.paths.cache))
     with native_stderr_held():
         from cnnClassifier.selection.command import compare_candidates
         from cnnClassifier.selection.handover import take_over
@@ -213,6 +226,11 @@ def print_features(prune: bool, limit_gb: float | None) -> None:
     if prune:
         log.info("%s", spaces.prune(store, limit))
     Console().print(store_report(store, limit))
+
+
+def share_features() -> str:
+    """Hand the feature store's spaces to DVC, for others; a line that says what to do next."""
+    return feature_sharing.share(spaces.root_of(load_project().paths.cache))
 
 
 def write_readme(sample: str | None = None) -> None:

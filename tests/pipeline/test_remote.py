@@ -2,18 +2,13 @@
 
 import base64
 import json
-import subprocess
-import sys
-import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from mlflow import MlflowClient
 
-from mlflow_servers import PASSWORD, USER, auth_server, free_port, old_server
-from project import Project
+from mlflow_servers import PASSWORD, USER, auth_server, old_server
+from served_app import served
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.server]
 
@@ -49,32 +44,3 @@ def test_results_reach_a_server_named_in_dotenv_and_are_served_from_it(pipeline,
     finally:
         (pipeline.root / ".env").unlink()
         running.kill()
-
-
-@contextmanager
-def served(project: Project) -> Iterator[str]:
-    """The app as `python app.py` starts it, once it is ready."""
-    port = free_port()
-    environment = {**project.environment, "PORT": str(port)}
-    log = (project.root / "app.log").open("w")
-    process = subprocess.Popen([sys.executable, "app.py"], cwd=project.root, env=environment, stdout=log, stderr=log)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        wait_until_ready(address, process)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def wait_until_ready(address: str, process: "subprocess.Popen[bytes]", seconds: int = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the app ended"
-        try:
-            urllib.request.urlopen(f"{address}/ready", timeout=5).close()
-        except OSError:
-            time.sleep(0.5)
-        else:
-            return
-    raise AssertionError(f"not ready after {seconds} s")

@@ -54,7 +54,7 @@ def result_of(trial: FrozenTrial) -> Result:
     return Result(
         number=trial.number,
         state="failed" if REASON in kept else STATES[trial.state],
-        is_base=BASE in kept,
+        is_base=bool(kept.get(BASE)),
         values=kept.get(VALUES, {}),
         deals=tuple(kept.get(DEALS, ())),
         epochs=kept.get(EPOCHS),

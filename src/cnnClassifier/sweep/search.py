@@ -114,9 +114,11 @@ class Search:
 
     def _objective(self, trial: Trial) -> float:
         self.current, started = trial.number, time.monotonic()
-        is_base = BASE in trial.user_attrs
+        is_base = BASE in trial.user_attrs and self._is_first_base(trial.number)
         values = {} if is_base else self.space.draw(trial)
         trial.set_user_attr(VALUES, values)
+        if BASE in trial.user_attrs:
+            trial.set_user_attr(BASE, is_base)
         scratch = self.folder / f"trial{original_number(self._frozen(trial.number))}"
         try:
             return self._judge(trial, values, scratch, can_stop=not is_base)
@@ -149,6 +151,10 @@ class Search:
         """Queue the parameters as they stand, unless they are tried, being tried or queued."""
         if not any(result.is_base and result.state != "killed" for result in self.results()):
             self.study.enqueue_trial({}, user_attrs={BASE: True})
+
+    def _is_first_base(self, number: int) -> bool:
+        """Two processes that begin at once both queue the base parameters: the second of these draws others."""
+        return all(each.number >= number for each in self.results() if each.is_base and each.state != "killed")
 
     def _retry_current(self) -> None:
         if self.current is not None and self._frozen(self.current).state == TrialState.FAIL:

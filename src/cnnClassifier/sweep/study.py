@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.sweep.plan import SweepPlan
@@ -25,7 +26,10 @@ HEARTBEAT_SECONDS = 5
 GRACE_SECONDS = 60  # a trial not heard of for so long is dead
 SQLITE_PATIENCE = 60  # seconds that one process waits for the other's write
 PRUNE_FROM = 10  # complete trials before any is stopped early
+MADE_BY_ANOTHER = (1, 4)  # seconds until tables are looked for again
 RETRIES = 3  # a trial that kills its process this often is left alone
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -79,7 +83,7 @@ def open_study(name: str, plan: SweepPlan, url: str, grace: int = GRACE_SECONDS)
     pruner = optuna.pruners.MedianPruner(PRUNE_FROM) if plan.prune else optuna.pruners.NopPruner()
     try:
         return optuna.create_study(
-            storage=_open_storage(url, grace),
+            storage=_open_shared(url, grace),
             study_name=name,
             direction=plan.direction,
             sampler=NumberedSampler(plan.seed),
@@ -118,6 +122,17 @@ def importances(study: Study, plan: SweepPlan) -> Mapping[str, float]:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=plan.seed)
     return optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
+
+
+def _open_shared(url: str, grace: int) -> RDBStorage:
+    """Where two processes are the first, both make Optuna's tables, and one fails: it looks again."""
+    for seconds in MADE_BY_ANOTHER:
+        try:
+            return _open_storage(url, grace)
+        except (IntegrityError, ProgrammingError) as error:
+            log.info("%s: another process seems to make its tables: %s", masked(url), type(error.orig).__name__)
+            time.sleep(seconds)
+    return _open_storage(url, grace)
 
 
 def _open_storage(url: str, grace: int) -> RDBStorage:

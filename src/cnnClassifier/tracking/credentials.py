@@ -19,7 +19,7 @@ def provide_dagshub_credentials(uri: str) -> None:
     """For a DagsHub address, fill what the environment lacks with the access token, if there is one."""
     if not is_dagshub(uri) or _has_credentials(uri):
         return
-    token = _token_of_environment() or _token_of_login(uri)
+    token = token_at(uri)
     for name in (USERNAME, PASSWORD):
         if token and not os.environ.get(name):
             os.environ[name] = token
@@ -32,6 +32,11 @@ def check_dagshub_address(uri: str) -> None:
             f"{uri}: a DagsHub repository's MLflow server ends in .mlflow; "
             f"set MLFLOW_TRACKING_URI={uri.rstrip('/').removesuffix('.git')}.mlflow"
         )
+
+
+def token_at(uri: str) -> str | None:
+    """The token for a DagsHub: the environment's, else that of `dagshub login`, checked with the host."""
+    return _token_of_environment() or _token_of_login(uri)
 
 
 def is_dagshub(uri: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.errors import ModelError, TrackingError
+from cnnClassifier.files import read_json
 from cnnClassifier.model_spec import SPEC_FILE
 from cnnClassifier.tracking.client import error_code, import_mlflow, tracking_errors
 from cnnClassifier.tracking.connection import Connection
@@ -88,6 +89,13 @@ def find_version(connection: Connection, name: str, version: int) -> RegisteredM
     known = versions(connection, name)
     _check_known(connection, name, version, known)
     return next(each for each in known if each.version == version)
+
+
+def is_registered(connection: Connection, registration: Path) -> bool:
+    """Whether a registry has the version that registration.json names, of the same run; a clone's own has not."""
+    told = read_json(registration)
+    known = versions(connection, told["name"])
+    return (told["version"], told["run_id"]) in [(each.version, each.run_id) for each in known]
 
 
 def versions(connection: Connection, name: str | None = None) -> list[RegisteredModel]:

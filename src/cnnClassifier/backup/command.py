@@ -1,0 +1,71 @@
+"""`python main.py backup` and `python main.py restore`."""
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+from cnnClassifier.backup import archive, tables
+from cnnClassifier.backup.stores import Store, local_copy, upload
+from cnnClassifier.errors import DataError, TrackingError
+from cnnClassifier.files import new_file
+
+log = logging.getLogger(__name__)
+
+
+def backup(store: Store, out: Path, prediction_log: Path | None = None) -> str:
+    """Write a registry, and a prediction log if one is named, to one file; a line that says what it holds.
+
+    Others may go on using both. The tables come first: what they name was there before they named it.
+    """
+    if out.exists():
+        raise DataError(f"{out} is there already, and a backup overwrites nothing")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".backup-", dir=out.parent) as folder:
+        file = Path(folder) / archive.TABLES
+        counts = tables.snapshot(store, file)
+        if elsewhere := tables.strays(file):
+            log.warning(
+                "%d runs have artifacts outside of %s, such as %s: their tables are in the backup, these files are not",
+                len(elsewhere), store.artifacts, elsewhere[0],
+            )  # fmt: skip
+        with local_copy(store, out.parent) as artifacts:
+            archive.pack(file, artifacts, prediction_log, counts, out)
+    also = f", and {prediction_log}" if prediction_log else ""
+    return f"{out}: {tables.in_words(counts)} of {store.title} with their artifacts{also}"
+
+
+def restore(file: Path, store: Store, prediction_log: Path | None = None) -> str:
+    """Fill an unused registry from a backup; a line that says what it has now.
+
+    TrackingError if it has runs or models, DataError if a log stands in the way. Artifacts come first and the
+    tables last, in one transaction: after a kill the registry is still unused, and the command can be repeated.
+    """
+    if not tables.is_unused(store):
+        raise TrackingError(
+            f"{store.title} has runs or models already, and a restore overwrites nothing: name another database, or "
+            "move this one and its artifacts away"
+        )
+    scratch = store.folder.parent if store.folder else file.absolute().parent
+    scratch.mkdir(parents=True, exist_ok=True)
+    with archive.unpacked(file, scratch) as (folder, about):
+        _check_log(file, prediction_log, bool(about["log"]))
+        upload(folder / archive.ARTIFACTS, store)
+        if prediction_log:
+            prediction_log.parent.mkdir(parents=True, exist_ok=True)
+            with new_file(prediction_log) as partial:
+                shutil.copyfile(folder / archive.LOG, partial)
+        counts = tables.fill(folder / archive.TABLES, store)
+    if counts != about["rows"]:
+        raise TrackingError(f"{store.title}: {tables.in_words(counts)} instead of {tables.in_words(about['rows'])}")
+    also = f", and {prediction_log}" if prediction_log else ""
+    return f"{store.title}: {tables.in_words(counts)} with their artifacts{also}"
+
+
+def _check_log(file: Path, prediction_log: Path | None, is_inside: bool) -> None:
+    if prediction_log and not is_inside:
+        raise DataError(f"{file} holds no prediction log; leave out --log")
+    if is_inside and not prediction_log:
+        raise DataError(f"{file} holds a prediction log too; say with --log where it goes")
+    if prediction_log and prediction_log.exists():
+        raise DataError(f"{prediction_log} is there already, and a restore overwrites nothing")

@@ -1,0 +1,208 @@
+"""MLflow's tables from one database to another, in one transaction, as they stood at one moment.
+
+Runs, metrics, versions and aliases keep their ids and times: rows are copied, not asked of one server and told to
+another. In a copy every artifact is named `mlflow-artifacts:/<path>`, which is how a server names what it keeps.
+"""
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from sqlalchemy import JSON, Connection, Engine, MetaData, Table, create_engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from cnnClassifier.backup.stores import Store
+from cnnClassifier.errors import TrackingError
+from cnnClassifier.files import new_file
+from cnnClassifier.tracking.client import import_mlflow, masked
+from cnnClassifier.tracking.connection import SQLITE
+
+NEUTRAL = "mlflow-artifacts:/"
+REVISION = "alembic_version"
+ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("trace_tags", "value"),
+)
+COUNTED = ("runs", "registered_models", "model_versions")
+ROWS = 1000  # carried at a time
+
+
+def snapshot(store: Store, file: Path) -> dict[str, int]:
+    """Copy a store's tables into a new SQLite file, while others use them; how many rows each counted table has."""
+    if store.file:
+        _copy_file(store.file, file)
+        _upgrade(f"{SQLITE}{file}")
+    else:
+        _upgrade(f"{SQLITE}{file}")
+        with _engine(store.database) as source, _engine(f"{SQLITE}{file}") as copy, copy.begin() as writing:
+            _copy_rows(source.execution_options(isolation_level="REPEATABLE READ"), writing)
+    with _engine(f"{SQLITE}{file}") as copy, copy.begin() as writing:
+        _rename(writing, lambda address: neutral(address, store.artifacts))
+        return _count(writing)
+
+
+def fill(file: Path, store: Store) -> dict[str, int]:
+    """Copy the tables of a snapshot into a store that is unused; all or nothing. How many rows there are then."""
+    _upgrade(f"{SQLITE}{file}")
+    with _engine(f"{SQLITE}{file}") as copy, copy.begin() as writing:
+        if not store.served:
+            _rename(writing, lambda address: placed(address, store.artifacts))
+        counts = _count(writing)
+    if store.file and not store.file.exists():
+        store.file.parent.mkdir(parents=True, exist_ok=True)
+        with new_file(store.file) as partial:
+            shutil.copyfile(file, partial)
+        return counts
+    _upgrade(store.database)
+    with _engine(f"{SQLITE}{file}") as copy, _engine(store.database) as database, database.begin() as writing:
+        check_unused(writing, store)
+        _copy_rows(copy, writing)
+        return _count(writing)
+
+
+def is_unused(store: Store) -> bool:
+    """Whether a store has no runs and no models, or no tables at all."""
+    if store.file and not store.file.exists():
+        return True
+    with _engine(store.database) as database, database.connect() as reading:
+        return not any(_count(reading).values())
+
+
+def check_unused(reading: Connection, store: Store) -> None:
+    """TrackingError naming what a store has, if it has something."""
+    if any((found := _count(reading)).values()):
+        raise TrackingError(f"{store.title} has {in_words(found)} already, and a restore overwrites nothing")
+
+
+def strays(file: Path) -> list[str]:
+    """The addresses of runs whose artifacts a snapshot's store does not have: they lie elsewhere."""
+    with _engine(f"{SQLITE}{file}") as copy, copy.connect() as reading:
+        runs = _reflected(reading).tables["runs"]
+        found = reading.execute(select(runs.c.artifact_uri)).scalars()
+        return [address for address in found if address and not address.startswith(NEUTRAL)]
+
+
+def in_words(counts: dict[str, int]) -> str:
+    """Such as `2 runs, 1 registered models, 1 model versions`."""
+    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())
+
+
+def neutral(address: str, root: str) -> str:
+    """An address below `root` as `mlflow-artifacts:/<path>`; any other as it is."""
+    path = unquote(address.removeprefix("file://")) if address.startswith("file://") else address
+    inside = path.startswith(f"{root.rstrip('/')}/")
+    return NEUTRAL + path.removeprefix(root.rstrip("/")).lstrip("/") if inside else address
+
+
+def placed(address: str, root: str) -> str:
+    """The other way round."""
+    return f"{root.rstrip('/')}/{address.removeprefix(NEUTRAL)}" if address.startswith(NEUTRAL) else address
+
+
+def _copy_file(source: Path, file: Path) -> None:
+    """SQLite's online backup: consistent, also while others write."""
+    if not source.is_file():
+        raise TrackingError(f"{source}: there is no registry to back up; the first run of the pipeline makes it")
+    with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as old, closing(sqlite3.connect(file)) as new:
+        old.backup(new)
+
+
+def _upgrade(database: str) -> None:
+    """Today's tables of MLflow, made or brought up to date."""
+    import_mlflow()
+    from mlflow.db import upgrade  # what `mlflow db upgrade` calls
+
+    with _one_line(database):
+        upgrade.callback(database)
+
+
+@contextmanager
+def _engine(database: str) -> Iterator[Engine]:
+    engine = create_engine(database)
+    try:
+        with _one_line(database):
+            yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _one_line(database: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise TrackingError(
+            f"{masked(database)}: needs {error.name}: `uv pip install --require-hashes -r requirements-team.lock`"
+        ) from error
+    except (SQLAlchemyError, import_mlflow().exceptions.MlflowException) as error:
+        why = " ".join(masked(str(getattr(error, "orig", None) or error)).split())[:300]
+        raise TrackingError(f"{masked(database)}: {why}") from error
+
+
+def _copy_rows(source: Engine, writing: Connection) -> None:
+    with source.connect() as reading:
+        theirs, ours = _reflected(reading), _reflected(writing)
+        _check_revisions(reading, writing, theirs, ours)
+        tables = [table for table in ours.sorted_tables if table.name != REVISION]
+        for table in reversed(tables):
+            writing.execute(table.delete())  # MLflow's own default experiment and workspace
+        for table in tables:
+            rows = reading.execution_options(yield_per=ROWS).execute(select(theirs.tables[table.name]))
+            for part in rows.mappings().partitions():
+                writing.execute(table.insert(), [dict(row) for row in part])
+        if writing.dialect.name == "postgresql":
+            _count_on(writing, tables)
+
+
+def _reflected(connection: Connection) -> MetaData:
+    tables = MetaData()
+    tables.reflect(connection)
+    for column in (column for table in tables.tables.values() for column in table.c):
+        if isinstance(column.type, JSON):
+            column.type.none_as_null = True  # else nothing would become the text `null`
+    return tables
+
+
+def _check_revisions(reading: Connection, writing: Connection, theirs: MetaData, ours: MetaData) -> None:
+    old, new = (
+        connection.execute(select(tables.tables[REVISION])).scalar() if REVISION in tables.tables else "none"
+        for connection, tables in ((reading, theirs), (writing, ours))
+    )
+    if old != new:
+        raise TrackingError(
+            f"{masked(str(reading.engine.url))}: its tables are of another MLflow (revision {old}, here {new}); "
+            "bring them up to date with `mlflow db upgrade`, or install the server's version here"
+        )
+
+
+def _count_on(writing: Connection, tables: list[Table]) -> None:
+    """PostgreSQL gives the next number from a counter that copied rows have not moved."""
+    for table in tables:
+        for column in table.primary_key:
+            counter = writing.scalar(select(func.pg_get_serial_sequence(f'"{table.name}"', column.name)))
+            if counter and (last := writing.scalar(select(func.max(column)))):
+                writing.execute(select(func.setval(counter, last)))
+
+
+def _rename(writing: Connection, renamed: Callable[[str], str]) -> None:
+    tables = _reflected(writing).tables
+    for name, column_name in ADDRESSES:
+        column: Any = tables[name].c[column_name]
+        for old in writing.execute(select(column).distinct()).scalars().all():
+            if old and (new := renamed(old)) != old:
+                writing.execute(tables[name].update().where(column == old).values({column_name: new}))
+
+
+def _count(reading: Connection) -> dict[str, int]:
+    tables = _reflected(reading).tables
+    return {
+        name: reading.scalar(select(func.count()).select_from(tables[name])) or 0 for name in COUNTED if name in tables
+    }

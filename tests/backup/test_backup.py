@@ -1,0 +1,224 @@
+"""The registry in a file and back, on SQLite: nothing lost, nothing overwritten, also while others write."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tarfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cnnClassifier.backup import command
+from cnnClassifier.backup.command import backup, restore
+from cnnClassifier.backup.stores import Store, choose_store
+from cnnClassifier.backup.tables import neutral, placed
+from cnnClassifier.cli import app
+from cnnClassifier.config.loading import load_project
+from cnnClassifier.errors import ConfigError, DataError, TrackingError
+from cnnClassifier.tracking.connection import Connection
+from imports import ROOT
+from registry_content import NAME, answers, content, fill_registry
+from tiny_release import picture, write_tiny_package
+
+PICTURES = [picture(number) for number in range(3)]
+
+
+def connection_in(folder: Path) -> Connection:
+    return Connection(f"sqlite:///{folder}/mlflow.db", folder / "mlruns")
+
+
+def store_in(folder: Path) -> Store:
+    return choose_store(connection_in(folder), None, None)
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory) -> Path:
+    """A project folder with two versions of a model, the first of them champion."""
+    folder = tmp_path_factory.mktemp("laptop") / "with space"
+    folder.mkdir()
+    connection_in(folder).check()
+    packages = [write_tiny_package(folder / f"package{each}", each / 100) for each in (1, 2)]
+    fill_registry(connection_in(folder), packages)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def saved(laptop, tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("saved") / "registry.tar"
+    said = backup(store_in(laptop), file)
+    assert said.startswith(f"{file}: 3 runs, 1 registered models, 2 model versions of sqlite:///{laptop}")
+    return file
+
+
+def served(folder: Path, monkeypatch) -> tuple[str, list[dict[str, float]]]:
+    monkeypatch.chdir(folder)
+    return answers(load_project(ROOT / "config/config.yaml"), NAME, PICTURES)
+
+
+def test_a_restored_registry_is_the_same_and_its_champion_answers_the_same(laptop, saved, tmp_path, monkeypatch):
+    before = content(connection_in(laptop).client)
+    assert {run["facts"][4] for run in before["runs"].values()} == {"active", "deleted"}
+    said = restore(saved, store_in(tmp_path))
+    assert "3 runs, 1 registered models, 2 model versions" in said
+    assert content(connection_in(tmp_path).client) == before
+    there, here = served(laptop, monkeypatch), served(tmp_path, monkeypatch)
+    assert here == there
+    assert here[0] == "1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".cache", "mlflow.db", "mlruns"]
+
+
+def test_a_restored_registry_names_its_own_folder_and_goes_on_counting(saved, tmp_path):
+    connection_in(tmp_path).check()  # MLflow's tables are there, unused
+    restore(saved, store_in(tmp_path))
+    client = connection_in(tmp_path).client
+    (experiment,) = (each for each in client.search_experiments() if each.name == NAME)
+    assert experiment.artifact_location == f"{tmp_path}/mlruns/{NAME}"
+    run = client.create_run(experiment.experiment_id).info
+    assert int(client.create_model_version(NAME, run.artifact_uri, run.run_id).version) == 3
+
+
+def test_artifacts_that_lie_elsewhere_are_told(laptop, tmp_path, caplog):
+    moved = shutil.copytree(laptop, tmp_path / "moved")  # its tables name the folder that it was copied from
+    backup(store_in(moved), tmp_path / "moved.tar")
+    assert "3 runs have artifacts outside of" in caplog.text
+
+
+def test_nothing_is_overwritten(laptop, saved, tmp_path):
+    before = (laptop / "mlflow.db").read_bytes()
+    with pytest.raises(TrackingError, match="has runs or models already"):
+        restore(saved, store_in(laptop))
+    assert (laptop / "mlflow.db").read_bytes() == before
+    with pytest.raises(DataError, match="is there already"):
+        backup(store_in(laptop), saved)
+
+
+def test_a_backup_while_others_write_is_of_one_moment(laptop, tmp_path):
+    """A writer adds a run and a tag in one transaction again and again; a copy never has one without the other."""
+    busy = shutil.copytree(laptop, tmp_path / "busy")
+    writer = subprocess.Popen(
+        [
+            sys.executable, "-c",
+            "import sqlite3, sys, itertools\n"
+            "base = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)\n"
+            "for number in itertools.count():\n"
+            "    base.execute('BEGIN IMMEDIATE')\n"
+            "    base.execute('INSERT INTO runs (run_uuid, name) VALUES (?, ?)', (f'r{number}', 'busy'))\n"
+            "    base.execute('INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)', ('k', 'v', f'r{number}'))\n"
+            "    base.execute('COMMIT')\n",
+            busy / "mlflow.db",
+        ],
+    )  # fmt: skip
+    try:
+        while not count(busy / "mlflow.db", "runs WHERE name = 'busy'"):
+            assert writer.poll() is None
+            time.sleep(0.05)
+        for number in range(3):
+            file = tmp_path / f"{number}.tar"
+            backup(store_in(busy), file)
+            with tarfile.open(file) as tar:
+                tar.extract("registry.db", tmp_path, filter="data")
+            copy = tmp_path / "registry.db"
+            assert count(copy, "runs WHERE name = 'busy'") == count(copy, "tags WHERE key = 'k'") > 0
+    finally:
+        assert writer.poll() is None
+        writer.kill()
+        writer.wait()
+
+
+def count(file: Path, rows: str) -> int:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=60)) as base:
+        return int(base.execute(f"SELECT count(*) FROM {rows}").fetchone()[0])  # noqa: S608
+
+
+def test_a_killed_restore_leaves_an_unused_registry_and_can_be_repeated(saved, laptop, tmp_path, monkeypatch):
+    def killed(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:  # after the artifacts, before the tables
+        command.tables.fill = killed
+        restore(saved, store_in(tmp_path))
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert any((tmp_path / "mlruns").rglob("model.onnx"))
+    restore(saved, store_in(tmp_path))
+    assert content(connection_in(tmp_path).client) == content(connection_in(laptop).client)
+
+
+@pytest.mark.parametrize("members", [0, 1, -1])
+def test_a_backup_that_was_cut_off_is_refused(saved, tmp_path, members):
+    with tarfile.open(saved) as tar:
+        end = tar.getmembers()[members].offset  # tar itself does not notice a cut between two members
+    half = tmp_path / "half.tar"
+    half.write_bytes(saved.read_bytes()[:end])
+    with pytest.raises(DataError, match="not a whole backup"):
+        restore(half, store_in(tmp_path / "project"))
+    assert not (tmp_path / "project/mlflow.db").exists()
+
+
+def test_the_prediction_log_travels_too(laptop, saved, tmp_path):
+    log = tmp_path / "log.db"
+    with closing(sqlite3.connect(log)) as base:
+        base.execute("CREATE TABLE predictions (time REAL, label TEXT)")
+        base.execute("INSERT INTO predictions VALUES (1.5, 'normal')")
+        base.commit()
+    file = tmp_path / "both.tar"
+    backup(store_in(laptop), file, log)
+    new = tmp_path / "new"
+    with pytest.raises(DataError, match="--log where it goes"):
+        restore(file, store_in(new))
+    with pytest.raises(DataError, match="overwrites nothing"):
+        restore(file, store_in(new), log)
+    with pytest.raises(DataError, match="holds no prediction log"):
+        restore(saved, store_in(new), new / "log.db")
+    restore(file, store_in(new), new / "logs/log.db")
+    with closing(sqlite3.connect(new / "logs/log.db")) as base:
+        assert base.execute("SELECT * FROM predictions").fetchall() == [(1.5, "normal")]
+
+
+def test_as_it_is_typed(laptop, tmp_path, monkeypatch):
+    monkeypatch.chdir(laptop)
+    shutil.copytree(ROOT / "config", laptop / "config", dirs_exist_ok=True)
+    done = CliRunner().invoke(app, ["backup", "--out", str(tmp_path / "typed.tar")])
+    assert done.exit_code == 0, done.output
+    assert "2 model versions" in done.output
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    done = CliRunner().invoke(app, ["restore", "typed.tar"])
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(
+    ("database", "artifacts", "said"),
+    [
+        ("mysql://u:secret@host/db", "s3://bucket", "sqlite and postgresql"),
+        ("postgresql://u:secret@host/db", None, "--artifacts"),
+        (None, None, "where it runs"),
+    ],
+)
+def test_what_cannot_be_copied_is_told_without_its_password(database, artifacts, said):
+    with pytest.raises(ConfigError, match=said) as error:
+        choose_store(Connection("https://u:secret@mlflow.example.org"), database, artifacts)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "root", "expected"),
+    [
+        ("/home/a b/mlruns/ct/1/artifacts", "/home/a b/mlruns", "mlflow-artifacts:/ct/1/artifacts"),
+        ("file:///home/a%20b/mlruns/ct/1", "/home/a b/mlruns", "mlflow-artifacts:/ct/1"),
+        ("s3://bucket/mlflow/1/x", "s3://bucket/mlflow/", "mlflow-artifacts:/1/x"),
+        ("/home/a b/mlruns2/ct", "/home/a b/mlruns", "/home/a b/mlruns2/ct"),
+        ("models:/m-123", "/home/a b/mlruns", "models:/m-123"),
+    ],
+)
+def test_addresses_that_do_not_depend_on_where_artifacts_lie(address, root, expected):
+    assert neutral(address, root) == expected
+    if expected != address and "file:" not in address:
+        assert placed(expected, root) == address
