@@ -89,6 +89,15 @@ def test_artifacts_that_lie_elsewhere_are_told(laptop, tmp_path, caplog):
     assert "3 runs have artifacts outside of" in caplog.text
 
 
+def test_a_backup_without_its_models_is_refused(saved, tmp_path):
+    """As of a mistyped bucket, which is as good as empty."""
+    database = f"sqlite:///{tmp_path}/server.db"
+    restore(saved, Store(database, str(tmp_path / "artifacts"), served=True))
+    with pytest.raises(TrackingError, match="has none of the 2 models"):
+        backup(Store(database, str(tmp_path / "artefacts"), served=True), tmp_path / "x.tar")
+    assert not (tmp_path / "x.tar").exists()
+
+
 def test_nothing_is_overwritten(laptop, saved, tmp_path):
     before = (laptop / "mlflow.db").read_bytes()
     with pytest.raises(TrackingError, match="has runs or models already"):

@@ -61,6 +61,7 @@ def test_a_fresh_clone_pulls_everything_and_reruns_nothing(dagshub, team, s3, tm
     assert STAGES_RUN.findall(clone.dvc("repro").stdout) == []
     assert "up to date" in clone.dvc("status").stdout
 
+    clone = Project(clone.root, {**team.project.environment, "PYTHONPATH": clone.environment["PYTHONPATH"]})
     # On the team's server, which knows the model, and then in a registry of its own, which does not.
     (clone.root / ".env").write_text(f"MLFLOW_TRACKING_URI={team.server.uri}\n")
     done = clone.main()

@@ -15,7 +15,7 @@ from project import Project
 def project(team, tmp_path) -> Project:
     """A copy of the team's project, whose cache holds what comes before training."""
     root = shutil.copytree(team.project.root, tmp_path / "project")
-    return Project(root, {**team.project.environment, "PYTHONPATH": ""})
+    return Project(root, {**team.project.environment, "PYTHONPATH": str(root / "src")})
 
 
 def test_queued_experiments_are_run_by_two_workers_and_logged_to_the_teams_server(project, team):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.tracking.client import import_mlflow, masked, tracking_errors
@@ -76,17 +77,23 @@ def local_copy(store: Store, scratch: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=".artifacts-", dir=scratch) as folder:
         log.info("fetching artifacts from %s", store.artifacts)
         with tracking_errors(store.artifacts, "fetch the artifacts"):
-            import_mlflow().artifacts.download_artifacts(artifact_uri=store.artifacts, dst_path=folder)
-        yield Path(folder)
+            fetched = _repository(store).download_artifacts("", folder)
+        yield Path(fetched)
 
 
 def upload(folder: Path, store: Store) -> None:
     """Put all files of a folder where the store has its artifacts; again after a kill, they are only written anew."""
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
     log.info("sending artifacts to %s", store.artifacts)
     with tracking_errors(store.artifacts, "send the artifacts"):
-        get_artifact_repository(store.artifacts).log_artifacts(str(folder))
+        _repository(store).log_artifacts(str(folder))
+
+
+def _repository(store: Store) -> Any:
+    """MLflow's way to the artifacts: folders, S3 and whatever else it knows."""
+    import_mlflow()
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(store.artifacts)
 
 
 def _absolute(database: str) -> str:

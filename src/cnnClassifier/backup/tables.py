@@ -90,6 +90,14 @@ def strays(file: Path) -> list[str]:
         return [address for address in found if address and not address.startswith(NEUTRAL)]
 
 
+def model_folders(file: Path) -> list[str]:
+    """Where below the artifacts a snapshot's model versions have their files."""
+    with _engine(f"{SQLITE}{file}") as copy, copy.connect() as reading:
+        versions = _reflected(reading).tables["model_versions"].c
+        found = reading.execute(select(func.coalesce(versions.storage_location, versions.source))).scalars()
+        return [address.removeprefix(NEUTRAL) for address in found if address and address.startswith(NEUTRAL)]
+
+
 def in_words(counts: dict[str, int]) -> str:
     """Such as `2 runs, 1 registered models, 1 model versions`."""
     return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())
