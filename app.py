@@ -46,6 +46,7 @@ def main() -> int:
     print(f"Serving on http://{config.host}:{config.port} (Ctrl+C stops)", flush=True)  # noqa: T201
     server.run()
     app.extensions["batcher"].close()
+    app.extensions["journal"].close()
     return 0
 
 
@@ -53,8 +54,9 @@ def make_app() -> Flask:
     """The app for a WSGI server, its model loading in the background."""
     load_dotenv(ROOT / ".env")
     project = load_project(ROOT / PROJECT_FILE)
-    configure_logs(project.serving.logs)
-    models, app = _put_together(project, project.serving)
+    config = listening(project.serving, os.environ)
+    configure_logs(config.logs)
+    models, app = _put_together(project, config)
     models.start()
     return app
 

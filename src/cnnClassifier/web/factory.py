@@ -9,7 +9,9 @@ from cnnClassifier.fetching import Fetcher
 from cnnClassifier.web.admission import Admission
 from cnnClassifier.web.api import make_api, make_openapi
 from cnnClassifier.web.batcher import Batcher
+from cnnClassifier.web.journal import Journal
 from cnnClassifier.web.limits import Guard
+from cnnClassifier.web.log_figures import LogFigures
 from cnnClassifier.web.metrics import Metrics
 from cnnClassifier.web.models import Models
 from cnnClassifier.web.observer import Observer
@@ -47,7 +49,7 @@ def create_app(
     """Make the app; `root` holds templates/ and static/. Starting the models is the caller's business.
 
     `paths` is where samples of the served model's own data are looked for.
-    `app.extensions["batcher"]` may be closed when no more requests come: it answers what it accepted.
+    `app.extensions["batcher"]` and `["journal"]` may be closed when no more requests come: what they accepted is done.
     """
     app = make_openapi("cnnClassifier.web", template_folder=root / "templates", static_folder=root / "static")
     app.request_class = InMemoryRequest
@@ -58,12 +60,14 @@ def create_app(
     observer.metrics.gauge("requests_in_work", "Requests let in and not answered yet.", lambda: admission.inside)
     observer.register(app)
     guard.register(app, OPEN_ROUTES)
-    service = Service(models, observer, admission, batcher, config)
+    journal = Journal(config)
+    observer.metrics.registry.register(LogFigures(journal, models.loaded))
+    service = Service(models, observer, admission, batcher, config, journal)
     reader, samples = Reader(observer, _fetcher(config)), Samples(models, paths)
     Routes(service, reader, samples, observer, config).register(app)
     app.register_api(make_api(service, reader, samples, observer))
     register_problems(app)
-    app.extensions["batcher"] = batcher
+    app.extensions |= {"batcher": batcher, "journal": journal}
     app.after_request(_add_security_headers)
     return app
 
