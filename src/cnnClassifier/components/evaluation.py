@@ -44,8 +44,7 @@ GATE_IMAGES = 4096  # training images are enough to fit the gate; keeps memory f
 
 
 class Evaluation(Component[EvaluationConfig]):
-    """Model, manifests, out-of-fold predictions -> predictions.csv, metrics.json, decision.json, outliers.npz, reference.npz,
-    plots.
+    """Model, manifests, out-of-fold predictions -> predictions.csv, metrics.json, what goes into the model, plots.
 
     Protocols: `grouped_cv`, train+valid by models that saw nobody's other images, the number to believe; `published`,
     the test split as given; `without_exact_copies` and `deduplicated`, less the test images whose picture also is in

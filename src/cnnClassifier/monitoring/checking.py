@@ -1,4 +1,4 @@
-"""`python main.py drift`: a window of the log against the training reference, as a page, in a line, and for /metrics."""
+"""`python main.py drift`: a window of the log against the training reference; a page, a line, figures for /metrics."""
 
 import logging
 import time

@@ -96,7 +96,7 @@ class Null:
         self._sizes = np.bincount(reference.groups)
         self._drawn = max(1, round(images * len(self._sizes) / len(reference)))
         self._draws, self._seed = draws, seed
-        self._statistics: dict[str, NDArray[np.float64]] = {}
+        self._statistics: dict[str, Floats] = {}
 
     def p_value(self, measure: Measure, effect: float) -> float:
         """The share of draws whose statistic is as large or larger, the window itself counted as one of them."""
@@ -106,7 +106,7 @@ class Null:
             self._statistics[measure.name] = drawn
         return float((1 + (drawn >= effect - 1e-9).sum()) / (1 + len(drawn)))
 
-    def _draw(self, statistic: "_Statistic") -> NDArray[np.float64]:
+    def _draw(self, statistic: "_Statistic") -> Floats:
         random = np.random.default_rng(self._seed)
         found = []
         for start in range(0, self._draws, CHUNK):
@@ -115,10 +115,10 @@ class Null:
             found.append(statistic.of_weights(window, reference))
         return np.concatenate(found)
 
-    def _weights(self, random: np.random.Generator, groups: int, count: int) -> NDArray[np.float64]:
+    def _weights(self, random: np.random.Generator, groups: int, count: int) -> Floats:
         """Weights (count, n), rows summing to 1, of the reference's images when so many whole groups are drawn."""
         times = random.multinomial(groups, np.full(len(self._sizes), 1 / len(self._sizes)), size=count)
-        weights: NDArray[np.float64] = times[:, self._groups] / (times @ self._sizes)[:, None]
+        weights: Floats = times[:, self._groups] / (times @ self._sizes)[:, None]
         return weights
 
 
@@ -133,12 +133,12 @@ def compare(
     if len(window) < FEWEST:
         raise DataError(f"{len(window)} images are too few to compare; at least {FEWEST} are needed")
     null = null or Null(reference, len(window))
-    measures = measures(reference, window, refused_from)
-    effects = [_STATISTICS[each.kind](each.reference).of_window(each.window) for each in measures]
-    p_values = [null.p_value(measure, effect) for measure, effect in zip(measures, effects, strict=True)]
+    compared = measures(reference, window, refused_from)
+    effects = [_STATISTICS[each.kind](each.reference).of_window(each.window) for each in compared]
+    p_values = [null.p_value(measure, effect) for measure, effect in zip(compared, effects, strict=True)]
     return [
         Finding(each.name, each.kind, effect, LEAST[each.kind], p, q, q <= LEVEL and effect >= LEAST[each.kind])
-        for each, effect, p, q in zip(measures, effects, p_values, holm(p_values), strict=True)
+        for each, effect, p, q in zip(compared, effects, p_values, holm(p_values), strict=True)
     ]
 
 
@@ -186,14 +186,13 @@ class _Distance:
         return np.append(self._sorted[1:] != self._sorted[:-1], True)
 
     def _largest(self, differences: Floats) -> Floats:
-        return np.abs(differences).max(axis=-1)
+        largest: Floats = np.abs(differences).max(axis=-1)
+        return largest
 
-    def of_weights(self, window: Floats, reference: Floats) -> NDArray[np.float64]:
+    def of_weights(self, window: Floats, reference: Floats) -> Floats:
         """The statistics of weighted reference images, (draws, n) each."""
-        found: NDArray[np.float64] = self._largest(
-            (np.cumsum((window - reference)[:, self._order], axis=1))[:, self._last]
-        )
-        return found
+        steps = (window - reference)[:, self._order]
+        return self._largest(np.cumsum(steps, axis=1)[:, self._last])
 
     def of_window(self, window: Floats) -> float:
         """The statistic of a window's values (n,), at every value of either."""
@@ -208,7 +207,8 @@ class _Farther(_Distance):
     """The same where the window's values are the larger ones: its distribution function lies below."""
 
     def _largest(self, differences: Floats) -> Floats:
-        return np.maximum(-differences, 0).max(axis=-1)
+        largest: Floats = np.maximum(-differences, 0).max(axis=-1)
+        return largest
 
 
 class _Shares:
@@ -219,7 +219,7 @@ class _Shares:
         self._member = (reference[:, None] == self._classes).astype(float)
         self._images = len(reference)
 
-    def of_weights(self, window: Floats, reference: Floats) -> NDArray[np.float64]:
+    def of_weights(self, window: Floats, reference: Floats) -> Floats:
         """The statistics of weighted reference images."""
         return self._index(window @ self._member, reference @ self._member)
 
@@ -230,9 +230,9 @@ class _Shares:
         known = np.pad(self._member.mean(axis=0), (0, len(classes) - len(self._classes)))
         return float(self._index(shares, known))
 
-    def _index(self, window: Floats, reference: Floats) -> NDArray[np.float64]:
+    def _index(self, window: Floats, reference: Floats) -> Floats:
         p, q = ((shares + HALF / self._images) for shares in (window, reference))
-        index: NDArray[np.float64] = ((p - q) * np.log(p / q)).sum(axis=-1)
+        index: Floats = ((p - q) * np.log(p / q)).sum(axis=-1)
         return index
 
 
@@ -242,9 +242,9 @@ class _More:
     def __init__(self, reference: Floats) -> None:
         self._reference = reference
 
-    def of_weights(self, window: Floats, reference: Floats) -> NDArray[np.float64]:
+    def of_weights(self, window: Floats, reference: Floats) -> Floats:
         """The statistics of weighted reference images."""
-        found: NDArray[np.float64] = (window - reference) @ self._reference
+        found: Floats = (window - reference) @ self._reference
         return found
 
     def of_window(self, window: Floats) -> float:

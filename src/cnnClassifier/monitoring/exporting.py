@@ -41,7 +41,7 @@ def export_feedback(log_file: Path, out: Path, images: Path | None, model: str |
 
 def _in_words(
     found: Sequence[Correction],
-    newest: Mapping[str | None, Correction],
+    newest: Mapping[str, Correction],
     rows: Sequence[Correction],
     out: Path,
     images: Path | None,

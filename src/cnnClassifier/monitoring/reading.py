@@ -98,7 +98,10 @@ def last_checks(log: sqlite3.Connection) -> list[Checked]:
         "SELECT time, model, version, images, findings FROM drift "
         "WHERE id IN (SELECT max(id) FROM drift GROUP BY model) ORDER BY model"
     )
-    return [Checked(*row[:4], tuple(Finding(**each) for each in json.loads(row[4]))) for row in rows]
+    return [
+        Checked(at, model, version, images, tuple(Finding(**each) for each in json.loads(findings)))
+        for at, model, version, images, findings in rows
+    ]
 
 
 def _what_there_is(log: sqlite3.Connection) -> str:

@@ -21,6 +21,7 @@ REFERENCE_FILE = "reference.npz"
 AXES = 4  # principal components of the features that are looked at
 MOST = 2000  # images of a reference: 130 kB
 FORMAT = 1
+COLUMNS = ("groups", "probabilities", "distances", "components", "properties")  # an image a row
 
 Floats = NDArray[np.float32]
 
@@ -34,8 +35,8 @@ class Axes:
 
     def project(self, features: NDArray[np.floating]) -> Floats:
         """Features (n, d) as (n, k) coordinates, each of about unit variance among the training images."""
-        coordinates: Floats = (features.astype(np.float32) - self.mean) @ self.components.T
-        return coordinates
+        centred = features.astype(np.float32) - self.mean
+        return (centred @ self.components.T).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,9 @@ def save_training_reference(reference: TrainingReference, path: Path) -> None:
             file,
             format=np.int32(FORMAT),
             properties_named=np.array(PROPERTIES),
-            groups=reference.groups,
-            probabilities=reference.probabilities,
-            distances=reference.distances,
-            components=reference.components,
-            properties=reference.properties,
             axes_mean=reference.axes.mean.astype(np.float16),
             axes_components=reference.axes.components,
+            **{name: getattr(reference, name) for name in COLUMNS},
         )
 
 
@@ -131,10 +128,9 @@ def load_training_reference(folder: Path) -> TrainingReference | None:
         with np.load(path, allow_pickle=False) as file:
             if int(file["format"]) != FORMAT or tuple(file["properties_named"].tolist()) != PROPERTIES:
                 raise ModelError(f"{path}: a reference that this version does not read; register the model again")
-            return TrainingReference(
-                *(file[name] for name in ("groups", "probabilities", "distances", "components", "properties")),
-                axes=Axes(file["axes_mean"].astype(np.float32), file["axes_components"]),
-            )
+            axes = Axes(file["axes_mean"].astype(np.float32), file["axes_components"])
+            columns = {name: file[name] for name in COLUMNS}
+            return TrainingReference(**columns, axes=axes)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -146,9 +142,10 @@ def _whole_groups(groups: Sequence[str], seed: int) -> list[int]:
     rows: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         rows.setdefault(group, []).append(row)
-    drawn = [rows[str(name)] for name in np.random.default_rng(seed).permutation(sorted(rows))]
+    names = sorted(rows)
+    drawn = [rows[names[place]] for place in np.random.default_rng(seed).permutation(len(names))]
     kept: list[int] = []
-    for group in drawn:
-        if len(kept) + len(group) <= MOST:
-            kept += group
+    for members in drawn:
+        if len(kept) + len(members) <= MOST:
+            kept += members
     return sorted(kept or drawn[0][:MOST])

@@ -14,7 +14,19 @@ from cnnClassifier.inference import Classifier, Explanation, Prediction
 from cnnClassifier.preprocessing import Pixels
 from cnnClassifier.series import order_slices
 from cnnClassifier.web.admission import Admission
-from cnnClassifier.web.answers import Answer, AskQuery, BatchAnswer, BatchItem, ExplainAnswer, MapAnswer, PictureAnswer
+from cnnClassifier.web.answers import (
+    AgreementAnswer,
+    Answer,
+    AskQuery,
+    BatchAnswer,
+    BatchItem,
+    ExplainAnswer,
+    FeedbackAnswer,
+    FeedbackRequest,
+    MapAnswer,
+    ModelAnswer,
+    PictureAnswer,
+)
 from cnnClassifier.web.batcher import Batcher
 from cnnClassifier.web.journal import Journal, Seen
 from cnnClassifier.web.models import Models
@@ -74,6 +86,25 @@ class Service:
             model=classifier.name,
             version=classifier.version,
             request_id=request_id,
+        )
+
+    def describe(self, name: str) -> ModelAnswer:
+        """One model with its versions and, where readers are asked, how often they agree with the one that answers."""
+        answer = self.models.answer(name)
+        found = self.journal.agreement(name, answer.served) if answer.served else None
+        return answer.model_copy(update={"agreement": AgreementAnswer(**vars(found)) if found else None})
+
+    def correct(self, said: FeedbackRequest) -> FeedbackAnswer:
+        """Keep a reader's label; errors of `Journal.correct`."""
+        kept = self.journal.correct(said.request_id, said.item, said.label)
+        return FeedbackAnswer(
+            request_id=kept.request_id,
+            item=kept.item,
+            label=kept.label,
+            answered=kept.answered,
+            agrees=kept.agrees,
+            model=kept.model,
+            version=kept.version,
         )
 
     @property
