@@ -6,12 +6,13 @@ import { ask, Refusal } from "./server.js";
 import { inWords, plain } from "./words.js";
 
 const form = element("feedback");
+let offered = null; // the answer whose classes can be chosen
 
 function render() {
   const item = choice.selected;
   if (!item?.answer) return;
-  if (item.answer !== form.answer) {
-    form.answer = item.answer;
+  if (item.answer !== offered) {
+    offered = item.answer;
     const options = Object.keys(item.answer.probabilities).map((value) => make("option", { value, textContent: inWords(value) }));
     element("feedback-label").replaceChildren(make("option", { value: "", textContent: "Choose a class…" }), ...options);
   }

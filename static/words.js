@@ -35,7 +35,7 @@ export function inTime(instant) {
 export function sentence(text) {
   const words = text.replaceAll("`", "").trim();
   if (words === "") return "";
-  return words.charAt(0).toUpperCase() + words.slice(1) + (words.endsWith(".") ? "" : ".");
+  return words.charAt(0).toUpperCase() + words.slice(1) + (/[.?!]$/.test(words) ? "" : ".");
 }
 
 export function counted(count, one, many = `${one}s`) {

@@ -32,6 +32,7 @@ LEAST_REFUSED = 0.05  # more of all images than among the training ones
 DRAWS = 9999
 FEWEST = 30  # images that a window must have
 CHUNK = 500  # draws at a time: keeps memory flat
+ROUNDING = 1e-9  # sums of weights: a draw equal to the window must count as equal
 HALF = 0.5  # an image more in each class: an index of a class that nobody has would be infinite
 
 Floats = NDArray[np.floating]
@@ -96,24 +97,28 @@ class Null:
         self._sizes = np.bincount(reference.groups)
         self._drawn = max(1, round(images * len(self._sizes) / len(reference)))
         self._draws, self._seed = draws, seed
-        self._statistics: dict[str, Floats] = {}
+        self._statistics: dict[str, Floats] = {}  # by what is compared; drawn when first asked for
 
-    def p_value(self, measure: Measure, effect: float) -> float:
+    def p_values(self, compared: Sequence[Measure], effects: Sequence[float]) -> list[float]:
         """The share of draws whose statistic is as large or larger, the window itself counted as one of them."""
-        drawn = self._statistics.get(measure.name)
-        if drawn is None:
-            drawn = self._draw(_STATISTICS[measure.kind](measure.reference))
-            self._statistics[measure.name] = drawn
-        return float((1 + (drawn >= effect - 1e-9).sum()) / (1 + len(drawn)))
+        if not self._statistics:
+            self._statistics = self._draw(compared)
+        drawn = [self._statistics[measure.name] for measure in compared]
+        return [
+            float((1 + (statistics >= effect - ROUNDING).sum()) / (1 + self._draws))
+            for statistics, effect in zip(drawn, effects, strict=True)
+        ]
 
-    def _draw(self, statistic: "_Statistic") -> Floats:
+    def _draw(self, compared: Sequence[Measure]) -> dict[str, Floats]:
         random = np.random.default_rng(self._seed)
-        found = []
+        statistics = {each.name: _STATISTICS[each.kind](each.reference) for each in compared}
+        found: dict[str, list[Floats]] = {each.name: [] for each in compared}
         for start in range(0, self._draws, CHUNK):
             count = min(CHUNK, self._draws - start)
             window, reference = (self._weights(random, groups, count) for groups in (self._drawn, len(self._sizes)))
-            found.append(statistic.of_weights(window, reference))
-        return np.concatenate(found)
+            for name, statistic in statistics.items():
+                found[name].append(statistic.of_weights(window, reference))
+        return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def _weights(self, random: np.random.Generator, groups: int, count: int) -> Floats:
         """Weights (count, n), rows summing to 1, of the reference's images when so many whole groups are drawn."""
@@ -135,7 +140,7 @@ def compare(
     null = null or Null(reference, len(window))
     compared = measures(reference, window, refused_from)
     effects = [_STATISTICS[each.kind](each.reference).of_window(each.window) for each in compared]
-    p_values = [null.p_value(measure, effect) for measure, effect in zip(compared, effects, strict=True)]
+    p_values = null.p_values(compared, effects)
     return [
         Finding(each.name, each.kind, effect, LEAST[each.kind], p, q, q <= LEVEL and effect >= LEAST[each.kind])
         for each, effect, p, q in zip(compared, effects, p_values, holm(p_values), strict=True)
