@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run serve ui test test-slow notebooks test-real fuzz check format lock readme clean
+.PHONY: help run serve ui test test-slow notebooks alerts test-real fuzz check format lock readme clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ ui: .venv/.run  ## compare runs in MLflow's pages at http://127.0.0.1:5000
 	  *) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; esac
 
 test: .venv/.dev .venv-mlflow2/.done browser  ## every test but the slow ones, the notebooks and those on the real data set
-	@$(BIN)/python -m pytest -m "not real_data and not notebooks and not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not real_data and not notebooks and not slow and not alerts" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/.dev  ## every large network in every format (ten minutes)
 	@$(BIN)/python -m pytest -m slow
@@ -35,6 +35,11 @@ notebooks: .venv/.dev  ## run the four notebooks of research/ from top to bottom
 
 test-real: .venv/.dev  ## train the real chest CT set from ingestion to champion (needs KAGGLEHUB_CACHE or Kaggle)
 	@$(BIN)/python -m pytest -m real_data
+
+alerts: .venv/.dev  ## check the alert rules with Debian's promtool
+	@command -v promtool >/dev/null || { echo "installing Debian's prometheus for promtool"; \
+	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus >/dev/null'; }
+	@$(BIN)/python -m pytest -m alerts tests/web/test_alerts.py
 
 fuzz: .venv/.dev  ## damaged files for ten minutes, more than the tests have time for
 	@mkdir -p .cache/fuzz && $(BIN)/python tests/fuzz/decode_fuzzer.py -max_total_time=600 .cache/fuzz .cache/fuzz-seeds
