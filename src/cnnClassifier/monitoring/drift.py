@@ -156,8 +156,7 @@ def measures(reference: TrainingReference, window: Window, refused_from: float |
     if refused_from is not None:
         # Not nearer: that somebody sends a training image again is no shift.
         found.append(Measure("feature distance", "farther", reference.distances, window.distances))
-        refused = (reference.distances > refused_from).astype(float)
-        found.append(Measure("refused", "more", refused, window.refused.astype(float)))
+        found.append(Measure("refused", "more", _refused(reference, refused_from), window.refused.astype(float)))
     found += [
         Measure(f"features, axis {axis + 1}", "distance", reference.components[:, axis], window.components[:, axis])
         for axis in range(reference.components.shape[1])
@@ -176,6 +175,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
         adjusted[index] = largest
     return adjusted
+
+
+def _refused(reference: TrainingReference, refused_from: float) -> Floats:
+    """Which training images the model would have refused, 1 or 0, and with them all of the group that lies farthest.
+
+    The gate is fitted so that hardly any are: a bootstrap of none would hold one unusual patient for impossible.
+    """
+    farthest = reference.groups == reference.groups[reference.distances.argmax()]
+    refused: Floats = ((reference.distances > refused_from) | farthest).astype(float)
+    return refused
 
 
 class _Distance:

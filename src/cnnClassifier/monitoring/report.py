@@ -88,7 +88,7 @@ def _row(finding: Finding, measure: Measure, classes: Sequence[str]) -> Row:
     reference, window = (values[np.isfinite(values)] for values in (measure.reference, measure.window))
     if finding.kind == "shares":
         shares = tuple(
-            (name, float((reference == index).mean()), float((window == index).mean()))
+            (name.replace("_", " "), float((reference == index).mean()), float((window == index).mean()))
             for index, name in enumerate(classes)
         )
         most = tuple(classes[int(np.bincount(values.astype(int)).argmax())] for values in (reference, window))
