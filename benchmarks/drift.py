@@ -99,8 +99,18 @@ def _look_at_all(asked: argparse.Namespace, rows: Sequence[dict[str, str]]) -> d
         files = sorted(
             file for file in folder.rglob("*") if file.suffix.lower() in (".png", ".jpg") and "_mask" not in file.name
         )
-        jobs[f"other: {folder.name}"] = [(file, str(file), None) for file in files[:: max(1, len(files) // OTHERS)]]
-    return {name: _look(name, job, classifier, asked) for name, job in jobs.items()}
+        jobs[OTHER + folder.name] = [(file, str(file), None) for file in files[:: max(1, len(files) // OTHERS)]]
+    seen = {name: _look(name, job, classifier, asked) for name, job in jobs.items()}
+    return {
+        name: _joined(seen["as they are"], images) if name.startswith(OTHER) else images
+        for name, images in seen.items()
+    }
+
+
+def _joined(own: Seen, others: Seen) -> Seen:
+    """Our images and another organ's, of which each is its own group, by its path."""
+    columns = ("features", "properties", "groups", "paths")
+    return Seen(*(np.concatenate([getattr(own, name), getattr(others, name)]) for name in columns))
 
 
 def _look(name: str, job: Sequence[tuple], classifier: Classifier, asked: argparse.Namespace) -> Seen:
@@ -152,6 +162,7 @@ def _print_table(seen: dict[str, Seen], rows: Sequence[dict[str, str]], sizes: S
         print(f"| {kind} | {size} | {count} | {share:.1%} ({low:.1%}-{high:.1%}) | {most} |")  # noqa: T201
 
 
+OTHER = "half of them "
 BY_IMAGE, TEXTBOOK = ", image by image", ", textbook p-values"
 
 
@@ -161,7 +172,16 @@ def _windows(
     """Rows of each kind of window, of groups that are not ours."""
     for job, images in seen.items():
         theirs = np.flatnonzero([group not in ours for group in images.groups])
-        whole = _whole_groups(images.groups, theirs, size, random)
+        if job.startswith(OTHER):
+            strangers = np.flatnonzero(
+                [str(group) == str(path) for group, path in zip(images.groups, images.paths, strict=True)]
+            )
+            if len(strangers) < size // 2:
+                continue
+            own = _whole_groups(images.groups, np.setdiff1d(theirs, strangers), size - size // 2, random)
+            whole = None if own is None else np.concatenate([own, random.choice(strangers, size // 2, replace=False)])
+        else:
+            whole = _whole_groups(images.groups, theirs, size, random)
         if whole is None:
             continue
         yield job, whole
