@@ -44,8 +44,8 @@ test-slow: .venv/.dev  ## every large network in every format (ten minutes)
 test-cluster: .venv/.dev java  ## score on a Ray cluster of two nodes, and the registered model on Spark (some minutes)
 	@$(BIN)/python -m pytest -m cluster tests/scoring
 
-test-services: .venv/.dev postgresql  ## on PostgreSQL (Debian's) and an S3 stand-in: server, migration, DVC, sweeps
-	@$(BIN)/python -m pytest -m services tests/services
+test-services: .venv/.dev postgresql promtool  ## on Debian's PostgreSQL and promtool, and an S3 stand-in
+	@$(BIN)/python -m pytest -m services tests/services tests/web/test_alerts.py
 
 notebooks: .venv/.dev  ## run the four notebooks of research/ from top to bottom on a small phantom
 	@$(BIN)/python -m pytest -m notebooks tests/test_notebooks.py
@@ -86,6 +86,11 @@ java:
 postgresql:
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { echo "installing Debian's PostgreSQL for the tests"; \
 	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq postgresql >/dev/null'; }
+
+.PHONY: promtool
+promtool:
+	@command -v promtool >/dev/null || { echo "installing Debian's prometheus for promtool"; \
+	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq prometheus >/dev/null'; }
 
 .venv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; say where: make PYTHON=/path/to/python3.11"; exit 1; }

@@ -5,6 +5,7 @@ import { askAbout, asSeries } from "./asking.js";
 import "./chart.js";
 import "./dicom.js";
 import { element } from "./dom.js";
+import "./feedback.js";
 import "./files.js";
 import "./heatmap.js";
 import { choice, itemOf } from "./items.js";

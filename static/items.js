@@ -18,6 +18,7 @@ export class Item {
     this.sample = null; // what it is known to be, if it is one of the samples
     this.unreadable = false; // may the browser not read it?
     this.series = false; // one slice of a series?
+    this.place = 0; // in the request that it was answered in
     this.clear();
   }
 
@@ -26,6 +27,7 @@ export class Item {
     this.answer = null;
     this.failure = null; // { title, detail, requestId, canRetry }
     this.maps = null; // by class, for the answer's look
+    this.label = null; // { value, said }: what a reader says it is, and what became of that
     this.note = "";
   }
 

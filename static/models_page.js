@@ -2,7 +2,7 @@
 
 import { clone, element, make, say } from "./dom.js";
 import { ask, Refusal } from "./server.js";
-import { counted, decisionInWords, inWords, preprocessingInWords, sentence } from "./words.js";
+import { agreementInWords, counted, decisionInWords, inWords, preprocessingInWords, sentence } from "./words.js";
 
 const { indexUrl } = document.body.dataset;
 
@@ -41,7 +41,7 @@ function place(model) {
 function sheetOf(model) {
   const article = clone("model");
   const within = (selector) => article.querySelector(selector);
-  const { name, served, classes, description, backbone, synthetic, explains, decision, preprocessing, card, versions } = model;
+  const { name, served, classes, description, backbone, synthetic, explains, decision, preprocessing, card, versions, agreement } = model;
   within("h2").textContent = name;
   within("h2").id = `model-${name}`;
   article.setAttribute("aria-labelledby", `model-${name}`);
@@ -59,10 +59,18 @@ function sheetOf(model) {
   if (decision) within(".rules").replaceChildren(...decisionInWords(decision).map(line));
   within(".prepares").hidden = !preprocessing;
   if (preprocessing) within(".steps").replaceChildren(...looks(preprocessing, explains).map(line));
+  within(".agreement").hidden = !agreement;
+  if (agreement) showAgreement(within, agreement);
   within(".registered").hidden = versions.length === 0;
   within(".scroll").setAttribute("aria-label", `Versions of ${name}`);
   within("tbody").replaceChildren(...versions.map(versionRow));
   return article;
+}
+
+function showAgreement(within, agreement) {
+  const [said, note] = agreementInWords(agreement);
+  within(".agreed").textContent = said;
+  within(".agreed-note").textContent = note;
 }
 
 /** The card in a frame, which is loaded when it is opened; and as a page of its own. */

@@ -26,12 +26,14 @@ export class Refusal extends Error {
 
 /**
  * Ask the API; the response if it is good, otherwise a Refusal. Asks again while the model loads, up to three times
- * if the server is busy, and once the key was given if it wants one. `quiet` requests only try once.
+ * if the server is busy, and once the key was given if it wants one. `quiet` requests only try once. `json` is sent
+ * as such, `body` as it is.
  */
-export async function ask(path, { query = {}, body, signal, onWait = () => {}, quiet = false } = {}) {
+export async function ask(path, { query = {}, body, json, signal, onWait = () => {}, quiet = false } = {}) {
   for (let busy = 0; ; ) {
     const sent = headers();
-    const response = await send(api + path + inAddress(query), { body, signal, headers: sent });
+    const carried = json === undefined ? { body, headers: sent } : { body: JSON.stringify(json), headers: { ...sent, "Content-Type": "application/json" } };
+    const response = await send(api + path + inAddress(query), { ...carried, signal });
     if (response.ok) return response;
     const refusal = new Refusal(await readProblem(response), response.headers.get("X-Request-ID"));
     if (quiet) throw refusal;

@@ -35,7 +35,7 @@ export function inTime(instant) {
 export function sentence(text) {
   const words = text.replaceAll("`", "").trim();
   if (words === "") return "";
-  return words.charAt(0).toUpperCase() + words.slice(1) + (words.endsWith(".") ? "" : ".");
+  return words.charAt(0).toUpperCase() + words.slice(1) + (/[.?!]$/.test(words) ? "" : ".");
 }
 
 export function counted(count, one, many = `${one}s`) {
@@ -97,4 +97,13 @@ export function preprocessingInWords({ size, channels, body_crop, contrast }) {
     `scaled to ${size} × ${size} pixels`,
   ];
   return sentence(steps.filter(Boolean).join(", "));
+}
+
+/** How often readers agree with a model's answers: what they said, and what that does not count. */
+export function agreementInWords({ agreed, judged, without_answer, low, high }) {
+  const others = without_answer ? ` ${counted(without_answer, "more label is", "more labels are")} of images that it gave no answer for.` : "";
+  if (judged === 0) return ["No reader has labelled an answer of this version yet.", others.trim()];
+  const interval = `${inPercent(low)} to ${inPercent(high)}`;
+  const said = `Readers agree with ${agreed} of ${counted(judged, "answer")}: ${inPercent(agreed / judged)} (95 % interval ${interval}).`;
+  return [said, `Of the answers that readers chose to label, which need not be like the others.${others}`];
 }

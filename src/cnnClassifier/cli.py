@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from dotenv import load_dotenv
 
-from cnnClassifier import commands, team_commands
+from cnnClassifier import commands, team_commands, watching_commands
 from cnnClassifier.components import STAGES
 from cnnClassifier.errors import CnnClassifierError
 from cnnClassifier.formats.kinds import Format
@@ -246,6 +246,7 @@ def export(
 commands.add_to(app)
 scoring.add_to(app)
 team_commands.add_to(app)
+watching_commands.add_to(app)
 
 
 def _interrupted() -> int:

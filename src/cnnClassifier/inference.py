@@ -1,4 +1,4 @@
-"""Encoded image in, class out: a served package (model.onnx, model.json and perhaps outliers.npz) on ONNX Runtime.
+"""Encoded image in, class out: a served package (model.onnx, model.json, perhaps .npz files) on ONNX Runtime.
 
 No TensorFlow, no web and no registry here: whoever fetched the package says its name and version.
 """
@@ -29,6 +29,7 @@ from cnnClassifier.model_spec import (
     ModelSpec,
     read_spec,
 )
+from cnnClassifier.monitoring.reference import REFERENCE_FILE, TrainingReference, load_training_reference
 from cnnClassifier.outliers import Reference, distances, load_reference
 from cnnClassifier.preprocessing import preprocess
 
@@ -50,7 +51,11 @@ ONNX_ERRORS = (
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image's answer (as `decision.Answer` describes it) and who gave it."""
+    """One image's answer (as `decision.Answer` describes it) and who gave it.
+
+    `distance` from the training images, and `components` on the axes of the model's training reference, are what its
+    features come down to for the prediction log; None and empty for a model without a gate or a reference.
+    """
 
     state: Literal["answer", "abstained", "refused"]
     label: str | None
@@ -60,6 +65,8 @@ class Prediction:
     changes: tuple[str, ...]
     model: str
     version: str
+    distance: float | None = None
+    components: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ class Classifier:
     version: str
     session: Any
     reference: Reference | None = None
+    training: TrainingReference | None = None
 
     @classmethod
     def load(cls, folder: Path, name: str, version: str, threads: int | None = None) -> "Classifier":
@@ -95,7 +103,7 @@ class Classifier:
         _check_input(session, spec, folder)
         _check_output(session, spec, folder)
         _check_maps(session, spec, folder)
-        return cls(folder, spec, name, version, session, _reference(session, spec, folder))
+        return cls(folder, spec, name, version, session, _reference(session, spec, folder), _training(session, folder))
 
     def classify(self, data: bytes, max_pixels: int | None = None) -> Prediction:
         """Classify one encoded image; ImageError unless it is a picture of at most `max_pixels`."""
@@ -156,8 +164,9 @@ class Classifier:
             )
 
     def _measure(self, batch: NDArray[np.float32], *more: str) -> dict[str, NDArray[np.float32]]:
-        """The network's outputs for N images: probabilities, features where a rule needs them, and `more`."""
-        outputs = [OUTPUT, *([] if self.reference is None else [FEATURES]), *more]
+        """The network's outputs for N images: probabilities, features where anything needs them, and `more`."""
+        needs_features = self.reference is not None or self.training is not None
+        outputs = [OUTPUT, *([FEATURES] if needs_features else []), *more]
         return dict(zip(outputs, self._run(outputs, batch), strict=True))
 
     def _decide(self, found: Mapping[str, NDArray[np.float32]]) -> list[Prediction]:
@@ -165,11 +174,17 @@ class Classifier:
         probabilities, distance = found[OUTPUT], [None] * len(found[OUTPUT])
         if self.reference is not None:
             distance = distances(self.reference, found[FEATURES]).tolist()
+        components: list[list[float]] = [[]] * len(distance)
+        if self.training is not None:
+            components = self.training.axes.project(found[FEATURES]).tolist()
         answers = (
             decide(row, self.spec.decision, self.spec.classes, far)
             for row, far in zip(probabilities, distance, strict=True)
         )
-        return [Prediction(**vars(answer), model=self.name, version=self.version) for answer in answers]
+        return [
+            Prediction(**vars(answer), model=self.name, version=self.version, distance=far, components=tuple(along))
+            for answer, far, along in zip(answers, distance, components, strict=True)
+        ]
 
     def _run(self, outputs: list[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         arrays: list[NDArray[np.float32]] = self.session.run(outputs, {INPUT: batch})
@@ -216,6 +231,18 @@ def _reference(session: Any, spec: ModelSpec, folder: Path) -> Reference | None:
             f"{folder}: {OUTLIERS_FILE} is for {len(reference.deviation)} features, model.onnx has {shape}"
         )
     return reference
+
+
+def _training(session: Any, folder: Path) -> TrainingReference | None:
+    """What monitoring compares answers with; None for a package that was made before there was any."""
+    training = load_training_reference(folder)
+    if training is not None:
+        shape = _shape_of(FEATURES, session.get_outputs(), folder)
+        if not _fits(shape, (1, len(training.axes.mean))):
+            raise ModelError(
+                f"{folder}: {REFERENCE_FILE} is for {len(training.axes.mean)} features, model.onnx has {shape}"
+            )
+    return training
 
 
 def _shape_of(name: str, tensors: list[Any], folder: Path) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from cnnClassifier.components.evaluation import PROBES
 from cnnClassifier.config.types import Paths
 from cnnClassifier.datasets.manifest import read_manifest, write_manifest
-from cnnClassifier.decision import DecisionSpec
+from cnnClassifier.decision import DecisionSpec, calibrate
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.export import export_package
 from cnnClassifier.inference import Classifier
@@ -17,13 +18,15 @@ from cnnClassifier.metrics.classification import OVERALL
 from cnnClassifier.metrics.controls import RULES
 from cnnClassifier.metrics.predictions import Predictions, read_predictions, write_predictions
 from cnnClassifier.modeling import load_model
+from cnnClassifier.monitoring.measuring import measure_files
+from cnnClassifier.monitoring.reference import REFERENCE_FILE, load_training_reference
 from cnnClassifier.probes import probes
 from tiny_pipeline import CLASSES, LEAKED, PATIENTS, SLICES, contents, evaluate
 
 PUBLISHED = len(CLASSES) * PATIENTS["test"] * SLICES + 1
 PROTOCOLS = {"published": PUBLISHED, "without_exact_copies": PUBLISHED - 1, "deduplicated": PUBLISHED - 1}
 REPORTED = {"controls", "calibration", "conformal", "operating", "gate_of_kind", "answers", "data"}
-OUTPUTS = ("metrics", "predictions", "decision", "outliers", "evaluation_plots")
+OUTPUTS = ("metrics", "predictions", "decision", "outliers", "reference", "evaluation_plots")
 
 
 def elsewhere(paths: Paths, folder, *more: str) -> Paths:
@@ -140,6 +143,18 @@ def test_the_gate_is_tried_on_other_kinds_of_picture_and_on_the_test_split(metri
 
 
 # --- files --------------------------------------------------------------------------------
+
+
+def test_the_training_reference_is_what_new_images_would_have_been(evaluated, metrics, decision, out_of_fold, tmp_path):
+    shutil.copy(evaluated.reference, tmp_path / REFERENCE_FILE)
+    reference = load_training_reference(tmp_path)
+    calibrated = calibrate(out_of_fold.probabilities, decision.temperature)
+    assert reference.probabilities == pytest.approx(calibrated, abs=1e-6)
+    assert len(set(reference.groups.tolist())) == len(set(out_of_fold.groups.tolist()))
+    refused = (reference.distances > decision.outliers.threshold).mean()
+    assert refused <= 0.05  # held out: a few, where 1 % was asked for
+    files = [evaluated.images / path for path in out_of_fold.paths[:3]]
+    assert reference.properties[:3] == pytest.approx(measure_files(files), rel=1e-5)
 
 
 def test_plots_are_written_for_people_and_for_dvc(evaluated):

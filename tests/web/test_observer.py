@@ -185,7 +185,7 @@ def test_a_terminal_gets_plain_lines_and_everything_else_json(style, stream, is_
     root, before, level = logging.getLogger(), logging.getLogger().handlers[:], logging.getLogger().level
     root.handlers.clear()
     try:
-        configure_logs(style, stream)
+        configure_logs(style, stream=stream)
         logging.getLogger("cnnClassifier.test").info("two\nlines")
     finally:
         root.handlers[:] = before

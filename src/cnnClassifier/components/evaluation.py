@@ -11,7 +11,7 @@ from cnnClassifier.audit.pairs import read_pairs
 from cnnClassifier.components.base import Component
 from cnnClassifier.config.types import EvaluationConfig
 from cnnClassifier.datasets.manifest import ImageRecord, digest_records, read_dealt, read_manifest
-from cnnClassifier.decision import ConformalRule, DecisionSpec, OperatingPoint, OutlierRule
+from cnnClassifier.decision import ConformalRule, DecisionSpec, OperatingPoint, OutlierRule, calibrate
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.features.extraction import FeatureExtractor
 from cnnClassifier.features.network import open_features, predict_tail
@@ -32,6 +32,8 @@ from cnnClassifier.metrics.predictions import Predictions, folds_of, read_predic
 from cnnClassifier.metrics.protocols import Judged, Reporting, report_controls, report_protocol
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import Cut, cut, forward, load_model
+from cnnClassifier.monitoring.measuring import measure_files
+from cnnClassifier.monitoring.reference import TrainingReference, build_reference, save_training_reference
 from cnnClassifier.outliers import Gate, distances, fit_outliers, save_reference
 from cnnClassifier.probes import probes
 
@@ -42,7 +44,7 @@ GATE_IMAGES = 4096  # training images are enough to fit the gate; keeps memory f
 
 
 class Evaluation(Component[EvaluationConfig]):
-    """Model, manifests, out-of-fold predictions -> predictions.csv, metrics.json, decision.json, outliers.npz, plots.
+    """Model, manifests, out-of-fold predictions -> predictions.csv, metrics.json, what goes into the model, plots.
 
     Protocols: `grouped_cv`, train+valid by models that saw nobody's other images, the number to believe; `published`,
     the test split as given; `without_exact_copies` and `deduplicated`, less the test images whose picture also is in
@@ -62,7 +64,9 @@ class Evaluation(Component[EvaluationConfig]):
         probabilities = predict_tail(forward(parts.tail), features, test)
         metrics = self._protocols(features, trained, out_of_fold, test, probabilities, how)
         metrics |= self._rules(out_of_fold, how)
-        gate = self._fit_gate(parts, features, trained)
+        sample = slice(None, None, -(-len(trained) // GATE_IMAGES))
+        pooled = pooled_features(parts, features, trained[sample])
+        gate = self._fit_gate(pooled, trained[sample])
         metrics["gate_of_kind"] = self._try_gate(gate, parts, features, test)
         decision = self._decision(metrics, gate)
         metrics["answers"] = answers_report(out_of_fold, decision)
@@ -70,6 +74,8 @@ class Evaluation(Component[EvaluationConfig]):
 
         write_predictions(test, probabilities, spec.classes, self.paths.predictions)
         save_reference(gate.reference, self.paths.outliers)
+        calibrated = calibrate(out_of_fold.probabilities[sample], decision.temperature)
+        save_training_reference(self._reference(trained[sample], pooled, calibrated, gate), self.paths.reference)
         write_text(decision.model_dump_json(indent=2) + "\n", self.paths.decision)
         self._plot(metrics, test, probabilities, out_of_fold)
         write_json(metrics, self.paths.metrics)
@@ -136,10 +142,17 @@ class Evaluation(Component[EvaluationConfig]):
             found["operating"] = operating_report(*judged, *kinds, how.positive, target, **draws)
         return found
 
-    def _fit_gate(self, parts: Cut, features: FeatureExtractor, trained: Sequence[ImageRecord]) -> Gate:
-        sample = trained[:: -(-len(trained) // GATE_IMAGES)]
+    def _fit_gate(self, pooled: np.ndarray, sample: Sequence[ImageRecord]) -> Gate:
         groups = [record.group for record in sample]
-        return fit_outliers(pooled_features(parts, features, sample), groups, self.config.refused, self.config.seed)
+        return fit_outliers(pooled, groups, self.config.refused, self.config.seed)
+
+    def _reference(
+        self, sample: Sequence[ImageRecord], pooled: np.ndarray, calibrated: np.ndarray, gate: Gate
+    ) -> TrainingReference:
+        """What the images in use will be compared with: the training images, each held out with its group."""
+        properties = measure_files([self.paths.images / record.path for record in sample])
+        groups = [record.group for record in sample]
+        return build_reference(pooled, groups, calibrated, gate.held_out, properties, self.config.seed)
 
     def _try_gate(
         self, gate: Gate, parts: Cut, features: FeatureExtractor, test: Sequence[ImageRecord]

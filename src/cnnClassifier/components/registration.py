@@ -32,6 +32,7 @@ from cnnClassifier.metrics.predictions import Predictions, read_predictions
 from cnnClassifier.model_card.card import PROTOCOLS, Registered, write_card
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import cut, load_model
+from cnnClassifier.monitoring.reference import REFERENCE_FILE
 from cnnClassifier.preprocessing import preprocess
 from cnnClassifier.tracking import registry
 from cnnClassifier.tracking.identity import run_tags
@@ -89,6 +90,7 @@ class Registration(Component[RegistrationConfig]):
         with new_folder(self.paths.package) as folder:
             typical = typical_maps(model, self._training_pixels(spec.preprocessing))
             export_package(model, spec, folder, self.paths.outliers, typical)
+            shutil.copyfile(self.paths.reference, folder / REFERENCE_FILE)
             images = self._test_images()
             difference = check_equal(model, folder, images, self.config.tolerance, typical)
             if spec.precision == "int8":

@@ -213,6 +213,7 @@ class Paths(Section):
     robustness: Path
     decision: Path
     outliers: Path
+    reference: Path
     model_card: Path
     package: Path
     registration: Path
@@ -237,6 +238,8 @@ class ServingConfig(Section):
     waited `deadline_seconds` for the network is dropped. All requests together may bring `upload_memory_mb` at a time.
     `rate_limit` is for each client address (null: none). `max_files` is for a batch. Images are fetched from addresses
     that requests name only at `url_hosts` (host names, with a port if it is not the usual one), in `url_seconds`.
+    `prediction_log` is an SQLite file (null: none is kept) that holds the newest `log_rows` answers of `log_days`;
+    with `feedback` readers may correct them. When told to stop, requests have `grace_seconds` to be finished in.
     """
 
     host: str = "127.0.0.1"
@@ -248,6 +251,7 @@ class ServingConfig(Section):
     refresh_seconds: Annotated[float, Field(gt=0)] = 30.0
     rate_limit: str | None = Field(default=None, pattern=r"^[1-9]\d* per (second|minute|hour|day)$")
     logs: Literal["auto", "json", "plain"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     alias: str = "champion"
     released: Path | None = Path("models/chest_ct")
     max_upload_mb: PositiveInt = 16
@@ -256,6 +260,11 @@ class ServingConfig(Section):
     max_files: PositiveInt = 500
     url_hosts: tuple[str, ...] = ()
     url_seconds: Annotated[float, Field(gt=0)] = 10.0
+    prediction_log: Path | None = None
+    log_days: Annotated[float, Field(gt=0)] = 90.0
+    log_rows: PositiveInt = 100_000
+    feedback: bool = False
+    grace_seconds: Annotated[float, Field(ge=0)] = 25.0
 
     @model_validator(mode="after")
     def _enough_for_the_limits(self) -> "ServingConfig":
@@ -263,6 +272,8 @@ class ServingConfig(Section):
             raise ValueError(f"`threads` must be more than `queue` ({self.queue}), or nobody can be refused")
         if self.upload_memory_mb < 2 * self.max_upload_mb:  # base64 takes a third more
             raise ValueError("`upload_memory_mb` must be at least twice `max_upload_mb`")
+        if self.feedback and self.prediction_log is None:
+            raise ValueError("`feedback` corrects what is in the `prediction_log`, and there is none")
         return self
 
 

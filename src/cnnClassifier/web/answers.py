@@ -11,6 +11,7 @@ from cnnClassifier.decision import DecisionSpec
 from cnnClassifier.inference import Classifier, Prediction
 
 MODEL_NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+REQUEST_ID = "^[A-Za-z0-9._-]{1,64}$"
 
 
 class Message(BaseModel):
@@ -68,6 +69,19 @@ class BatchQuery(AskQuery):
     """`format=csv` gives a table instead of JSON."""
 
     format: Literal["json", "csv"] = "json"
+
+
+class FeedbackRequest(Message):
+    """What a reader says an answered image is: a class of the model that answered.
+
+    `request_id` is the answer's; `item` its place in a batch, `index` there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request_id: Annotated[str, Field(pattern=REQUEST_ID)]
+    item: Annotated[int, Field(ge=0, le=100_000)] = 0
+    label: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class PredictAnswer(Message):
@@ -177,6 +191,31 @@ class OneOrMany(RootModel[Answer | BatchAnswer]):
     """One file's answer, or for several files an answer or a problem for each."""
 
 
+class FeedbackAnswer(Message):
+    """`POST /api/v1/feedback`: what was kept. `agrees` is null where the model gave no answer to agree with."""
+
+    request_id: str
+    item: int
+    label: str
+    answered: str | None
+    agrees: bool | None
+    model: str
+    version: str
+
+
+class AgreementAnswer(Message):
+    """How often readers agreed with a version: `agreed` of `judged` answers, with Wilson's 95 % interval of that share.
+
+    `without_answer` more labels are of images that the model abstained from or refused.
+    """
+
+    agreed: int
+    judged: int
+    without_answer: int
+    low: float | None
+    high: float | None
+
+
 class HealthAnswer(Message):
     """`GET /health`: the process is alive, whether or not it has a model."""
 
@@ -236,6 +275,7 @@ class ModelAnswer(Message):
     preprocessing: PreprocessingSpec | None = None
     card: str | None = Field(default=None, description="address of the model card")
     versions: list[VersionAnswer] = []
+    agreement: AgreementAnswer | None = Field(default=None, description="null where readers are not asked")
     disclaimer: str = DISCLAIMER
 
 

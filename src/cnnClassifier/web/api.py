@@ -15,6 +15,8 @@ from cnnClassifier.web.answers import (
     BatchAnswer,
     BatchQuery,
     ExplainAnswer,
+    FeedbackAnswer,
+    FeedbackRequest,
     Message,
     ModelAnswer,
     ModelPath,
@@ -31,6 +33,7 @@ from cnnClassifier.web.openapi import (
     SECURITY,
     answer_or_table,
     content,
+    json_body,
     many_files,
     one_file,
     problems,
@@ -39,10 +42,11 @@ from cnnClassifier.web.problems import invalid_query
 from cnnClassifier.web.samples import Samples
 from cnnClassifier.web.service import Service
 from cnnClassifier.web.tables import as_csv
-from cnnClassifier.web.uploads import Reader
+from cnnClassifier.web.uploads import Reader, read_feedback
 
 PREFIX = "/api/v1"
 PNG = "image/png"
+FEEDBACK_REFUSALS = (400, 401, 403, 404, 413, 415, 422, 429, 503)
 
 
 class App(QuietFlask, OpenAPI):
@@ -67,6 +71,8 @@ def make_api(service: Service, reader: Reader, samples: Samples, observer: Obser
     api = APIBlueprint("api", __name__, url_prefix=PREFIX, abp_security=[{"key": []}, {}])
     _add_asking(api, service, reader, observer)
     _add_models(api, service, samples)
+    if service.journal.feedback:
+        _add_feedback(api, service)
     _add_document(api)
     return api
 
@@ -114,12 +120,21 @@ def _add_models(api: APIBlueprint, service: Service, samples: Samples) -> None:
     @api.get("/models/<name>", tags=[MODELS], responses={200: ModelAnswer, **problems(401, 404, 422, 429, 503)})
     def model(path: ModelPath) -> Response:
         """Describe one model."""
-        return as_json(service.models.answer(path.name))
+        return as_json(service.describe(path.name))
 
     @api.get("/samples", tags=[MODELS], responses={200: SamplesAnswer, **problems(401, 429)})
     def list_samples() -> Response:
         """List pictures to try."""
         return as_json(samples.answer())
+
+
+def _add_feedback(api: APIBlueprint, service: Service) -> None:
+    body: Any = {"openapi_extensions": json_body(FeedbackRequest)}
+
+    @api.post("/feedback", tags=[ASKING], responses={200: FeedbackAnswer, **problems(*FEEDBACK_REFUSALS)}, **body)
+    def feedback() -> Response:
+        """Keep what a reader says an answered image is; a later label takes the place of an earlier one."""
+        return as_json(service.correct(read_feedback(request)))
 
 
 def _add_document(api: APIBlueprint) -> None:

@@ -9,18 +9,20 @@ from cnnClassifier.fetching import Fetcher
 from cnnClassifier.web.admission import Admission
 from cnnClassifier.web.api import make_api, make_openapi
 from cnnClassifier.web.batcher import Batcher
+from cnnClassifier.web.journal import Journal
 from cnnClassifier.web.limits import Guard
+from cnnClassifier.web.log_figures import LogFigures
 from cnnClassifier.web.metrics import Metrics
 from cnnClassifier.web.models import Models
 from cnnClassifier.web.observer import Observer
 from cnnClassifier.web.problems import register_problems
+from cnnClassifier.web.reloading import Adjustable
 from cnnClassifier.web.routes import Routes
 from cnnClassifier.web.samples import Samples
 from cnnClassifier.web.service import Service
 from cnnClassifier.web.uploads import InMemoryRequest, Reader
 
 IMAGES_WAITING = 2  # of each request that is let in: what Batcher.map draws ahead
-NOBODY = Guard()
 
 SECURITY_HEADERS = {
     # No inline script or style, nothing from elsewhere; blob: is the preview of the chosen file.
@@ -42,12 +44,13 @@ OPEN_ROUTES = frozenset(
 
 
 def create_app(
-    models: Models, config: ServingConfig, root: Path, guard: Guard = NOBODY, paths: Paths | None = None
+    models: Models, config: ServingConfig, root: Path, guard: Guard | None = None, paths: Paths | None = None
 ) -> Flask:
     """Make the app; `root` holds templates/ and static/. Starting the models is the caller's business.
 
     `paths` is where samples of the served model's own data are looked for.
-    `app.extensions["batcher"]` may be closed when no more requests come: it answers what it accepted.
+    `app.extensions["batcher"]` and `["journal"]` may be closed when no more requests come: what they accepted is done.
+    `["adjustable"]` is what may change meanwhile.
     """
     app = make_openapi("cnnClassifier.web", template_folder=root / "templates", static_folder=root / "static")
     app.request_class = InMemoryRequest
@@ -57,13 +60,17 @@ def create_app(
     observer.metrics.gauge("queue_images", "Images that wait for the network.", lambda: len(batcher))
     observer.metrics.gauge("requests_in_work", "Requests let in and not answered yet.", lambda: admission.inside)
     observer.register(app)
+    guard = guard or Guard()
     guard.register(app, OPEN_ROUTES)
-    service = Service(models, observer, admission, batcher, config)
+    journal = Journal(config)
+    observer.metrics.registry.register(LogFigures(journal, models.loaded))
+    service = Service(models, observer, admission, batcher, config, journal)
     reader, samples = Reader(observer, _fetcher(config)), Samples(models, paths)
     Routes(service, reader, samples, observer, config).register(app)
     app.register_api(make_api(service, reader, samples, observer))
     register_problems(app)
-    app.extensions["batcher"] = batcher
+    adjustable = Adjustable(config, admission, batcher, guard, IMAGES_WAITING)
+    app.extensions |= {"batcher": batcher, "journal": journal, "adjustable": adjustable}
     app.after_request(_add_security_headers)
     return app
 

@@ -14,9 +14,12 @@ from werkzeug.exceptions import Unauthorized
 from cnnClassifier.api_key import API_KEY, HEADER, check_key
 
 
-@dataclass(frozen=True)
+@dataclass
 class Guard:
-    """Asks for the key, if there is one, and counts requests, if there is a `rate` such as "60 per minute"."""
+    """Asks for the key, if there is one, and counts requests, if there is a `rate` such as "60 per minute".
+
+    The key may be changed while requests come.
+    """
 
     key: str | None = None
     rate: str | None = None
@@ -26,8 +29,7 @@ class Guard:
         app.context_processor(lambda: {"api_key_needed": self.key is not None})
         if self.rate:
             _limit(app, self.rate, open_routes)
-        if self.key:
-            app.before_request(lambda: self._check(open_routes))
+        app.before_request(lambda: self._check(open_routes))
 
     def _check(self, open_routes: Collection[str]) -> None:
         # An address that is no route is answered 404 with or without a key.

@@ -13,6 +13,7 @@ from typing import Any, Literal, TextIO
 
 PLAIN = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LogStyle = Literal["auto", "json", "plain"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class JsonLines(logging.Formatter):
@@ -32,7 +33,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def configure_logs(style: LogStyle, stream: TextIO | None = None) -> None:
+def configure_logs(style: LogStyle, level: LogLevel = "info", stream: TextIO | None = None) -> None:
     """Log to `stream` (default: stderr), as JSON unless it is a terminal or `style` says otherwise.
 
     An entry point's job. Nothing happens where a handler is there already, as in tests or another server's process.
@@ -41,9 +42,14 @@ def configure_logs(style: LogStyle, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream)
     as_json = style == "json" or (style == "auto" and not stream.isatty())
     handler.setFormatter(JsonLines() if as_json else logging.Formatter(PLAIN))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=level.upper(), handlers=[handler])
     # It warns of each request that waits for a thread: under load that is one line a request, and no news.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def set_log_level(level: LogLevel) -> None:
+    """Log from this level up, from now on."""
+    logging.getLogger().setLevel(level.upper())
 
 
 def log_fields(log: logging.Logger, message: str, fields: Mapping[str, object]) -> None:

@@ -17,6 +17,7 @@ SECURITY: dict[str, Any] = {"key": {"type": "apiKey", "in": "header", "name": "X
 REFUSALS = {
     400: "No image where it should be",
     401: "An API key is wanted",
+    403: "Sent by a page of somebody else's",
     404: "No such model, or it cannot do this",
     413: "The body is larger than this server accepts",
     415: "A kind of body that is not read here",
@@ -24,15 +25,16 @@ REFUSALS = {
     429: "Too much at once: try again after Retry-After seconds",
     503: "No model is ready: try again after Retry-After seconds",
 }
+USUAL = [status for status in REFUSALS if status != 403]
 BINARY = {"type": "string", "format": "binary"}
 
 
 def problems(*statuses: int) -> dict[Any, Any]:
-    """Responses that are problem documents; without statuses, all of them."""
+    """Responses that are problem documents; without statuses, those that a question about images may have."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {"description": REFUSALS[status], "content": {PROBLEM_JSON: {"schema": schema}}}
-        for status in statuses or REFUSALS
+        for status in statuses or USUAL
     }
 
 
@@ -56,6 +58,11 @@ def one_file() -> dict[str, Any]:
 def many_files() -> dict[str, Any]:
     """A body with any number of files, zips among them."""
     return _body(_form({"type": "array", "items": BINARY, "minItems": 1}), PredictRequest, BatchRequest, UrlRequest)
+
+
+def json_body(message: type[Message]) -> dict[str, Any]:
+    """A body that is JSON of one type."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": message.model_json_schema()}}}}
 
 
 def _body(form: dict[str, Any], *bodies: type[Message]) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from werkzeug.exceptions import HTTPException
 
 from cnnClassifier.errors import ArchiveError, ImageError, NoMapsError
 from cnnClassifier.fetching import FetchError
+from cnnClassifier.monitoring.feedback import UnknownAnswerError, UnknownLabelError
 from cnnClassifier.web.admission import OverloadedError
 from cnnClassifier.web.answers import Problem
 from cnnClassifier.web.batcher import TooLateError
+from cnnClassifier.web.journal import JournalError
 from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError
 
 PROBLEM_JSON = "application/problem+json"
@@ -26,6 +28,9 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(ArchiveError, _unreadable_archive)
     app.register_error_handler(FetchError, _not_fetched)
     app.register_error_handler(NoMapsError, _no_maps)
+    app.register_error_handler(UnknownAnswerError, _unknown_answer)
+    app.register_error_handler(UnknownLabelError, _unknown_label)
+    app.register_error_handler(JournalError, _no_journal)
     app.register_error_handler(ModelLoadingError, _model_loading)
     app.register_error_handler(NoModelError, _no_model)
     app.register_error_handler(OverloadedError, _overloaded)
@@ -69,6 +74,23 @@ def _not_fetched(error: FetchError) -> Response:
 def _no_maps(error: NoMapsError) -> Response:
     title = "This model cannot say why"
     return _fill(Response(), Problem(type=TYPES + "no-explanation", title=title, status=404, detail=str(error)))
+
+
+def _unknown_answer(error: UnknownAnswerError) -> Response:
+    title = "There is no such answer"
+    return _fill(Response(), Problem(type=TYPES + "unknown-answer", title=title, status=404, detail=str(error)))
+
+
+def _unknown_label(error: UnknownLabelError) -> Response:
+    title = "There is no such class"
+    return _fill(Response(), Problem(type=TYPES + "unknown-label", title=title, status=422, detail=str(error)))
+
+
+def _no_journal(error: JournalError) -> Response:
+    problem = Problem(
+        type=TYPES + "not-kept", title="The label cannot be kept now", status=503, detail=str(error)
+    )  # fmt: skip
+    return _fill(Response(headers={"Retry-After": "10"}), problem)
 
 
 def _model_loading(error: ModelLoadingError) -> Response:

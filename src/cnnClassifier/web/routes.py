@@ -45,7 +45,13 @@ class Routes:
 
     def index(self) -> str:
         """The page."""
-        return render_template("index.html", disclaimer=DISCLAIMER, max_upload_mb=self.config.max_upload_mb)
+        return render_template(
+            "index.html",
+            disclaimer=DISCLAIMER,
+            max_upload_mb=self.config.max_upload_mb,
+            feedback=self.config.feedback,
+            logged=self.config.prediction_log is not None,
+        )
 
     def models(self) -> str:
         """The page about the models."""

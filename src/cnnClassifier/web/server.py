@@ -24,6 +24,14 @@ from cnnClassifier.web.logs import log_fields
 from cnnClassifier.web.observer import REQUEST_ID
 from cnnClassifier.web.problems import PROBLEM_JSON
 
+# Fields of the settings that the environment may say otherwise, by the variable's name.
+ENVIRONMENT = {
+    "host": "HOST",
+    "port": "PORT",
+    "prediction_log": "CNNCLASSIFIER_PREDICTION_LOG",
+    "feedback": "CNNCLASSIFIER_FEEDBACK",
+}
+
 log = logging.getLogger(__name__)
 
 
@@ -87,13 +95,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
 
 def listening(config: ServingConfig, environ: Mapping[str, str]) -> ServingConfig:
-    """The settings, with HOST and PORT of the environment in place of the file's."""
-    changes = {key: environ[key.upper()] for key in ("host", "port") if environ.get(key.upper())}
+    """The settings, with what the environment says of ENVIRONMENT's fields in place of the file's."""
+    changes = {field: environ[name] for field, name in ENVIRONMENT.items() if environ.get(name)}
     try:
         return ServingConfig.model_validate(config.model_dump() | changes)
     except ValidationError as error:
         fault = error.errors()[0]
-        raise ConfigError(f"PORT in the environment: {fault['msg']}. Received: {fault['input']!r}") from None
+        named = ENVIRONMENT.get(str(fault["loc"][0])) if fault["loc"] else None
+        received = f" Received: {fault['input']!r}" if named else ""
+        raise ConfigError(f"{named or 'serving'} in the environment: {fault['msg']}.{received}") from None
 
 
 def make_server(app: Flask, config: ServingConfig) -> BaseWSGIServer:

@@ -14,8 +14,21 @@ from cnnClassifier.inference import Classifier, Explanation, Prediction
 from cnnClassifier.preprocessing import Pixels
 from cnnClassifier.series import order_slices
 from cnnClassifier.web.admission import Admission
-from cnnClassifier.web.answers import Answer, AskQuery, BatchAnswer, BatchItem, ExplainAnswer, MapAnswer, PictureAnswer
+from cnnClassifier.web.answers import (
+    AgreementAnswer,
+    Answer,
+    AskQuery,
+    BatchAnswer,
+    BatchItem,
+    ExplainAnswer,
+    FeedbackAnswer,
+    FeedbackRequest,
+    MapAnswer,
+    ModelAnswer,
+    PictureAnswer,
+)
 from cnnClassifier.web.batcher import Batcher
+from cnnClassifier.web.journal import Journal, Seen
 from cnnClassifier.web.models import Models
 from cnnClassifier.web.observer import Observer
 from cnnClassifier.web.pictures import as_png, read_picture
@@ -32,6 +45,7 @@ class Service:
     admission: Admission
     batcher: Batcher
     config: ServingConfig
+    journal: Journal
 
     def answer(self, data: bytes, ask: AskQuery, request_id: str) -> Answer:
         """The answer for one file; ImageError if it cannot be read, OverloadedError if too many ask at once."""
@@ -43,8 +57,9 @@ class Service:
         """The answer, and where in the picture each class shows; NoMapsError for a model that cannot tell."""
         classifier = self.models.get(ask.model)
         with self.admission.admitted():
-            picture, pixels = self._prepare(data, ask, classifier)
+            picture, pixels, _ = self._prepare(data, ask, classifier, look=False)
             explained: Explanation = self.batcher.run(classifier.explain_batch, pixels)
+        # Not in the journal: whoever wants maps, as the page does, has asked for the answer, too.
         answer = self._tell(explained.prediction, picture, classifier, request_id)
         maps = zip(classifier.spec.classes, explained.maps, strict=True)
         return ExplainAnswer(answer=answer, maps={label: _map_answer(values, picture) for label, values in maps})
@@ -73,18 +88,45 @@ class Service:
             request_id=request_id,
         )
 
+    def describe(self, name: str) -> ModelAnswer:
+        """One model with its versions and, where readers are asked, how often they agree with the one that answers."""
+        answer = self.models.answer(name)
+        found = self.journal.agreement(name, answer.served) if answer.served else None
+        return answer.model_copy(update={"agreement": AgreementAnswer(**vars(found)) if found else None})
+
+    def correct(self, said: FeedbackRequest) -> FeedbackAnswer:
+        """Keep a reader's label; errors of `Journal.correct`."""
+        kept = self.journal.correct(said.request_id, said.item, said.label)
+        return FeedbackAnswer(
+            request_id=kept.request_id,
+            item=kept.item,
+            label=kept.label,
+            answered=kept.answered,
+            agrees=kept.agrees,
+            model=kept.model,
+            version=kept.version,
+        )
+
     @property
     def _most_pixels(self) -> int:
         return self.config.max_megapixels * 1_000_000
 
-    def _answer(self, data: bytes, ask: AskQuery, classifier: Classifier, request_id: str) -> Answer:
-        picture, pixels = self._prepare(data, ask, classifier)
-        return self._tell(self.batcher.predict(classifier, pixels), picture, classifier, request_id)
+    def _answer(self, data: bytes, ask: AskQuery, classifier: Classifier, request_id: str, item: int = 0) -> Answer:
+        picture, pixels, seen = self._prepare(data, ask, classifier)
+        prediction = self.batcher.predict(classifier, pixels)
+        self.journal.note(prediction, seen, request_id, item)
+        return self._tell(prediction, picture, classifier, request_id)
 
-    def _prepare(self, data: bytes, ask: AskQuery, classifier: Classifier) -> tuple[PictureAnswer, Pixels]:
-        """What is told of a picture, and the network's input. Few at a time: a decoded picture may be large."""
+    def _prepare(
+        self, data: bytes, ask: AskQuery, classifier: Classifier, look: bool = True
+    ) -> tuple[PictureAnswer, Pixels, Seen | None]:
+        """What is told of a picture, the network's input, and what the journal keeps.
+
+        Few at a time, and the picture itself is let go: decoded, it may be large.
+        """
         with self.admission.decoding(), self.observer.step("decode"):
-            return read_picture(data, ask, self._most_pixels).shown_to(classifier)
+            picture = read_picture(data, ask, self._most_pixels)
+            return *picture.shown_to(classifier), self.journal.look(picture.pixels, data) if look else None
 
     def _tell(self, prediction: Prediction, picture: PictureAnswer, classifier: Classifier, request_id: str) -> Answer:
         self.observer.predicted(prediction)
@@ -104,7 +146,7 @@ class Service:
 
     def _item(self, index: int, member: Member, ask: AskQuery, classifier: Classifier, request_id: str) -> BatchItem:
         try:
-            answer = self._answer(_data_of(member), ask, classifier, request_id)
+            answer = self._answer(_data_of(member), ask, classifier, request_id, index)
         except ImageError as error:
             return BatchItem(index=index, name=member.name, problem=unreadable(error))
         return BatchItem(index=index, name=member.name, answer=answer)

@@ -1,0 +1,106 @@
+"""What the log holds, as types and as tables of one SQLite file: no image, no name of a file, no client's address."""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnnClassifier.errors import DataError
+
+APPLICATION = 0x434E4E4C  # "CNNL": which SQLite files are logs; nothing is written into any other
+FORMAT = 1
+TABLES = {"predictions", "feedback", "drift"}
+SECONDS = 10.0  # that somebody else's writing is waited for
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS predictions (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, request_id TEXT NOT NULL, item INTEGER NOT NULL,
+    model TEXT NOT NULL, version TEXT NOT NULL, state TEXT NOT NULL, label TEXT, probabilities TEXT NOT NULL,
+    distance REAL, components TEXT NOT NULL, properties TEXT NOT NULL, sha256 TEXT);
+CREATE INDEX IF NOT EXISTS predictions_by_request ON predictions (request_id, item);
+CREATE INDEX IF NOT EXISTS predictions_by_time ON predictions (time);
+CREATE TABLE IF NOT EXISTS feedback (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, request_id TEXT NOT NULL, item INTEGER NOT NULL, label TEXT NOT NULL,
+    model TEXT NOT NULL, version TEXT NOT NULL, state TEXT NOT NULL, answered TEXT, sha256 TEXT);
+CREATE INDEX IF NOT EXISTS feedback_by_model ON feedback (model, version);
+CREATE TABLE IF NOT EXISTS drift (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, model TEXT NOT NULL, version TEXT NOT NULL, images INTEGER NOT NULL,
+    findings TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image's answer: `time` in seconds since 1970, `item` its place in the request.
+
+    `components` and `properties` are empty where the model has no training reference to compare them with;
+    `sha256` of the file is kept only where readers may correct answers, to find the image again on their side.
+    """
+
+    time: float
+    request_id: str
+    item: int
+    model: str
+    version: str
+    state: str
+    label: str | None
+    probabilities: dict[str, float]
+    distance: float | None = None
+    components: tuple[float, ...] = ()
+    properties: tuple[float, ...] = ()
+    sha256: str | None = None
+
+    def as_row(self) -> tuple[object, ...]:
+        """The values of its row, but the key."""
+        start = (self.time, self.request_id, self.item, self.model, self.version, self.state, self.label)
+        lists = (json.dumps([round(each, 5) for each in values]) for values in (self.components, self.properties))
+        probabilities = json.dumps({name: round(value, 6) for name, value in self.probabilities.items()})
+        return (*start, probabilities, self.distance, *lists, self.sha256)
+
+
+INSERT = """INSERT INTO predictions (time, request_id, item, model, version, state, label, probabilities, distance,
+    components, properties, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+def open_log(path: Path) -> sqlite3.Connection:
+    """A connection to a log, made if it is not there; DataError for a file that is something else.
+
+    sqlite3.Error or OSError where disk, rights or file do not let it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Each statement stands by itself unless a transaction is begun; threads take turns by their owners' locks.
+    connection = sqlite3.connect(path, timeout=SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        if not _is_log(connection, path):
+            connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the writer, nor it for them
+            connection.executescript(SCHEMA)
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA secure_delete = ON")  # what is dropped is overwritten
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_log(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether a file is a log already rather than empty, or half made; DataError for anything else."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (written,) = connection.execute("PRAGMA user_version").fetchone()
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if application != APPLICATION and names - TABLES:
+        raise DataError(f"{path}: a database, but no prediction log; nothing is written into it")
+    if written > FORMAT:
+        raise DataError(f"{path}: a log of a newer version ({written}); this one writes {FORMAT}")
+    return bool(application == APPLICATION and written == FORMAT)
+
+
+def read_log(path: Path) -> sqlite3.Connection:
+    """A connection to a log that is there; DataError for one that is not, or no log."""
+    if not path.is_file():
+        raise DataError(f"{path}: no prediction log; serving writes one where CNNCLASSIFIER_PREDICTION_LOG says so")
+    try:
+        return open_log(path)
+    except (sqlite3.Error, OSError) as error:
+        raise DataError(f"{path}: not a prediction log that can be read: {error}") from None

@@ -1,0 +1,110 @@
+"""Readers' labels: kept for answers that were given, counted once, and exported as images that can be learned from."""
+
+import csv
+import hashlib
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from scipy.stats import binomtest
+
+from cnnClassifier.errors import DataError
+from cnnClassifier.monitoring.entries import read_log
+from cnnClassifier.monitoring.exporting import export_feedback
+from cnnClassifier.monitoring.feedback import (
+    UnknownAnswerError,
+    UnknownLabelError,
+    agreement,
+    correct,
+    corrections,
+    wilson,
+)
+from ingestion import configure, ingest
+from pictures import write_picture
+from watched import NAMES, TRAINED, entries_of, write_log
+
+
+@pytest.fixture
+def log(log_file, reference):
+    entries = entries_of(TRAINED, reference)[:20]
+    answered = [replace(entry, state="answer", label="a") for entry in entries]
+    answered[9] = replace(answered[9], state="refused", label=None)
+    write_log(log_file, answered)
+    with closing(read_log(log_file)) as connection:
+        yield connection
+
+
+def test_agreement_counts_each_answer_once_and_what_was_said_last(log):
+    for number, label in enumerate("aaaabbcc"):
+        correct(log, f"r{number}", 0, label)
+    correct(log, "r7", 0, "a")
+    correct(log, "r9", 0, "b")
+    found = agreement(log, "drawn", "1")
+    assert (found.agreed, found.judged, found.without_answer) == (5, 8, 1)
+    assert (found.low, found.high) == pytest.approx(wilson(5, 8))
+    assert agreement(log, "drawn", "2").judged == 0
+
+
+@pytest.mark.parametrize(("hits", "of"), [(0, 5), (5, 8), (8, 8), (430, 500)])
+def test_the_interval_is_wilsons(hits, of):
+    known = binomtest(hits, of).proportion_ci(method="wilson")
+    assert wilson(hits, of) == pytest.approx((known.low, known.high), abs=1e-6)
+
+
+def test_what_is_kept_says_whether_it_agrees(log):
+    assert correct(log, "r1", 0, "a").agrees is True
+    assert correct(log, "r1", 0, "b").agrees is False
+    assert correct(log, "r9", 0, "b").agrees is None
+
+
+@pytest.mark.parametrize("label", ["d", "", 'a"; DROP TABLE feedback; --', '$."a"'])
+def test_a_label_that_is_no_class_is_refused(log, label):
+    with pytest.raises(UnknownLabelError, match="it has a, b, c"):
+        correct(log, "r1", 0, label)
+    assert corrections(log) == []
+
+
+@pytest.mark.parametrize(("request_id", "item"), [("r77", 0), ("r1", 3)])
+def test_an_answer_that_was_not_given_is_refused(log, request_id, item):
+    with pytest.raises(UnknownAnswerError):
+        correct(log, request_id, item, "a")
+
+
+def test_labels_outlive_the_answers_they_are_of(log):
+    correct(log, "r1", 0, "b")
+    log.execute("DELETE FROM predictions")
+    (kept,) = corrections(log)
+    assert (kept.label, kept.answered, kept.sha256) == ("b", "a", f"{1:064}")
+
+
+def test_the_manifest_is_read_by_data_ingestion(log, log_file, tmp_path):
+    images = tmp_path / "images"
+    labels = {}
+    for number, label in enumerate(NAMES * 4):
+        content = write_picture(images / f"deep/{number}.png", number).read_bytes()
+        labels[f"deep/{number}.png"] = label
+        digest = hashlib.sha256(content).hexdigest()
+        log.execute("UPDATE predictions SET sha256 = ? WHERE request_id = ?", (digest, f"r{number}"))
+        correct(log, f"r{number}", 0, label)
+    correct(log, "r15", 0, "b")  # of an image that is not there
+    said = export_feedback(log_file, tmp_path / "manifest.csv", images, None)
+    assert said.endswith(f"12 images with readers' labels; 1 more are of images that are not in {images}")
+    source = {"kind": "csv", "table": tmp_path / "manifest.csv", "root": images}
+    config = configure(source, classes={name: [name] for name in NAMES}, random_split={"valid": 0.25, "test": 0.25})
+    assert {record.path: record.label for record in ingest(config, tmp_path / "project").records} == labels
+
+
+def test_of_one_image_the_last_label_counts(log, log_file, tmp_path):
+    log.execute("UPDATE predictions SET sha256 = 'same'")
+    correct(log, "r1", 0, "b")
+    correct(log, "r2", 0, "c")
+    said = export_feedback(log_file, tmp_path / "manifest.csv", None, None)
+    assert "1 images with readers' labels; 1 labels replaced by a later one" in said
+    with (tmp_path / "manifest.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["label"], row["sha256"], row["file"], row["answered"]) == ("c", "same", "", "a")
+
+
+def test_nothing_to_export_is_said(log, log_file, tmp_path):
+    with pytest.raises(DataError, match="no reader has labelled an answer of drawn"):
+        export_feedback(log_file, tmp_path / "manifest.csv", None, "drawn")

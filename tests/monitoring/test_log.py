@@ -1,0 +1,231 @@
+"""The log's file: what it holds, what it drops, and what happens when it cannot be written."""
+
+import logging
+import resource
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cnnClassifier.errors import ConfigError, DataError
+from cnnClassifier.monitoring import writer as module
+from cnnClassifier.monitoring.entries import read_log
+from cnnClassifier.monitoring.reading import Checked, last_checks, parse_since, read_window, save_check
+from cnnClassifier.monitoring.writer import DAY, LogWriter, Rotation
+from watched import TRAINED, draw, entries_of, write_log
+
+ALL = (0.0, 2e10)
+
+
+def rows(path: Path) -> list[tuple]:
+    with closing(read_log(path)) as log:
+        return log.execute("SELECT request_id, item FROM predictions ORDER BY id").fetchall()
+
+
+def test_what_is_put_comes_back_as_a_window(reference, log_file):
+    entries = entries_of(TRAINED, reference)
+    write_log(log_file, [*entries, *entries_of(draw(5, seed=1), reference, version="2")])
+    with closing(read_log(log_file)) as log:
+        window = read_window(log, "drawn", "1", *ALL, reference)
+    assert len(window) == len(entries)
+    newest = entries[-1]
+    assert window.components[0] == pytest.approx(newest.components, abs=1e-4)
+    assert window.properties[0] == pytest.approx(newest.properties, abs=1e-4)
+    assert window.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_only_the_time_asked_for_counts(reference, log_file):
+    (entry,) = entries_of(TRAINED, reference)[:1]
+    write_log(log_file, [replace(entry, time=time.time() - 60 * minutes) for minutes in (1, 10, 100)])
+    with closing(read_log(log_file)) as log:
+        window = read_window(log, "drawn", "1", time.time() - 3600, time.time() - 120, reference)
+    assert len(window) == 1
+
+
+def test_a_window_that_is_not_there_says_what_is(reference, log_file):
+    write_log(log_file, entries_of(draw(2, seed=1), reference, version="7"))
+    with closing(read_log(log_file)) as log, pytest.raises(DataError, match=r"drawn version 8.*drawn version 7: "):
+        read_window(log, "drawn", "8", *ALL, reference)
+
+
+def test_answers_from_before_the_reference_do_not_count(reference, log_file):
+    write_log(log_file, [replace(entry, components=()) for entry in entries_of(TRAINED, reference)])
+    with closing(read_log(log_file)) as log, pytest.raises(DataError, match="no answers of drawn version 1"):
+        read_window(log, "drawn", "1", *ALL, reference)
+
+
+def test_the_oldest_beyond_so_many_are_dropped(reference, log_file, monkeypatch):
+    monkeypatch.setattr(module, "ROTATED", 0.0)
+    entries = entries_of(TRAINED, reference)[:50]
+    write_log(log_file, entries, Rotation(rows=20))
+    assert [request for request, _ in rows(log_file)] == [entry.request_id for entry in entries[-20:]]
+
+
+def test_what_is_older_than_so_many_days_is_dropped_and_gone_from_the_file(reference, log_file):
+    old, new = entries_of(TRAINED, reference)[:2]
+    write_log(log_file, [replace(old, time=time.time() - 3 * DAY, request_id="long-ago"), new], Rotation(days=2))
+    assert rows(log_file) == [(new.request_id, 0)]
+    assert b"long-ago" not in log_file.read_bytes()
+
+
+def test_a_file_stays_bounded(reference, log_file, monkeypatch):
+    monkeypatch.setattr(module, "ROTATED_ENTRIES", 100)
+    entries = entries_of(TRAINED, reference)[:100]
+    write_log(log_file, entries * 3, Rotation(rows=100))
+    first = log_file.stat().st_size
+    write_log(log_file, entries * 12, Rotation(rows=100))
+    assert log_file.stat().st_size <= 3 * first
+
+
+def test_an_entry_takes_less_than_a_kilobyte(reference, log_file):
+    entries = entries_of(TRAINED, reference)
+    write_log(log_file, entries)
+    assert log_file.stat().st_size / len(entries) < 1000
+
+
+def test_putting_returns_at_once_while_somebody_holds_the_file(reference, log_file):
+    entries = entries_of(TRAINED, reference)[:10]
+    write_log(log_file, entries)
+    with closing(sqlite3.connect(log_file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writer = LogWriter(log_file, Rotation())
+        began = time.perf_counter()
+        for entry in entries:
+            writer.put(entry)
+        assert time.perf_counter() - began < 0.5
+        other.execute("COMMIT")
+    writer.close()
+    assert (writer.written, writer.lost.total()) == (10, 0)
+
+
+def test_a_full_queue_drops_what_is_new_and_counts_it(reference, log_file, monkeypatch):
+    monkeypatch.setattr(module, "WAITING", 5)
+    entries = entries_of(TRAINED, reference)[:40]
+    write_log(log_file, entries[:1])
+    with closing(sqlite3.connect(log_file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writer = LogWriter(log_file, Rotation())
+        for entry in entries:
+            writer.put(entry)
+        other.execute("COMMIT")
+    writer.close()
+    assert writer.lost["queue"] > 0
+    assert writer.written + writer.lost["queue"] == len(entries)
+
+
+NOT_A_LOG = {
+    "text": lambda path: path.write_text("not a database, and longer than SQLite's head of a hundred bytes" * 5),
+    "folder": lambda path: path.mkdir(),
+    "another database": lambda path: _other_database(path),
+}
+
+
+def _other_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE runs (id)")
+
+
+@pytest.mark.parametrize("kind", NOT_A_LOG)
+def test_another_file_is_left_as_it_is_and_said_once(kind, reference, log_file, caplog):
+    log_file.parent.mkdir()
+    NOT_A_LOG[kind](log_file)
+    before = log_file.read_bytes() if log_file.is_file() else None
+    writer = LogWriter(log_file, Rotation(), pause=0)
+    with caplog.at_level(logging.INFO):
+        for entry in entries_of(TRAINED, reference)[:5]:
+            writer.put(entry)
+            writer.flush()
+    assert writer.lost["file"] == 5
+    assert writer.trouble
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert (log_file.read_bytes() if log_file.is_file() else None) == before
+    writer.close()
+
+
+def test_writing_goes_on_once_the_file_is_put_right(reference, log_file, caplog):
+    log_file.parent.mkdir()
+    log_file.mkdir()
+    writer = LogWriter(log_file, Rotation(), pause=0)
+    first, second = entries_of(TRAINED, reference)[:2]
+    writer.put(first)
+    writer.flush()
+    log_file.rmdir()
+    with caplog.at_level(logging.INFO):
+        writer.put(second)
+        writer.close()
+    assert (writer.written, writer.lost["file"], writer.trouble) == (1, 1, None)
+    assert "is written again" in caplog.text
+    assert rows(log_file) == [(second.request_id, 0)]
+
+
+FULL_DISK = """
+import resource, sys
+sys.path[:0] = {path!r}
+from pathlib import Path
+from cnnClassifier.monitoring.writer import LogWriter, Rotation
+from watched import TRAINED, entries_of, reference_of
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+entries = entries_of(TRAINED, reference_of(TRAINED))
+resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, resource.RLIM_INFINITY))  # what a full disk answers: EFBIG
+writer = LogWriter(Path({file!r}), Rotation(), pause=0)
+for turn in range(6):
+    for entry in entries:
+        writer.put(entry)
+    writer.flush()
+lost = writer.lost["file"]
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+writer.put(entries[0])
+writer.close()
+print(lost > 0, writer.written > 0, writer.trouble)
+"""
+
+
+def test_a_file_that_may_not_grow_loses_entries_and_nothing_else(log_file):
+    program = FULL_DISK.format(path=sys.path, file=str(log_file))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == ["True", "True", "None"], done.stderr
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY  # the other process' own
+    assert rows(log_file)
+    with closing(read_log(log_file)) as log:
+        assert log.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_several_processes_may_write_one_log(reference, log_file):
+    entries = entries_of(TRAINED, reference)[:100]
+    writers = [threading.Thread(target=write_log, args=(log_file, entries)) for _ in range(3)]
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    assert len(rows(log_file)) == 300
+
+
+def test_reading_a_log_that_is_not_there_says_how_there_would_be_one(log_file):
+    with pytest.raises(DataError, match="CNNCLASSIFIER_PREDICTION_LOG"):
+        read_log(log_file)
+
+
+def test_the_last_check_of_each_model_is_kept(log_file, reference):
+    write_log(log_file, entries_of(TRAINED, reference)[:1])
+    with closing(read_log(log_file)) as log:
+        for at, model, version in ((1.0, "a", "1"), (2.0, "a", "2"), (1.5, "b", "1")):
+            save_check(log, Checked(at, model, version, 50, ()))
+        assert [(each.model, each.version) for each in last_checks(log)] == [("a", "2"), ("b", "1")]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90m", 5400), ("24h", 86400), ("7d", 604800), ("2w", 1209600)])
+def test_times_ago(text, seconds):
+    assert time.time() - parse_since(text) == pytest.approx(seconds, abs=5)
+
+
+def test_times_of_the_clock():
+    assert parse_since("2026-11-26T08:00:00+00:00") == 1795680000.0
+    with pytest.raises(ConfigError, match="expected a time such as 7d"):
+        parse_since("yesterday")
