@@ -72,10 +72,7 @@ class BatchQuery(AskQuery):
 
 
 class FeedbackRequest(Message):
-    """What a reader says an answered image is: a class of the model that answered.
-
-    `request_id` is the answer's; `item` its place in a batch, `index` there.
-    """
+    """Which class a reader says an answered image is of; `item` is its place in a batch, `index` there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
