@@ -13,9 +13,9 @@ from pathlib import Path
 from dotenv import load_dotenv
 from flask import Flask
 
-from cnnClassifier.config.loading import PROJECT_FILE, load_project
 from cnnClassifier.config.types import ProjectConfig, ServingConfig
 from cnnClassifier.errors import CnnClassifierError
+from cnnClassifier.shipped import load_project_anywhere
 from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.limits import guard
 from cnnClassifier.web.logs import configure_logs
@@ -30,7 +30,7 @@ def main() -> int:
     """Serve with Waitress until Ctrl+C or SIGTERM."""
     load_dotenv(ROOT / ".env")
     try:
-        project = load_project(ROOT / PROJECT_FILE)
+        project = load_project_anywhere()
         config = listening(project.serving, os.environ)
         configure_logs(config.logs)
         models, app = _put_together(project, config)
@@ -52,7 +52,7 @@ def main() -> int:
 def make_app() -> Flask:
     """The app for a WSGI server, its model loading in the background."""
     load_dotenv(ROOT / ".env")
-    project = load_project(ROOT / PROJECT_FILE)
+    project = load_project_anywhere()
     configure_logs(project.serving.logs)
     models, app = _put_together(project, project.serving)
     models.start()
