@@ -1,6 +1,5 @@
 """Wheel and sdist as a user gets them, and fresh environments that they are installed into."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cnnClassifier.config.data import PhantomSource
+from cnnClassifier.datasets.phantom.dataset import write_phantom
 from environment import clean_environment
 from imports import ROOT
 
@@ -87,8 +88,8 @@ def serving(request: pytest.FixtureRequest, install) -> Installed:
 
 
 @pytest.fixture(scope="session")
-def slices(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two slices of the phantom."""
-    from cnnClassifier.datasets.phantom.patient import PhantomPatient  # placeholder
-
-    raise NotImplementedError
+def slices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of slices of the phantom."""
+    folder = tmp_path_factory.mktemp("phantom") / "drawn"
+    write_phantom(folder, PhantomSource(kind="phantom", seed=1, patients_per_class=3, slices_per_patient=1), workers=1)
+    return folder / "images" / "test"
