@@ -11,11 +11,13 @@ WORKDIR /build
 COPY requirements-serve.lock .
 RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --require-hashes -r requirements-serve.lock
-# Half of it nobody uses: tests, debugging symbols, onnxruntime's library for C programs, box's compiled twins of its
+# Half of it nobody uses: tests, debugging symbols, what scipy.ndimage does not need of SciPy, onnxruntime's library for C programs, box's compiled twins of its
 # modules, gdcm's programs, and the copies of its libraries that are links until a wheel is made of them. What lies in
 # *.libs was changed by auditwheel and does not load any more once it is stripped.
 WORKDIR /opt/venv/lib/python3.11/site-packages
 RUN find . -type d -name tests -prune -exec rm -r {} + \
+    && find scipy -mindepth 1 -maxdepth 1 -type d -not -name '_lib' -not -name linalg -not -name ndimage \
+         -not -name sparse -not -name special -exec rm -r {} + \
     && rm -r onnxruntime/capi/libonnxruntime.so* box/*.so box/*.c _gdcm/gdcm[!s]* _gdcm/XML \
     && for full in _gdcm/lib*.so.*.*.*; do \
          ln -sf "${full##*/}" "${full%.*}" && ln -sf "${full##*/}" "${full%.*.*.*}" || exit 1; done \

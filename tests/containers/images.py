@@ -18,7 +18,9 @@ FULL, SLIM = "docker.io/library/python:3.11-bookworm", "docker.io/library/python
 IN_FULL = ("binutils", "python3-pip", "python3-venv")
 MIRROR = "http://deb.debian.org/debian"
 # What Debian's own slim images leave out, and what the package manager kept.
-NOT_IN_SLIM = "usr/share/doc usr/share/man usr/share/info usr/share/locale var/lib/apt/lists var/cache/apt var/cache/debconf"
+NOT_IN_SLIM = (
+    "usr/share/doc usr/share/man usr/share/info usr/share/locale var/lib/apt/lists var/cache/apt var/cache/debconf"
+)
 
 
 def run(*command: object, **options) -> str:
@@ -59,15 +61,16 @@ class Builder:
     def make_bases(self) -> None:
         """Both base images, under the names by which the Dockerfile asks for them."""
         root = self._folder / "debian"
-        wanted = ",".join(("ca-certificates", "python3", *IN_FULL))
-        run("debootstrap", "--variant=minbase", f"--include={wanted}", "bookworm", root, MIRROR)
+        run("debootstrap", "--variant=minbase", "--include=ca-certificates,python3", "bookworm", root, MIRROR)
         (root / "usr/bin/python").symlink_to("python3")
-        self._commit(root, FULL)
-        run("chroot", root, "apt-get", "purge", "--yes", "--autoremove", *IN_FULL)
         for folder in NOT_IN_SLIM.split():
             shutil.rmtree(root / folder, ignore_errors=True)
-        (root / "var/cache/apt/archives/partial").mkdir(parents=True)
+        for folder in ("var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
+            (root / folder).mkdir(parents=True)
         self._commit(root, SLIM)
+        run("chroot", root, "apt-get", "update")
+        run("chroot", root, "apt-get", "install", "--yes", "--no-install-recommends", *IN_FULL)
+        self._commit(root, FULL)
         shutil.rmtree(root)
 
     def build(self, target: str) -> Image:
@@ -75,7 +78,19 @@ class Builder:
         pip = self._folder / "pip.conf"
         pip.write_text("[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n")
         mounts = ("--volume", "/etc/ssl/certs:/etc/ssl/certs:ro", "--volume", f"{pip}:/etc/pip.conf:ro")
-        run(*self._buildah, "build", "--pull-never", "--network", "host", *mounts, "--target", target, "--tag", target, ROOT)
+        run(
+            *self._buildah,
+            "build",
+            "--pull-never",
+            "--network",
+            "host",
+            *mounts,
+            "--target",
+            target,
+            "--tag",
+            target,
+            ROOT,
+        )
         config = json.loads(run(*self._buildah, "inspect", "--type", "image", target))["OCIv1"]["config"]
         container = run(*self._buildah, "from", "--pull-never", target)
         return Image(config, Path(run(*self._buildah, "mount", container)))
@@ -93,7 +108,14 @@ class Builder:
         run(*self._buildah, "commit", "--quiet", "--rm", container, name)
 
 
-def start(image: Image, *command: str, writable: tuple[str, ...], user: int, mount: dict[Path, str] | None = None, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+def start(
+    image: Image,
+    *command: str,
+    writable: tuple[str, ...],
+    user: int,
+    mount: dict[Path, str] | None = None,
+    environment: dict[str, str] | None = None,
+) -> subprocess.Popen[str]:
     """Run a command of the image as an engine does with a read-only root: only `writable` folders take files."""
     root = image.root
     lines = ["set -e", f"mount --bind {root} {root}"]

@@ -81,7 +81,9 @@ def test_alone_it_predicts_by_the_model_inside(alone, slices):
     assert alone.run("python", "-c", "import flask", check=False).returncode == 1
 
 
-@pytest.mark.parametrize(("command", "extra"), [("serve", "serve"), ("audit .", "train"), ("evaluate --data .", "train")])
+@pytest.mark.parametrize(
+    ("command", "extra"), [("serve", "serve"), ("audit .", "train"), ("evaluate --data .", "train")]
+)
 def test_a_command_whose_extra_is_missing_says_which_in_one_line(alone, command, extra):
     done = alone.run("cnnclassifier", *command.split(), check=False)
     assert done.returncode == 2
@@ -91,7 +93,9 @@ def test_a_command_whose_extra_is_missing_says_which_in_one_line(alone, command,
 
 
 def test_served_from_an_empty_folder_it_answers_without_tensorflow(serving, slices):
-    assert serving.run("python", "-c", "import tensorflow", check=False).stderr.endswith("No module named 'tensorflow'\n")
+    assert serving.run("python", "-c", "import tensorflow", check=False).stderr.endswith(
+        "No module named 'tensorflow'\n"
+    )
     picture = next(slices.rglob("*.png"))
     with started(serving) as (address, server):
         ready = wait_for(address, server, lambda answer: answer.ok).json()
