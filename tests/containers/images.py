@@ -47,6 +47,12 @@ class Image:
         return sum(file.lstat().st_size for file in self.root.rglob("*") if not file.is_dir()) / 1e6
 
 
+    def largest_parts(self) -> str:
+        """What the environment and the app take of it, in MB, hard facts for the documentation."""
+        parts = {name: Image(self.config, self.root / name).megabytes for name in ("opt/venv", "app")}
+        return ", ".join(f"{name} {size:.0f}" for name, size in parts.items())
+
+
 class Builder:
     """buildah with a store of its own below a folder."""
 
