@@ -92,8 +92,8 @@ def _docstring(kind: type[BaseModel]) -> list[str]:
 
 def _row(name: str, field: FieldInfo) -> str:
     default = "**required**" if field.is_required() else _code(_default(field))
-    limits = ", ".join(_cell(str(limit)) for limit in field.metadata if not hasattr(limit, "discriminator"))
-    kind = _code(_type_name(field.annotation)) + (f" ({limits})" if limits else "")
+    limits = ", ".join(_code(str(limit)) for limit in field.metadata if not hasattr(limit, "discriminator"))
+    kind = _code(_type_name(field.annotation)) + (f", {limits}" if limits else "")
     return f"| `{name}` | {kind} | {default} |"
 
 
@@ -147,7 +147,8 @@ def _parameter(parameter: dict[str, Any]) -> str:
 
 
 def _answer(status: str, answer: dict[str, Any]) -> str:
-    kinds = ", ".join(f"`{kind}` {_schema(content.get('schema', {}))}" for kind, content in answer.get("content", {}).items())
+    contents = answer.get("content", {}).items()
+    kinds = ", ".join(f"`{kind}` {_schema(content.get('schema', {}))}" for kind, content in contents)
     return f"| {status} | {_cell(answer.get('description') or '')}{': ' if kinds else ''}{_cell(kinds)} |"
 
 

@@ -46,7 +46,6 @@ class Image:
         """What its files take."""
         return sum(file.lstat().st_size for file in self.root.rglob("*") if not file.is_dir()) / 1e6
 
-
     def largest_parts(self) -> str:
         """What the environment and the app take of it, in MB, hard facts for the documentation."""
         parts = {name: Image(self.config, self.root / name).megabytes for name in ("opt/venv", "app")}

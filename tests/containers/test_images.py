@@ -50,7 +50,8 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def writable_in_the_deployment() -> tuple[str, ...]:
     deployment = yaml.safe_load((ROOT / "deploy/kubernetes/deployment.yaml").read_text())
-    return tuple(mount["mountPath"] for mount in deployment["spec"]["template"]["spec"]["containers"][0]["volumeMounts"])
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    return tuple(mount["mountPath"] for mount in container["volumeMounts"])
 
 
 def test_the_serving_image_is_small(serving):
@@ -87,7 +88,10 @@ def test_as_its_user_on_a_read_only_root_it_answers_and_stops_on_sigterm(serving
 
 
 def test_its_user_can_write_nowhere_else(serving):
-    script = "for folder in / /app /app/src /opt/venv /home/serve; do touch $folder/x && exit 1; done; touch /tmp/x /app/.cache/x"
+    script = (
+        "for folder in / /app /app/src /opt/venv /home/serve; do touch $folder/x && exit 1; done; "
+        "touch /tmp/x /app/.cache/x"
+    )
     done = start(serving, "sh", "-c", script, writable=writable_in_the_deployment(), user=USER)
     assert done.wait(timeout=60) == 0
 
@@ -97,7 +101,8 @@ def test_the_training_image_runs_the_pipeline_in_a_mounted_clone(training, tmp_p
     run("git", "clone", "--quiet", ROOT, clone)
     run("chown", "-R", f"{USER}:{USER}", tmp_path)
     (training.root / "project").mkdir(exist_ok=True)
-    shell = "python main.py data_ingestion && python main.py data_audit && python main.py prepare_base_model && dvc status"
+    stages = ("data_ingestion", "data_audit", "prepare_base_model")
+    shell = " && ".join([*(f"python main.py {stage}" for stage in stages), "dvc status"])
     done = start(training, "sh", "-c", shell, writable=("/tmp",), user=USER, mount={clone: "/project"})  # noqa: S108
     assert done.wait(timeout=1800) == 0
     assert (clone / "artifacts/prepare_base_model/base_model/model.json").is_file()

@@ -20,7 +20,8 @@ PYTHON = ("python", ".venv/bin/python")
 PARSED = ("cnnclassifier", "make", "dvc", "pytest", *PYTHON)
 # They need an engine, a cluster, a server, credentials or the network: no test runs them as they stand.
 TAKEN_ON_TRUST = (
-    "curl", "dagshub", "docker", "git", "kubectl", "mlflow", "pip", "pre-commit", "python3.11", "ray", "spark-submit", "uv",
+    "curl", "dagshub", "docker", "git", "kubectl", "mlflow", "pip", "pre-commit", "python3.11", "ray", "spark-submit",
+    "uv",
 )  # fmt: skip
 SHELL = ("cat", "cd", "cp", "export", "mkdir", "rm")
 # First words of output that are also programs.

@@ -14,10 +14,10 @@ COMMANDS = [command for page in PAGES for command in commands_of(page) if comman
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 
 
-def parse(arguments: tuple[str, ...]) -> None:
+def parse(arguments: list[str]) -> None:
     """Have the command line read its arguments, and run nothing."""
     group = typer.main.get_command(app)
-    context = group.make_context("main.py", list(arguments))
+    context = group.make_context("main.py", arguments)
     rest = [*getattr(context, "_protected_args", []), *context.args]
     if rest:
         name, command, rest = group.resolve_command(context, rest)
@@ -25,27 +25,38 @@ def parse(arguments: tuple[str, ...]) -> None:
 
 
 def fault_of(command: Command) -> str | None:
+    """What its own program has against a command."""
     program, *arguments = command.words
+    if program == "make":
+        missing = {word for word in arguments if "=" not in word} - TARGETS
+        return f"no target {missing}" if missing else None
+    if program == "pytest":
+        return missing_file([word for word in arguments if word.startswith("tests")])
+    if program in PYTHON and arguments[:1] != ["main.py"]:
+        return missing_file([word for word in arguments[:1] if word.endswith(".py")])
+    if program == "dvc":
+        return fault_by_dvc(arguments)
+    return fault_by_command_line(arguments[program in PYTHON :], command.mention)
+
+
+def missing_file(names: list[str]) -> str | None:
+    gone = [name for name in names if not (ROOT / name).exists()]
+    return f"no file {gone}" if gone else None
+
+
+def fault_by_dvc(arguments: list[str]) -> str | None:
     try:
-        match program:
-            case "cnnclassifier":
-                parse(tuple(arguments))
-            case "make":
-                missing = {word for word in arguments if "=" not in word} - TARGETS
-                return f"no target {missing}" if missing else None
-            case "pytest":
-                gone = [word for word in arguments if word.startswith("tests") and not (ROOT / word).exists()]
-                return f"no file {gone}" if gone else None
-            case "dvc":
-                parse_args(arguments)
-            case _ if program in PYTHON and arguments[:1] == ["main.py"]:
-                parse(tuple(arguments[1:]))
-            case _ if program in PYTHON and arguments and arguments[0].endswith(".py"):
-                return None if (ROOT / arguments[0]).is_file() else f"no file {arguments[0]}"
+        parse_args(arguments)
     except DvcParserError:
         return "DVC does not know this"
+    return None
+
+
+def fault_by_command_line(arguments: list[str], mention: bool) -> str | None:
+    try:
+        parse(arguments)
     except Exception as error:
-        if type(error).__name__ == "Exit" or (command.mention and type(error).__name__ == "MissingParameter"):
+        if type(error).__name__ == "Exit" or (mention and type(error).__name__ == "MissingParameter"):
             return None  # --help; or named without its arguments
         if type(error).__module__.startswith(("click", "typer")):
             return str(getattr(error, "message", error))

@@ -1,6 +1,5 @@
 """The site is built without a warning, and what its first pages tell to type works."""
 
-import os
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -78,9 +77,9 @@ def test_what_a_page_tells_to_type_works(clone, name):
     assert scripts
     for script in scripts:
         clone.run("bash", "-euo", "pipefail", "-c", script)
-    assert os.listdir(clone.root)
 
 
 def test_what_the_pages_promise_is_there(clone):
-    promised = ("answers.csv", "artifacts/evaluate/report.html", "artifacts/data_audit/audit.html", "audit/audit.html", "carried.json")
+    reports = ("artifacts/evaluate/report.html", "artifacts/data_audit/audit.html", "audit/audit.html")
+    promised = ("answers.csv", "carried.json", *reports)
     assert not [name for name in promised if not (clone.root / name).is_file()]

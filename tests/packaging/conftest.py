@@ -63,7 +63,7 @@ def wheel(dist: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory):
-    """install(extras, versions): a new environment with the wheel and those extras; versions are "locked" or "lowest"."""
+    """install(extras, versions): a new environment with the wheel and its extras; versions "locked" or "lowest"."""
 
     def make(extras: str, versions: str) -> Installed:
         folder = tmp_path_factory.mktemp("installed")

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from conftest import SCRIPTS, Installed, run
 
+from conftest import SCRIPTS, Installed, run
 from imports import PACKAGE, ROOT
 from mlflow_servers import free_port
 
@@ -70,14 +70,15 @@ def test_the_wheel_has_every_module_and_everything_that_the_page_needs(wheel):
 
 
 def test_neither_holds_tests_or_what_runs_made(dist, wheel):
-    sdist = tarfile.open(next(dist.glob("*.tar.gz"))).getnames()
+    with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
+        sdist = archive.getnames()
     parts = {part for name in [*names_in(wheel), *sdist] for part in name.split("/")}
     assert not parts & {"tests", "artifacts", "mlruns", ".venv", ".env", "__pycache__"}
 
 
 def test_alone_it_predicts_by_the_model_inside(alone, slices):
     answers = json.loads(alone.run("cnnclassifier", "predict", slices, "--format", "json").stdout)
-    assert len(answers["answers"]) == len(list(slices.rglob("*.png")))
+    assert len(answers["results"]) == len(list(slices.rglob("*.png")))
     assert alone.run("python", "-c", "import flask", check=False).returncode == 1
 
 
