@@ -1,16 +1,33 @@
-# The serving image: the web app on ONNX Runtime, without TensorFlow.
+# Two images: for serving (the default) and for training.
 #   docker build -t cnnclassifier .
 #   docker run -p 8080:8080 cnnclassifier    # the released model
 #   docker run -p 8080:8080 -v "$PWD/artifacts/registration/package:/model:ro" -e CNNCLASSIFIER_MODEL_DIR=/model cnnclassifier
+#   docker build --target training -t cnnclassifier-training .
+#   docker run --user "$(id -u):$(id -g)" -v "$PWD:/project" cnnclassifier-training    # the pipeline in this clone
 # More ways to give it a model: docs/serving.md.
 
-FROM python:3.11-slim-bookworm AS packages
+FROM python:3.11-bookworm AS serving-packages
 WORKDIR /build
-RUN python -m venv /opt/venv
 COPY requirements-serve.lock .
-RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes -r requirements-serve.lock
+RUN python -m venv --without-pip /opt/venv \
+    && pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --require-hashes -r requirements-serve.lock
+# Half of it nobody uses: tests, debugging symbols, what scipy.ndimage does not need of SciPy, onnxruntime's library for C programs, box's compiled twins of its
+# modules, gdcm's programs, and the copies of its libraries that are links until a wheel is made of them. What lies in
+# *.libs was changed by auditwheel and does not load any more once it is stripped.
+WORKDIR /opt/venv/lib/python3.11/site-packages
+RUN find . -type d -name tests -prune -exec rm -r {} + \
+    && find scipy -mindepth 1 -maxdepth 1 -type d -not -name '_lib' -not -name linalg -not -name ndimage \
+         -not -name sparse -not -name special -exec rm -r {} + \
+    && rm -r onnxruntime/capi/libonnxruntime.so* box/*.so box/*.c _gdcm/gdcm[!s]* _gdcm/XML \
+    && for full in _gdcm/lib*.so.*.*.*; do \
+         ln -sf "${full##*/}" "${full%.*}" && ln -sf "${full##*/}" "${full%.*.*.*}" || exit 1; done \
+    && find . -type f -name '*.so*' -not -path './*.libs/*' -exec strip --strip-unneeded {} +
+# Bytecode of what a start imports and no more: the server may write none.
+WORKDIR /build
+COPY src src/
+RUN PYTHONPATH=src /opt/venv/bin/python -c "import onnxruntime, cnnClassifier.web.factory, cnnClassifier.web.server"
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-bookworm AS serving
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/app/src \
     PYTHONUNBUFFERED=1 \
@@ -20,11 +37,11 @@ ENV PATH=/opt/venv/bin:$PATH \
 WORKDIR /app
 # The user owns only what must be written: fetched models and the home that MLflow's client expects.
 RUN useradd --create-home --uid 10001 serve && install --directory --owner=serve /app/.cache
-COPY --from=packages /opt/venv /opt/venv
+COPY --from=serving-packages /opt/venv /opt/venv
+COPY --from=serving-packages /build/src src/
 COPY config/config.yaml config/
 COPY templates templates/
 COPY static static/
-COPY src src/
 COPY models models/
 COPY app.py ./
 USER 10001
@@ -33,3 +50,28 @@ EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/ready', timeout=4)"]
 CMD ["python", "app.py"]
+
+FROM python:3.11-bookworm AS training-packages
+WORKDIR /build
+COPY requirements.lock .
+RUN python -m venv --without-pip /opt/venv \
+    && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r requirements.lock
+
+# The environment of requirements.lock, and git, which DVC asks; the project itself is mounted at /project.
+FROM python:3.11-slim-bookworm AS training
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends git && rm -rf /var/lib/apt/lists/*
+COPY --from=training-packages /opt/venv /opt/venv
+# Any user may run it: whoever owns the clone. What libraries write about themselves goes with the container.
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/project/src \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
+    DVC_NO_ANALYTICS=1 \
+    MLFLOW_DISABLE_TELEMETRY=true
+WORKDIR /project
+USER 10001
+CMD ["python", "main.py"]
+
+# What `docker build .` makes.
+FROM serving

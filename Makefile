@@ -4,12 +4,20 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 # Compiled at once: where Python may not write bytecode (containers), each start would compile TensorFlow again.
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11
+# Neither the browser's tests nor those that say how a library of today behaves.
+LOWEST_TOOLS := pytest pytest-timeout pytest-xdist hypothesis playwright threadpoolctl flask-wtf
+LOWEST_TESTS := tests/web/test_predict.py tests/web/test_api.py tests/web/test_inference.py tests/web/test_server.py \
+  tests/web/test_observer.py tests/web/test_limits.py tests/asking tests/test_dicom.py tests/test_preprocessing.py \
+  tests/test_archives.py tests/test_modeling.py tests/test_cross_validation.py tests/metrics tests/audit tests/pipeline/test_dvc.py
+# Markers with targets of their own.
+APART := real_data or notebooks or slow or cluster or services or packaging or containers or documentation
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run serve ui tracking-server dagshub test test-slow test-cluster test-services notebooks test-real fuzz check \
-  format lock readme clean
+.PHONY: help run serve ui tracking-server dagshub test test-slow test-cluster test-services test-packaging test-lowest test-containers \
+  test-docs notebooks test-real fuzz check format lock docs licences sbom audit readme clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -36,7 +44,7 @@ dagshub: .venv/.run  ## OWNER=.. REPO=..: a DagsHub repository as DVC remote and
 	@$(BIN)/python main.py dagshub "$(OWNER)" "$(REPO)"
 
 test: .venv/.dev .venv-mlflow2/.done browser  ## every test but the slow ones, the notebooks and those on the real data set
-	@$(BIN)/python -m pytest -m "not real_data and not notebooks and not slow and not cluster and not services" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not ($(APART))" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/.dev  ## every large network in every format (ten minutes)
 	@$(BIN)/python -m pytest -m slow
@@ -49,6 +57,24 @@ test-services: .venv/.dev postgresql promtool  ## on Debian's PostgreSQL and pro
 
 notebooks: .venv/.dev  ## run the four notebooks of research/ from top to bottom on a small phantom
 	@$(BIN)/python -m pytest -m notebooks tests/test_notebooks.py
+
+test-packaging: .venv/.dev  ## build wheel and sdist, install them elsewhere, serve and predict
+	@$(BIN)/python -m pytest -m packaging tests/packaging
+
+test-lowest: .venv/.dev  ## the lowest versions that pyproject.toml allows, all extras, in .venv-lowest (ten minutes)
+	@$(BIN)/uv pip compile --quiet --resolution lowest-direct -p 3.11 requirements-base.in requirements-serve.in requirements.in -o .venv/lowest.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
+	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python -r .venv/lowest.txt $(LOWEST_TOOLS)
+	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --no-deps --editable .
+	@.venv-lowest/bin/python -m pytest -p no:cacheprovider $(LOWEST_TESTS)
+
+test-containers: .venv/.dev  ## run the Dockerfile's steps by buildah, then serve as its user on a read-only root
+	@command -v buildah >/dev/null && command -v debootstrap >/dev/null || { echo "installing Debian's buildah and debootstrap"; \
+	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq buildah debootstrap >/dev/null'; }
+	@$(BIN)/python -m pytest -m containers tests/containers
+
+test-docs: .venv/.dev  ## build docs/ without a warning and run the commands of its first pages
+	@$(BIN)/python -m pytest -m documentation
 
 test-real: .venv/.dev  ## train the real chest CT set from ingestion to champion (needs KAGGLEHUB_CACHE or Kaggle)
 	@$(BIN)/python -m pytest -m real_data
@@ -63,8 +89,25 @@ format: .venv/.dev  ## let ruff mend and format
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 lock: .venv/.dev  ## resolve requirements*.in again; hashes, all platforms, no index in the files
-	@cd $(CURDIR) && for name in requirements requirements-ray requirements-team requirements-dev requirements-serve requirements-mlflow2 requirements-uv; do \
-	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 $$name.in -o $$name.lock; done
+	@$(COMPILE) requirements-base.in requirements-serve.in -o requirements-serve.lock
+	@$(COMPILE) requirements-base.in requirements-serve.in requirements.in -o requirements.lock
+	@for extra in ray team; do $(COMPILE) -c requirements.lock requirements-base.in requirements-$$extra.in -o requirements-$$extra.lock || exit 1; done
+	@for name in requirements-dev requirements-mlflow2 requirements-uv; do $(COMPILE) $$name.in -o $$name.lock || exit 1; done
+
+docs: .venv/.dev  ## docs/ as pages, docs/_build/index.html
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build
+	@echo "docs/_build/index.html"
+
+licences: .venv/.dev  ## write docs/licences.md: what requirements.lock installs, and under which terms
+	@$(BIN)/python docs/licences.py
+
+sbom: .venv/.dev  ## the packages of requirements*.lock as CycloneDX, dist/sbom-*.json
+	@mkdir -p dist && for name in serve train; do \
+	  $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file dist/sbom-$$name.json \
+	  $$( [ $$name = serve ] && echo requirements-serve.lock || echo requirements.lock ) || exit 1; done
+
+audit: .venv/.dev  ## known vulnerabilities in the locks; fails where PyPI's advisories cannot be reached
+	@for name in requirements-serve requirements; do $(BIN)/pip-audit --strict --disable-pip --require-hashes -r $$name.lock || exit 1; done
 
 readme: .venv/.run  ## keep the last run's metrics in docs/results/ and rewrite README's results table
 	@$(BIN)/python main.py readme

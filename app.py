@@ -14,9 +14,9 @@ from pathlib import Path
 from dotenv import dotenv_values, load_dotenv
 from flask import Flask
 
-from cnnClassifier.config.loading import PROJECT_FILE, load_project
 from cnnClassifier.config.types import ProjectConfig, ServingConfig
 from cnnClassifier.errors import CnnClassifierError
+from cnnClassifier.shipped import load_project_anywhere
 from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.limits import Guard, guard
 from cnnClassifier.web.logs import configure_logs
@@ -66,7 +66,7 @@ def make_app() -> Flask:
 
 def _read_settings(environ: Mapping[str, str]) -> tuple[ProjectConfig, ServingConfig, Guard]:
     """config.yaml, and what the environment says."""
-    project = load_project(ROOT / PROJECT_FILE)
+    project = load_project_anywhere()
     config = listening(project.serving, environ)
     return project, config, guard(environ, config.rate_limit)
 

@@ -13,9 +13,10 @@ from typing import Annotated
 import typer
 from dotenv import load_dotenv
 
-from cnnClassifier import commands, team_commands, watching_commands
+from cnnClassifier import commands, serving_command, team_commands, watching_commands
 from cnnClassifier.components import STAGES
 from cnnClassifier.errors import CnnClassifierError
+from cnnClassifier.extras import advice_for
 from cnnClassifier.formats.kinds import Format
 from cnnClassifier.scoring import command as scoring
 
@@ -47,6 +48,11 @@ def main() -> int:
         return getattr(ended, "exit_code", 1)
     except KeyboardInterrupt:
         return _interrupted()
+    except ModuleNotFoundError as error:
+        if (advice := advice_for(error.name or "")) is None:
+            raise
+        print(f"error: {advice}", file=sys.stderr)  # noqa: T201
+        return 2
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
             error.show()  # type: ignore[attr-defined]
@@ -247,6 +253,7 @@ commands.add_to(app)
 scoring.add_to(app)
 team_commands.add_to(app)
 watching_commands.add_to(app)
+serving_command.add_to(app)
 
 
 def _interrupted() -> int:

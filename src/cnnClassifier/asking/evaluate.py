@@ -18,7 +18,6 @@ from cnnClassifier.asking.labelled import Labelled, experiment_of, list_labelled
 from cnnClassifier.asking.models import choose_model
 from cnnClassifier.asking.report import SHOWN, in_words, write_report
 from cnnClassifier.asking.training_images import training_images
-from cnnClassifier.config.loading import load_project
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.files import new_folder, write_json, write_text
@@ -26,6 +25,7 @@ from cnnClassifier.inference import Classifier, Prediction
 from cnnClassifier.metrics.evaluation_plots import plot_evaluation
 from cnnClassifier.metrics.prediction_plots import plot_distribution, plot_report
 from cnnClassifier.metrics.report import report
+from cnnClassifier.shipped import load_project_anywhere
 
 MILLION = 1_000_000
 CONFIDENCE = 0.95
@@ -53,7 +53,7 @@ def evaluate_folder(data: Path, name: str | None, package: Path | None, out: Pat
     """
     if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(data)):
         raise ConfigError(f"--out {out}: lies in {data}, whose images are judged; name another place")
-    project = load_project()
+    project = load_project_anywhere()
     classifier = choose_model(project, name, package)
     experiment = experiment_of(classifier.name, classifier.spec.classes)
     judged = judge(classifier, list_labelled(data, classifier.spec.classes, experiment), project)

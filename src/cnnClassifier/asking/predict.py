@@ -13,9 +13,9 @@ from cnnClassifier.asking.answers import Answer, ask
 from cnnClassifier.asking.files import list_files
 from cnnClassifier.asking.formats import as_csv, as_json, as_table, table_text
 from cnnClassifier.asking.models import choose_model
-from cnnClassifier.config.loading import load_project
 from cnnClassifier.files import write_text
 from cnnClassifier.inference import Classifier
+from cnnClassifier.shipped import load_project_anywhere
 
 MILLION = 1_000_000
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 def predict_files(named: Sequence[Path], model: str | None, package: Path | None, form: str, out: Path | None) -> int:
     """Answer for all files as a "table", "json" or "csv"; how many could not be answered for."""
-    project = load_project()
+    project = load_project_anywhere()
     files = list_files(named)
     classifier = choose_model(project, model, package)
     progress = tqdm(files, desc="predict", unit="file", disable=None if len(files) > 1 else True)

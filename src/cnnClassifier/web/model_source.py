@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.errors import ModelError
@@ -13,7 +14,9 @@ from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, SPEC_FILE
 from cnnClassifier.tracking.catalogue import list_models, list_versions
 from cnnClassifier.tracking.connection import connect
 from cnnClassifier.web.model_holder import ModelHolder
-from cnnClassifier.web.models import Registry
+
+if TYPE_CHECKING:
+    from cnnClassifier.web.models import Registry
 
 MODEL_DIR = "CNNCLASSIFIER_MODEL_DIR"  # a package folder, served as it is: no registry is asked
 MODEL_NAME = "CNNCLASSIFIER_MODEL"  # which registered model (default: the active experiment's)
@@ -48,10 +51,12 @@ def holder_of(project: ProjectConfig, environ: Mapping[str, str]) -> ModelHolder
     return ModelHolder(source.load, source.look, project.serving.refresh_seconds)
 
 
-def registry_of(project: ProjectConfig, environ: Mapping[str, str]) -> Registry | None:
+def registry_of(project: ProjectConfig, environ: Mapping[str, str]) -> "Registry | None":
     """The other models that may be asked; none where a folder is served and no registry is asked."""
     if environ.get(MODEL_DIR):
         return None
+    from cnnClassifier.web.models import Registry  # brings werkzeug, which `predict` does without
+
     return Registry(
         lambda: list_models(connect(project.tracking), project.serving.alias),
         lambda name: list_versions(connect(project.tracking), name),

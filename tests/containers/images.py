@@ -1,0 +1,140 @@
+"""The Dockerfile's own steps, run by buildah where there is no engine and no registry of images.
+
+The two base images cannot be fetched, so they are made: Debian bookworm by debootstrap, whose Python is 3.11 too, at
+/usr/bin instead of /usr/local/bin. All else is the Dockerfile as it stands.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from imports import ROOT
+
+FULL, SLIM = "docker.io/library/python:3.11-bookworm", "docker.io/library/python:3.11-slim-bookworm"
+IN_FULL = ("binutils", "python3-pip", "python3-venv")
+MIRROR = "http://deb.debian.org/debian"
+# What Debian's own slim images leave out, and what the package manager kept.
+NOT_IN_SLIM = (
+    "usr/share/doc usr/share/man usr/share/info usr/share/locale var/lib/apt/lists var/cache/apt var/cache/debconf"
+)
+
+
+def run(*command: object, **options) -> str:
+    """Run a program and give what it printed; what it complained of is in the failure."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, f"{command}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Image:
+    """A built image: its configuration, as an engine would read it, and its files in a folder."""
+
+    config: dict
+    root: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return dict(item.split("=", 1) for item in self.config["Env"])
+
+    @property
+    def megabytes(self) -> float:
+        """What its files take."""
+        return sum(file.lstat().st_size for file in self.root.rglob("*") if not file.is_dir()) / 1e6
+
+    def largest_parts(self) -> str:
+        """What the environment and the app take of it, in MB, hard facts for the documentation."""
+        parts = {name: Image(self.config, self.root / name).megabytes for name in ("opt/venv", "app")}
+        return ", ".join(f"{name} {size:.0f}" for name, size in parts.items())
+
+
+class Builder:
+    """buildah with a store of its own below a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        for tool in ("buildah", "debootstrap"):
+            assert shutil.which(tool), f"{tool} is missing: make test-containers installs it"
+        assert os.geteuid() == 0, "only root may make a Debian root and mount it: run this as root"
+        self._folder = folder
+        self._buildah = ("buildah", "--root", folder / "store", "--runroot", folder / "run")
+        os.environ |= {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": os.environ.get("STORAGE_DRIVER", "overlay")}
+
+    def make_bases(self) -> None:
+        """Both base images, under the names by which the Dockerfile asks for them."""
+        root = self._folder / "debian"
+        run("debootstrap", "--variant=minbase", "--include=ca-certificates,python3", "bookworm", root, MIRROR)
+        (root / "usr/bin/python").symlink_to("python3")
+        for folder in NOT_IN_SLIM.split():
+            shutil.rmtree(root / folder, ignore_errors=True)
+        for folder in ("var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
+            (root / folder).mkdir(parents=True)
+        self._commit(root, SLIM)
+        run("chroot", root, "apt-get", "update")
+        run("chroot", root, "apt-get", "install", "--yes", "--no-install-recommends", *IN_FULL)
+        self._commit(root, FULL)
+        shutil.rmtree(root)
+
+    def build(self, target: str) -> Image:
+        """The Dockerfile up to the stage `target`. pip is told of this machine's certificates and nothing else."""
+        pip = self._folder / "pip.conf"
+        pip.write_text("[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n")
+        mounts = ("--volume", "/etc/ssl/certs:/etc/ssl/certs:ro", "--volume", f"{pip}:/etc/pip.conf:ro")
+        run(
+            *self._buildah,
+            "build",
+            "--pull-never",
+            "--network",
+            "host",
+            *mounts,
+            "--target",
+            target,
+            "--tag",
+            target,
+            ROOT,
+        )
+        config = json.loads(run(*self._buildah, "inspect", "--type", "image", target))["OCIv1"]["config"]
+        container = run(*self._buildah, "from", "--pull-never", target)
+        return Image(config, Path(run(*self._buildah, "mount", container)))
+
+    def close(self) -> None:
+        """Unmount and remove everything."""
+        run(*self._buildah, "umount", "--all")
+        run(*self._buildah, "rm", "--all")
+        run(*self._buildah, "rmi", "--all", "--force")
+
+    def _commit(self, root: Path, name: str) -> None:
+        container = run(*self._buildah, "from", "scratch")
+        run(*self._buildah, "copy", "--quiet", container, root, "/")
+        run(*self._buildah, "config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", container)
+        run(*self._buildah, "commit", "--quiet", "--rm", container, name)
+
+
+def start(
+    image: Image,
+    *command: str,
+    writable: tuple[str, ...],
+    user: int,
+    mount: dict[Path, str] | None = None,
+    environment: dict[str, str] | None = None,
+) -> subprocess.Popen[str]:
+    """Run a command of the image as an engine does with a read-only root: only `writable` folders take files."""
+    root = image.root
+    lines = ["set -e", f"mount --bind {root} {root}"]
+    lines += [f"mount --bind {source} {root}{target}" for source, target in (mount or {}).items()]
+    lines += [f"mount -t tmpfs -o mode=1777 tmpfs {root}{folder}" for folder in writable]
+    lines += [f"mount --bind /dev {root}/dev", f"mount -t proc proc {root}/proc", f"mount -o remount,ro,bind {root}"]
+    settings = image.environment | (environment or {})
+    lines.append(
+        f"exec chroot --userspec={user}:{user} {root} /usr/bin/env -i "
+        + " ".join(f"'{name}={value}'" for name, value in settings.items())
+        + f" /bin/sh -c 'cd {image.config['WorkingDir']} && exec \"$@\"' sh "
+        + " ".join(f"'{part}'" for part in command)
+    )
+    return subprocess.Popen(
+        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", "\n".join(lines)],
+        stdout=sys.stderr, stderr=sys.stderr, text=True,
+    )  # fmt: skip
