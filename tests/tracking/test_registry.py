@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from finished_project import CLASSES, NAME, picture
 
+import registry_content
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.errors import ModelError, TrackingError
+from cnnClassifier.files import write_json
 from cnnClassifier.inference import Classifier
 from cnnClassifier.tracking import registry
 from cnnClassifier.tracking.client import import_mlflow
@@ -84,3 +86,15 @@ def test_a_server_without_registry_is_told_so_and_keeps_the_run(servers, setting
         kept = import_mlflow().artifacts.list_artifacts(artifact_uri=model, tracking_uri=server.uri)
         assert "MLmodel" in {Path(each.path).name for each in kept}
         run.finish()
+
+
+def test_a_registry_knows_the_version_that_registration_names_by_its_run(local, package, tmp_path):
+    """A clone has registration.json of another registry, and perhaps a first version of its own."""
+    file = tmp_path / "registration.json"
+    named = {"name": registry_content.NAME, "version": 1, "run_id": "of another registry"}
+    write_json(named, file)
+    assert not registry.is_registered(local, file)
+    registry_content.fill_registry(local, [package])
+    assert not registry.is_registered(local, file)
+    write_json(named | {"run_id": registry.find_version(local, named["name"], 1).run_id}, file)
+    assert registry.is_registered(local, file)
