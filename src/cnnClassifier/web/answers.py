@@ -11,7 +11,6 @@ from cnnClassifier.decision import DecisionSpec
 from cnnClassifier.inference import Classifier, Prediction
 
 MODEL_NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
-REQUEST_ID = "^[A-Za-z0-9._-]{1,64}$"
 
 
 class Message(BaseModel):
@@ -69,16 +68,6 @@ class BatchQuery(AskQuery):
     """`format=csv` gives a table instead of JSON."""
 
     format: Literal["json", "csv"] = "json"
-
-
-class FeedbackRequest(Message):
-    """Which class a reader says an answered image is of; `item` is its place in a batch, `index` there."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    request_id: Annotated[str, Field(pattern=REQUEST_ID)]
-    item: Annotated[int, Field(ge=0, le=100_000)] = 0
-    label: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class PredictAnswer(Message):
@@ -186,18 +175,6 @@ class BatchAnswer(Message):
 
 class OneOrMany(RootModel[Answer | BatchAnswer]):
     """One file's answer, or for several files an answer or a problem for each."""
-
-
-class FeedbackAnswer(Message):
-    """`POST /api/v1/feedback`: what was kept. `agrees` is null where the model gave no answer to agree with."""
-
-    request_id: str
-    item: int
-    label: str
-    answered: str | None
-    agrees: bool | None
-    model: str
-    version: str
 
 
 class AgreementAnswer(Message):

@@ -15,8 +15,6 @@ from cnnClassifier.web.answers import (
     BatchAnswer,
     BatchQuery,
     ExplainAnswer,
-    FeedbackAnswer,
-    FeedbackRequest,
     Message,
     ModelAnswer,
     ModelPath,
@@ -25,6 +23,7 @@ from cnnClassifier.web.answers import (
     Problem,
     SamplesAnswer,
 )
+from cnnClassifier.web.feedback import FeedbackAnswer, FeedbackRequest, read_feedback
 from cnnClassifier.web.observer import Observer, QuietFlask
 from cnnClassifier.web.openapi import (
     ASKING,
@@ -42,7 +41,7 @@ from cnnClassifier.web.problems import invalid_query
 from cnnClassifier.web.samples import Samples
 from cnnClassifier.web.service import Service
 from cnnClassifier.web.tables import as_csv
-from cnnClassifier.web.uploads import Reader, read_feedback
+from cnnClassifier.web.uploads import Reader
 
 PREFIX = "/api/v1"
 PNG = "image/png"

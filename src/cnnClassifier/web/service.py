@@ -21,13 +21,12 @@ from cnnClassifier.web.answers import (
     BatchAnswer,
     BatchItem,
     ExplainAnswer,
-    FeedbackAnswer,
-    FeedbackRequest,
     MapAnswer,
     ModelAnswer,
     PictureAnswer,
 )
 from cnnClassifier.web.batcher import Batcher
+from cnnClassifier.web.feedback import FeedbackAnswer, FeedbackRequest
 from cnnClassifier.web.journal import Journal, Seen
 from cnnClassifier.web.models import Models
 from cnnClassifier.web.observer import Observer

@@ -8,10 +8,10 @@ from typing import IO, TypeVar
 
 from flask import Request
 from pydantic import ValidationError
-from werkzeug.exceptions import BadRequest, Forbidden, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from cnnClassifier.fetching import Fetcher
-from cnnClassifier.web.answers import BatchRequest, FeedbackRequest, Message, PredictRequest, UrlRequest
+from cnnClassifier.web.answers import BatchRequest, Message, PredictRequest, UrlRequest
 from cnnClassifier.web.observer import Observer
 
 MessageT = TypeVar("MessageT", bound=Message)
@@ -85,24 +85,7 @@ class Reader:
         try:
             return from_base64(PredictRequest.model_validate_json(request.get_data()).image)
         except ValidationError as error:
-            raise BadRequest(f'send {{"{FIELD}": "<base64>"}}: {_faults(error)}') from None
-
-
-def read_feedback(request: Request) -> FeedbackRequest:
-    """A reader's label: JSON, and not from a page of another site, which could only guess what it changes.
-
-    A form of such a page cannot send JSON, and a script there would have to ask first, which nobody here answers; the
-    browser's own word on where a request comes from is asked all the same.
-    """
-    if request.headers.get("Sec-Fetch-Site") == "cross-site":
-        raise Forbidden("labels are taken from this server's own page and from programs, not from other sites' pages")
-    if not request.is_json:
-        received = request.mimetype or "no content type"
-        raise UnsupportedMediaType(f"send the label as application/json. Received: {received}")
-    try:
-        return FeedbackRequest.model_validate_json(request.get_data())
-    except ValidationError as error:
-        raise BadRequest(f'send {{"request_id": ..., "label": ...}}: {_faults(error)}') from None
+            raise BadRequest(f'send {{"{FIELD}": "<base64>"}}: {faults_of(error)}') from None
 
 
 def from_base64(text: str) -> bytes:
@@ -115,7 +98,8 @@ def from_base64(text: str) -> bytes:
         raise BadRequest(f"{FIELD!r} is not base64") from None
 
 
-def _faults(error: ValidationError) -> str:
+def faults_of(error: ValidationError) -> str:
+    """What is wrong with a body, in one line."""
     return "; ".join(": ".join([*map(str, fault["loc"]), fault["msg"]]) for fault in error.errors())
 
 
