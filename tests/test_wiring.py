@@ -46,7 +46,7 @@ HOMES = {
     "gdcm": ["dicom/gdcm_worker.py"],
 }  # fmt: skip
 
-# What the packages of requirements-serve.in are called in Python.
+# What the packages of requirements-base.in and requirements-serve.in are called in Python.
 SERVING_LIBRARIES = {
     "box", "dotenv", "flask", "flask_limiter", "flask_openapi3", "mlflow", "numpy", "onnxruntime", "PIL",
     "prometheus_client", "pydantic", "pydantic_core", "pydicom", "scipy", "waitress", "werkzeug", "yaml",
