@@ -51,7 +51,7 @@ HOMES = {
     "ray": ["scoring/cluster.py"],
 }  # fmt: skip
 
-# What the packages of requirements-serve.in are called in Python.
+# What the packages of requirements-base.in and requirements-serve.in are called in Python.
 SERVING_LIBRARIES = {
     "box", "dotenv", "flask", "flask_limiter", "flask_openapi3", "mlflow", "numpy", "onnxruntime", "PIL",
     "prometheus_client", "pydantic", "pydantic_core", "pydicom", "scipy", "waitress", "werkzeug", "yaml",
