@@ -60,9 +60,8 @@ def test_the_documented_program_answers_on_spark_as_the_classifier_does(environm
     for name, row in rows.items():
         found = classifier.classify(picture(int(name[:2])))
         assert (row["model"], row["version"], row["label"]) == (NAME, "1", found.label)
-        assert [row[f"probability_{each}"] for each in CLASSES] == pytest.approx(
-            list(found.probabilities.values()), abs=1e-9
-        )
+        said = [row[f"probability_{each}"] for each in CLASSES]
+        assert said == pytest.approx(list(found.probabilities.values()), abs=1e-9)
 
 
 def _documented() -> str:
