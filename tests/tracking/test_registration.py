@@ -1,6 +1,6 @@
 """registration: what a run leaves becomes a version, and champion only through the gate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,18 @@ from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.classification import OVERALL
 from cnnClassifier.metrics.predictions import write_predictions
 from cnnClassifier.model_spec import ModelSpec
+from cnnClassifier.monitoring.reference import Axes, save_training_reference
 from cnnClassifier.preprocessing import preprocess
 from cnnClassifier.tracking import registry
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.run import open_run
+from watched import TRAINED as TRAINED_PATIENTS
+from watched import reference_of
 
 CLASSES = ("disc", "square")
 NAME = "shapes"
 IMAGES, TESTED, TRAINED = 80, 6, 4
+FEATURES = 96  # of SmallCNN
 
 
 @dataclass
@@ -107,6 +111,8 @@ def write_results(
     write_json({**metrics, "calibration": calibration}, paths.metrics)
     write_json({"verdict": "Clean.", "policy": {"satisfied": not broken, "broken": list(broken)}}, paths.audit)
     write_text(DecisionSpec(temperature=1.2).model_dump_json(), paths.decision)
+    blind = Axes(np.zeros(FEATURES, np.float32), np.zeros((4, FEATURES), np.float32))
+    save_training_reference(replace(reference_of(TRAINED_PATIENTS), axes=blind), paths.reference)
 
 
 def test_a_first_good_model_becomes_champion_and_carries_its_card_and_its_decision(trained, tmp_path):
