@@ -53,9 +53,11 @@ CMD ["python", "app.py"]
 
 FROM python:3.11-bookworm AS training-packages
 WORKDIR /build
-COPY requirements.lock .
-RUN python -m venv --without-pip /opt/venv \
-    && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r requirements.lock
+COPY requirements-uv.lock requirements.lock ./
+# uv, not pip: ai-edge-litert asks for a release of backports-strenum that says it is for Python below 3.11; pip minds.
+RUN python -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r requirements-uv.lock \
+    && python -m venv --without-pip /opt/venv \
+    && /opt/uv/bin/uv pip install --no-cache --python /opt/venv/bin/python --require-hashes -r requirements.lock
 
 # The environment of requirements.lock, and git, which DVC asks; the project itself is mounted at /project.
 FROM python:3.11-slim-bookworm AS training
