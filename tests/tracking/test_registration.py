@@ -119,7 +119,8 @@ def test_a_first_good_model_becomes_champion_and_carries_its_card_and_its_decisi
     registered = trained.register(wrong=4)
     assert (registered["version"], registered["champion"], trained.champion()) == (1, True, 1)
     served = registry.download(trained.connection, NAME, "champion", tmp_path / "served").folder
-    assert {"model.onnx", "model.json", "model_card.md", "model_card.html"} == {file.name for file in served.iterdir()}
+    files = {"model.onnx", "model.json", "model_card.md", "model_card.html", "reference.npz"}
+    assert files == {file.name for file in served.iterdir()}
     assert Classifier.load(served, NAME, "1").spec.decision.temperature == 1.2
     card = (trained.paths.model_card / "model_card.md").read_text()
     assert card.startswith("# Model card: shapes, version 1\n")
