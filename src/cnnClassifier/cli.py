@@ -18,6 +18,7 @@ from cnnClassifier.components import STAGES
 from cnnClassifier.errors import CnnClassifierError
 from cnnClassifier.extras import advice_for
 from cnnClassifier.formats.kinds import Format
+from cnnClassifier.project_root import project_root
 from cnnClassifier.scoring import command as scoring
 
 INTERRUPTED = 130
@@ -262,7 +263,7 @@ def _interrupted() -> int:
 
 
 def _set_up() -> None:
-    load_dotenv(".env")
+    load_dotenv(project_root(Path.cwd()) / ".env")
     # TensorFlow's start-up notes are no news, and without a GPU its first line is an error about that.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
     level = os.environ.get("CNNCLASSIFIER_LOG_LEVEL", "INFO").upper()

@@ -11,8 +11,9 @@ import pytest
 
 from cnnClassifier.config.types import TrackingConfig
 from cnnClassifier.errors import TrackingError
+from cnnClassifier.project_root import project_root
 from cnnClassifier.tracking.client import masked
-from cnnClassifier.tracking.connection import Connection, connect, project_root
+from cnnClassifier.tracking.connection import Connection, connect
 from mlflow_servers import PASSWORD, USER, free_port, front_door
 
 OWN = "my own"

@@ -16,6 +16,7 @@ from typing import Any
 
 from cnnClassifier.config.types import TrackingConfig
 from cnnClassifier.errors import TrackingError
+from cnnClassifier.project_root import project_root
 from cnnClassifier.tracking.client import import_mlflow, masked, tracking_errors
 from cnnClassifier.tracking.credentials import check_dagshub_address, provide_dagshub_credentials
 
@@ -26,7 +27,6 @@ RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 SQLITE = "sqlite:///"
 CHECK_SECONDS = 5
-DVC_EXPERIMENTS = (".dvc", "tmp", "exps")
 
 
 @dataclass(frozen=True)
@@ -75,18 +75,6 @@ def connect(config: TrackingConfig) -> Connection:
     check_dagshub_address(uri)
     provide_dagshub_credentials(uri)
     return Connection(uri)
-
-
-def project_root(folder: Path) -> Path:
-    """The project a folder belongs to.
-
-    `dvc exp run --temp` and `--queue` work in a copy inside .dvc/tmp/exps, which DVC deletes: what must
-    outlive the experiment is kept in the project itself.
-    """
-    for parent in folder.parents:
-        if parent.parts[-3:] == DVC_EXPERIMENTS:
-            return parent.parents[2]
-    return folder
 
 
 def _local(database: Path) -> Connection:
