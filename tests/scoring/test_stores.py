@@ -17,25 +17,39 @@ BUCKET = "scans"
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """A bucket with two pictures and a text below `a b/`, and what is passed over; its address."""
-    patch = pytest.MonkeyPatch()
+def store() -> Iterator[dict[str, str]]:
+    """A bucket of two pictures and a text below `a b/`, and of what is passed over; how its store is reached."""
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    patch.setenv("AWS_ACCESS_KEY_ID", "anyone")
-    patch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
-    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    client = boto3.client("s3")
+    place = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "anyone",
+        "AWS_SECRET_ACCESS_KEY": "anything",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        _set(patch, place)
+        client = boto3.client("s3")
     client.create_bucket(Bucket=BUCKET)
     contents = {"a b/1.png": picture(1), "a b/deep/2 %20.png": picture(2), "a b/notes.txt": b"no picture"}
     contents |= {"a b/": b"", "a b/.hidden/3.png": picture(3), "elsewhere/4.png": picture(4)}
     for key, data in contents.items():
         client.put_object(Bucket=BUCKET, Key=key, Body=data)
-    yield f"s3://{BUCKET}"
+    yield place
     server.stop()
-    patch.undo()
+
+
+@pytest.fixture
+def bucket(store: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The bucket's address, with what leads there in the environment."""
+    _set(monkeypatch, store)
+    return f"s3://{BUCKET}"
+
+
+def _set(patch: pytest.MonkeyPatch, place: dict[str, str]) -> None:
+    for name, value in place.items():
+        patch.setenv(name, value)
 
 
 def test_a_prefix_is_scored_where_it_lies(here, bucket, package, tmp_path):
