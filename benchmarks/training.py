@@ -122,7 +122,7 @@ def print_table(found: dict[str, Measured]) -> None:
         f"family: {family.told['step']:.2f} s a training step of {FAMILY_BATCH} images, "
         f"{family.told['valid_step']:.2f} s a validation step",
         f"bare: {1000 * told['forward'] / told['images']:.0f} ms an image, {speed / told['peak']:.0%} of the matrix "
-        f"float32 speed; decoding and preprocessing {1000 * told['pixels'] / told['images']:.1f} ms, one thread",
+        f"product's speed; decoding and preprocessing {1000 * told['pixels'] / told['images']:.1f} ms, one thread",
         f"warm: imports {warm.told['imports']:.1f} s, search {warm.told['search']:.1f}, refit {warm.told['refit']:.1f}",
     ]
     print("\n".join(lines))  # noqa: T201
