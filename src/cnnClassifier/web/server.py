@@ -60,11 +60,13 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         """Take a part of the request."""
         consumed: int = super().received(data)
         if self.headers_finished and not self.completed and not self.expected:
-            self.expected = self.adj.max_request_body_size if self.chunked else self.content_length
-            if self.expected + sum(other.expected for other in self.alive) > self.limit:
+            expected = self.adj.max_request_body_size if self.chunked else self.content_length
+            if expected + sum(other.expected for other in self.alive) > self.limit:
                 self.error = TooManyUploads("the uploads of others fill the memory that is set aside for them")
-                self.completed = True
-            self.alive.add(self)  # until Waitress lets go of the request
+                self.completed = True  # of its body nothing is received, so it takes nobody else's place
+            else:
+                self.expected = expected
+                self.alive.add(self)  # until Waitress lets go of the request
         return consumed
 
 
