@@ -11,7 +11,7 @@ from tiny_model import picture
 
 from cnnClassifier.errors import ModelError, TrackingError
 from cnnClassifier.web import ModelHolder, Models, create_app
-from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError
+from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError, end_all
 
 
 def wait_for_model(models: ModelHolder, seconds: float = 10) -> None:
@@ -218,3 +218,20 @@ def test_no_request_is_dropped_while_the_champion_changes(models, registry, clas
             over.set()
         assert set.union(*(each.result() for each in clients)) <= {"7", "8"}
     assert models.get().version == "7"
+
+
+def test_the_end_of_the_process_waits_for_a_model_that_is_being_loaded(classifier):
+    begun, loaded = threading.Event(), []
+
+    def load():
+        begun.set()
+        time.sleep(0.3)
+        loaded.append(1)
+        return classifier
+
+    models = ModelHolder(load, lambda _: None, refresh_seconds=60)
+    models.start()
+    begun.wait(10)
+    end_all()
+    assert loaded == [1]
+    assert not any(thread.name == "model-loader" and thread.is_alive() for thread in threading.enumerate())

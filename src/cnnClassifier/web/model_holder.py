@@ -1,8 +1,10 @@
 """One served model: loaded in the background, served only after its self-test, replaced when another is right."""
 
+import atexit
 import logging
 import queue
 import threading
+import weakref
 from collections.abc import Callable
 
 from cnnClassifier.errors import CnnClassifierError, ModelError
@@ -11,6 +13,7 @@ from cnnClassifier.inference import Classifier
 RETRY_SECONDS = 10.0
 REFRESH_SECONDS = 30.0
 UNVERIFIED = "not yet compared with the registry"
+END_SECONDS = 5.0  # that the end of the process waits for a model that is being loaded
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +57,18 @@ class ModelHolder:
         self._started = threading.Lock()
         # Unlike an Event or a Queue, it may be put into by a signal handler that interrupts another one.
         self._calls: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._follow, name="model-loader", daemon=True)
 
     def start(self) -> None:
         """Start loading, and then looking, in the background; once, however often it is called."""
         if self._started.acquire(blocking=False):
-            threading.Thread(target=self._follow, name="model-loader", daemon=True).start()
+            self._thread.start()
+            _holders.add(self)
+
+    def end(self) -> None:
+        """Stop, and wait for what the thread is doing, but not for ever."""
+        self.stop()
+        self._thread.join(END_SECONDS)
 
     def stop(self) -> None:
         """End the background thread after what it is doing; the model stays."""
@@ -145,3 +155,13 @@ class ModelHolder:
         if str(trouble) != str(self._trouble):  # say it once, not at every try
             log.warning("no model to serve: %s", trouble)
         self._trouble = trouble
+
+
+_holders: weakref.WeakSet[ModelHolder] = weakref.WeakSet()
+
+
+@atexit.register
+def end_all() -> None:
+    """A process that ends while ONNX Runtime opens a model is aborted: its threads have nobody to join them."""
+    for holder in list(_holders):
+        holder.end()
