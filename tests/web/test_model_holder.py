@@ -1,5 +1,7 @@
 import dataclasses
 import logging
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,7 @@ from tiny_model import picture
 
 from cnnClassifier.errors import ModelError, TrackingError
 from cnnClassifier.web import ModelHolder, Models, create_app
-from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError, end_all
+from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError
 
 
 def wait_for_model(models: ModelHolder, seconds: float = 10) -> None:
@@ -220,18 +222,21 @@ def test_no_request_is_dropped_while_the_champion_changes(models, registry, clas
     assert models.get().version == "7"
 
 
-def test_the_end_of_the_process_waits_for_a_model_that_is_being_loaded(classifier):
-    begun, loaded = threading.Event(), []
+def test_the_end_of_the_process_waits_for_a_model_that_is_being_loaded():
+    program = """
+import threading, time
+from cnnClassifier.web import ModelHolder
 
-    def load():
-        begun.set()
-        time.sleep(0.3)
-        loaded.append(1)
-        return classifier
+begun = threading.Event()
 
-    models = ModelHolder(load, lambda _: None, refresh_seconds=60)
-    models.start()
-    begun.wait(10)
-    end_all()
-    assert loaded == [1]
-    assert not any(thread.name == "model-loader" and thread.is_alive() for thread in threading.enumerate())
+def load():
+    begun.set()
+    time.sleep(0.5)
+    print("loaded", flush=True)
+    raise SystemExit  # ends the thread
+
+ModelHolder(load).start()
+begun.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "loaded\n"

@@ -161,7 +161,7 @@ _holders: weakref.WeakSet[ModelHolder] = weakref.WeakSet()
 
 
 @atexit.register
-def end_all() -> None:
+def _end_all() -> None:
     """A process that ends while ONNX Runtime opens a model is aborted: its threads have nobody to join them."""
     for holder in list(_holders):
         holder.end()
