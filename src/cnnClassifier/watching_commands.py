@@ -31,11 +31,11 @@ def drift(
     import os
 
     from cnnClassifier.asking.models import choose_model
-    from cnnClassifier.config.loading import load_project
     from cnnClassifier.monitoring.checking import Period, check, in_words, log_path
     from cnnClassifier.monitoring.reading import parse_since
+    from cnnClassifier.shipped import load_project_anywhere
 
-    project = load_project()
+    project = load_project_anywhere()
     path = log_path(log, os.environ, project.serving.prediction_log)
     period = Period(parse_since(since), parse_since(until))
     checked = check(path, choose_model(project, model, package), period, out)
@@ -55,9 +55,9 @@ def feedback(
     """Write readers' labels as a manifest. Images are not kept here: yours are found by their SHA-256."""
     import os
 
-    from cnnClassifier.config.loading import load_project
     from cnnClassifier.monitoring.checking import log_path
     from cnnClassifier.monitoring.exporting import export_feedback
+    from cnnClassifier.shipped import load_project_anywhere
 
-    path = log_path(log, os.environ, load_project().serving.prediction_log)
+    path = log_path(log, os.environ, load_project_anywhere().serving.prediction_log)
     typer.echo(export_feedback(path, out, images, model))

@@ -202,3 +202,10 @@ def test_a_listing_that_fails_half_way_lists_nothing(tmp_path):
     assert plan.extend("abc", 2) == 3
     assert plan.extend("abcd", 2) == 1
     assert list(plan.parts(frozenset({0}))) == [Part(1, ("c",)), Part(2, ("d",))]
+
+
+def test_it_works_in_a_folder_without_a_project(files, package, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    score_images(str(files / "a.png"), tmp_path / "out", Wish(package=package))
+    assert [row["state"] for row in rows_of(tmp_path / "out")] == ["answer"]

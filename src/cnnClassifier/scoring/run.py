@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.asking.models import choose_model
-from cnnClassifier.config.loading import load_project
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.inference import Classifier
 from cnnClassifier.scoring.addresses import absolute, list_addresses
@@ -17,6 +16,7 @@ from cnnClassifier.scoring.answering import Answered, Pace, answer_parts
 from cnnClassifier.scoring.folder import Asked, ScoredFolder, open_folder
 from cnnClassifier.scoring.plan import Part
 from cnnClassifier.scoring.rows import ERROR
+from cnnClassifier.shipped import load_project_anywhere
 from cnnClassifier.web.model_source import digest
 
 MILLION = 1_000_000
@@ -47,7 +47,7 @@ class Cluster:
 
 def score_images(source: str, out: Path, wish: Wish, cluster: Cluster | None = None) -> int:
     """Answer for what is not answered yet; how many files of the whole folder could not be read."""
-    project = load_project()
+    project = load_project_anywhere()
     classifier = choose_model(project, wish.model, wish.package)
     asked = Asked(classifier.name, classifier.version, digest(classifier.folder))
     source = absolute(source)
