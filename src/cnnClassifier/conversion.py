@@ -1,8 +1,6 @@
 """Keras networks in forms that other programs run."""
 
-import contextlib
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from cnnClassifier.model_spec import INPUT
+from cnnClassifier.quiet import errors_only
 
 
 def write_onnx(model: Any, outputs: Sequence[str], destination: Path) -> None:
@@ -18,7 +17,7 @@ def write_onnx(model: Any, outputs: Sequence[str], destination: Path) -> None:
     import tf2onnx
 
     image = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
-    with _quiet_conversion():
+    with errors_only("tf2onnx"):  # it tells of each of its optimisers
         frozen = freeze(convertible(model), image)
         answer = tf.function(lambda image: dict(zip(outputs, tf.nest.flatten(frozen(image)), strict=True)))
         tf2onnx.convert.from_function(answer, [image], output_path=str(destination))
@@ -61,15 +60,3 @@ def _is_gelu(layer: Any) -> bool:
 def _gelu(x: Any) -> Any:
     """The exact form, with erf where TensorFlow has erfc."""
     return 0.5 * x * (1.0 + keras.ops.erf(x * 0.5**0.5))
-
-
-@contextlib.contextmanager
-def _quiet_conversion() -> Iterator[None]:
-    """tf2onnx tells of each of its optimisers."""
-    tf2onnx_log = logging.getLogger("tf2onnx")
-    level = tf2onnx_log.level
-    tf2onnx_log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        tf2onnx_log.setLevel(level)

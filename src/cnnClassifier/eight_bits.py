@@ -4,9 +4,7 @@ Static quantisation with a scale for each channel of a kernel (Krishnamoorthi 20
 from the least to the greatest value that some real images give.
 """
 
-import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from cnnClassifier.errors import ModelError
 from cnnClassifier.files import scratch_folder
 from cnnClassifier.onnx_weights import round_to_half
+from cnnClassifier.quiet import errors_only
 
 Pixels = NDArray[np.float32]
 
@@ -29,7 +28,8 @@ def quantise(source: Path, destination: Path, images: Iterable[Pixels]) -> None:
     kernels in half precision, each with the scale that makes seven bits of it when it is loaded: with eight, sums
     overflow on processors without VNNI, and answers would depend on the machine. ModelError without convolutions.
     """
-    with scratch_folder(destination.with_name(f"{destination.name}.eight_bits")) as scratch, _quietly():
+    with scratch_folder(destination.with_name(f"{destination.name}.eight_bits")) as scratch, errors_only():
+        # The quantiser advises, on the root logger, to do what was just done.
         rounded, prepared = scratch / "rounded.onnx", scratch / "prepared.onnx"
         round_to_half(source, rounded)
         quant_pre_process(rounded, prepared, skip_symbolic_shape=True)
@@ -74,15 +74,3 @@ def _convolutional(graph: onnx.GraphProto) -> Iterator[str]:
     for node in graph.node:
         if node.op_type in ("Conv", "MaxPool") or (node.op_type == "Relu" and node.input[0] in of_convolutions):
             yield node.name
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """ONNX Runtime's quantiser advises on the root logger to do what was just done."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(level)

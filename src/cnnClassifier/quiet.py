@@ -1,5 +1,6 @@
-"""Hold back what native libraries write to standard error while they are loaded."""
+"""Hold back what libraries say that is no news."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -27,3 +28,15 @@ def native_stderr_held() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(terminal, 2)
             os.close(terminal)
+
+
+@contextmanager
+def errors_only(logger: str | None = None) -> Iterator[None]:
+    """For the length of a block a library's logger, or the root one, tells of errors alone."""
+    told = logging.getLogger(logger)
+    level = told.level
+    told.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        told.setLevel(level)

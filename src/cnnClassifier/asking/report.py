@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.asking.labelled import Labelled
 from cnnClassifier.audit.pictures import thumbnail
 from cnnClassifier.files import write_text
+from cnnClassifier.html_pages import templates_of
 from cnnClassifier.inference import Prediction
 
 SHOWN = {
@@ -39,23 +38,20 @@ def write_report(
     """Write the page; plots are taken from the folder `plots` into it, so that it can be sent as one file."""
     worst = sorted(mistakes, key=lambda mistake: -mistake[1].confidence)[:MISTAKES]
     shown = [(thumbnail(image.file), image, prediction) for image, prediction in worst]
-    environment = Environment(
-        loader=PackageLoader("cnnClassifier.asking", package_path=""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html").render(
-        title=title,
-        metrics=metrics,
-        headline=in_words(metrics["balanced_accuracy"]),
-        rows=[(label, in_words(metrics[name])) for name, label in SHOWN.items()],
-        warnings=warnings_on(metrics),
-        plots=[(name.replace("_", " "), words, _address(plots / f"{name}.png")) for name, words in PLOTS.items()],
-        mistakes=shown,
-        mistaken=len(mistakes),
-        disclaimer=DISCLAIMER,
+    page = (
+        templates_of("cnnClassifier.asking")
+        .get_template("report.html")
+        .render(
+            title=title,
+            metrics=metrics,
+            headline=in_words(metrics["balanced_accuracy"]),
+            rows=[(label, in_words(metrics[name])) for name, label in SHOWN.items()],
+            warnings=warnings_on(metrics),
+            plots=[(name.replace("_", " "), words, _address(plots / f"{name}.png")) for name, words in PLOTS.items()],
+            mistakes=shown,
+            mistaken=len(mistakes),
+            disclaimer=DISCLAIMER,
+        )
     )
     write_text(page, path)
 

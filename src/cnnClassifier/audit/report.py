@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup, escape
 
 from cnnClassifier import DISCLAIMER
@@ -16,6 +16,7 @@ from cnnClassifier.audit.sections import tell
 from cnnClassifier.audit.shots import Shot, galleries
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.files import write_text
+from cnnClassifier.html_pages import templates_of
 
 LINES = 1000  # of a complete list in the page; audit.json has the rest
 SIZE_STEPS = (1, 2, 4, 8, 16, 32, 64, 128)  # least sizes of the bars of the histogram of groups
@@ -70,10 +71,7 @@ def _thumbnails(shots: Sequence[Shot], images: Path) -> dict[str, str | None]:
 
 
 def _template() -> Template:
-    loader = PackageLoader("cnnClassifier.audit", package_path="")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = templates_of("cnnClassifier.audit")
     environment.filters["code"] = _code
     return environment.get_template("report.html")
 

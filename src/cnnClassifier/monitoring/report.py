@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.files import write_text
+from cnnClassifier.html_pages import templates_of
 from cnnClassifier.inference import Classifier
 from cnnClassifier.monitoring.drift import DRAWS, LEVEL, Finding, Measure, Window, measures
 from cnnClassifier.monitoring.reading import Checked
@@ -59,26 +59,23 @@ def write_report(
     gate = classifier.spec.decision.outliers
     compared = measures(reference, window, gate.threshold if gate else None)
     rows = [_row(*pair, classifier.spec.classes) for pair in zip(checked.findings, compared, strict=True)]
-    environment = Environment(
-        loader=PackageLoader("cnnClassifier.monitoring", package_path=""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html").render(
-        checked=checked,
-        rows=sorted(rows, key=lambda row: not row.finding.alarm),
-        period=[datetime.fromtimestamp(moment, UTC) for moment in period],
-        at=datetime.fromtimestamp(checked.time, UTC),
-        reference=reference,
-        groups=int(reference.groups.max()) + 1,
-        synthetic=classifier.spec.synthetic,
-        level=LEVEL,
-        draws=DRAWS,
-        width=WIDTH,
-        height=HEIGHT,
-        disclaimer=DISCLAIMER,
+    page = (
+        templates_of("cnnClassifier.monitoring")
+        .get_template("report.html")
+        .render(
+            checked=checked,
+            rows=sorted(rows, key=lambda row: not row.finding.alarm),
+            period=[datetime.fromtimestamp(moment, UTC) for moment in period],
+            at=datetime.fromtimestamp(checked.time, UTC),
+            reference=reference,
+            groups=int(reference.groups.max()) + 1,
+            synthetic=classifier.spec.synthetic,
+            level=LEVEL,
+            draws=DRAWS,
+            width=WIDTH,
+            height=HEIGHT,
+            disclaimer=DISCLAIMER,
+        )
     )
     write_text(page, path)
 
