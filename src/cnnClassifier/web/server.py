@@ -116,6 +116,7 @@ def make_server(app: Flask, config: ServingConfig) -> BaseWSGIServer:
         sockets=[_listen(config.host, config.port)],
         threads=config.threads,
         max_request_body_size=body_limit,
+        recv_bytes=128 * 1024,  # most uploads in one piece: each piece is a turn of Waitress' loop
         inbuf_overflow=body_limit + 1,  # above this Waitress writes a request to a temporary file: never
         ident=None,
     )
