@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,15 @@ def open_engine(parts: Cut, trunk_digest: str, spec: ModelSpec, paths: Paths) ->
             _make(parts.trunk, file, ranging_pixels(records, paths, spec.preprocessing))
         from cnnClassifier.inference import open_session  # a third of a second
 
-        return open_session(file, os.cpu_count() or 1)
+        return open_session(file, 1)
 
     def run(batch: np.ndarray) -> np.ndarray:
-        # An image at a time: larger batches are no faster, and take memory.
-        return np.concatenate([session().run([FEATURES], {INPUT: image[np.newaxis]})[0] for image in batch])
+        network = session()
+        # A core for each image: none waits for another at a layer's end. Larger batches are no faster, and take memory.
+        with ThreadPoolExecutor(os.cpu_count()) as cores:
+            return np.concatenate(
+                [*cores.map(lambda image: network.run([FEATURES], {INPUT: image[np.newaxis]})[0], batch)]
+            )
 
     return run, digest
 
