@@ -4,7 +4,7 @@ One after the other on the same images with the same weights, each in a process 
 
 - family: frozen VGG16 at 224, Flatten and a softmax, Keras `fit` on augmented images, 20 epochs with validation;
 - bare: nothing but the frozen network's forward passes over preprocessed batches that lie in memory, in the precision
-  that the experiment computes in;
+  that the experiment computes in; for eight bits also those in float32 that it takes its ranges from;
 - cold: the training component (search and refit) with an empty feature cache, as config/experiments/chest_ct.yaml says;
 - warm: the same once more with another learning rate.
 
@@ -108,7 +108,8 @@ def print_table(found: dict[str, Measured]) -> None:
         "cold cache": (*without_folds(cold), cold.memory),
         "warm cache, another learning rate": (*without_folds(warm), warm.memory),
     }
-    speed = told["gflop"] * told["images"] / told["forward"]
+    passes = told["forward"] - told["ranging"]
+    speed = told["gflop"] * told["images"] / passes
     lines = [
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {told['images']:.0f} images, {told['gflop']:.1f} "
         f"GFLOP an image, matrix product {told['peak']:.0f} GFLOP/s",
@@ -121,8 +122,9 @@ def print_table(found: dict[str, Measured]) -> None:
         f"{warm.told['folds']:.1f} s warm",
         f"family: {family.told['step']:.2f} s a training step of {FAMILY_BATCH} images, "
         f"{family.told['valid_step']:.2f} s a validation step",
-        f"bare: {1000 * told['forward'] / told['images']:.0f} ms an image, {speed / told['peak']:.0%} of the matrix "
-        f"product's speed; decoding and preprocessing {1000 * told['pixels'] / told['images']:.1f} ms, one thread",
+        f"bare: {1000 * passes / told['images']:.0f} ms an image, {speed / told['peak']:.0%} of the matrix product's "
+        f"speed, and {told['ranging']:.1f} s for ranges; decoding and preprocessing "
+        f"{1000 * told['pixels'] / told['images']:.1f} ms, one thread",
         f"warm: imports {warm.told['imports']:.1f} s, search {warm.told['search']:.1f}, refit {warm.told['refit']:.1f}",
     ]
     print("\n".join(lines))  # noqa: T201
@@ -191,35 +193,47 @@ def train_as_the_family(options: argparse.Namespace) -> dict[str, float]:
 
 def pass_forward(options: argparse.Namespace) -> dict[str, float]:
     """Seconds of the forward passes alone, of the preprocessing alone, and the machine's speed."""
+    from cnnClassifier.features.engine import ranging_records
     from cnnClassifier.features.network import open_features
-    from cnnClassifier.modeling import cut, load_model
-    from cnnClassifier.preprocessing import preprocess
+    from cnnClassifier.modeling import cut, forward, load_model
 
     paths = paths_in(options.work)
     model, spec = load_model(paths.base_model)
     parts = cut(model, spec.freeze)
     # In a cache of its own: the cold run finds no network in eight bits.
     call = open_features(parts, spec, paths.model_copy(update={"cache": options.work / "bare"})).forward
-    spent, spent_cpu, pixels = 0.0, 0.0, 0.0
     records = records_of(options)
-    for number, batch in enumerate(batches(records, BATCH)):
-        started = time.perf_counter()
-        images = np.stack([preprocess((paths.images / each.path).read_bytes(), spec.preprocessing) for each in batch])
-        pixels += time.perf_counter() - started
-        if number == 0:
-            call(images)  # the first pass compiles, or makes the network in eight bits
-        started, started_cpu = now()
-        call(images)
-        ended, ended_cpu = now()
-        spent, spent_cpu = spent + ended - started, spent_cpu + ended_cpu - started_cpu
+    passes = pass_over(records, call, paths, spec.preprocessing)
+    ranging = np.zeros(3)
+    if spec.precision == "int8":
+        ranging = pass_over(ranging_records(paths), forward(parts.trunk), paths, spec.preprocessing)
     return {
-        "forward": spent,
-        "forward_cpu": spent_cpu,
-        "pixels": pixels,
+        "forward": passes[0] + ranging[0],
+        "forward_cpu": passes[1] + ranging[1],
+        "ranging": ranging[0],
+        "pixels": passes[2],
         "images": len(records),
         "gflop": giga_operations(parts.trunk),
         "peak": matrix_speed(),
     }
+
+
+def pass_over(records: Sequence[ImageRecord], call: Any, paths: Paths, spec: Any) -> Any:
+    """Seconds and CPU seconds of the forward passes over images, and seconds of reading and preprocessing them."""
+    from cnnClassifier.preprocessing import preprocess
+
+    spent = np.zeros(3)
+    for number, batch in enumerate(batches(records, BATCH)):
+        started = time.perf_counter()
+        images = np.stack([preprocess((paths.images / each.path).read_bytes(), spec) for each in batch])
+        read = time.perf_counter() - started
+        if number == 0 or len(images) < BATCH:
+            call(images)  # the first pass of a size compiles; the very first makes the network in eight bits
+        started, started_cpu = now()
+        call(images)
+        ended, ended_cpu = now()
+        spent += (ended - started, ended_cpu - started_cpu, read)
+    return spent
 
 
 def train_cold(options: argparse.Namespace) -> dict[str, float]:
