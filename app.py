@@ -5,7 +5,6 @@ import os
 # Before NumPy is loaded: its idle threads would spin on the cores that the network needs (docs/serving.md).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import ctypes
 import signal
 import sys
 from collections.abc import Mapping
@@ -20,13 +19,13 @@ from cnnClassifier.shipped import load_project_anywhere
 from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.limits import Guard, guard
 from cnnClassifier.web.logs import configure_logs
+from cnnClassifier.web.memory import share_arenas
 from cnnClassifier.web.model_source import holder_of, registry_of
 from cnnClassifier.web.reloading import Reloader
 from cnnClassifier.web.server import listening, make_server
 from cnnClassifier.web.stopping import Stoppable
 
 ROOT = Path(__file__).resolve().parent
-M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 def main() -> int:
@@ -79,16 +78,10 @@ def _read_again(given: Mapping[str, str]) -> tuple[ServingConfig, Guard]:
 
 
 def _put_together(project: ProjectConfig, config: ServingConfig, who: Guard) -> tuple[ModelHolder, Flask]:
-    _share_memory()
+    share_arenas()
     default = holder_of(project, os.environ)
     models = Models(default, registry_of(project, os.environ))
     return default, create_app(models, config, ROOT, who, project.paths)
-
-
-def _share_memory() -> None:
-    """Have all threads take memory from two arenas: of one for each, what a picture took is kept, 70 MB in all."""
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # musl has none
-        mallopt(M_ARENA_MAX, 2)
 
 
 if __name__ == "__main__":

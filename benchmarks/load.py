@@ -15,11 +15,12 @@ FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 @dataclass
 class Outcome:
-    """What came of a load: seconds of the accepted requests, and how often each status was answered."""
+    """What came of a load: seconds of the accepted requests, how often each status was answered, how many cut off."""
 
     seconds: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     without_retry_after: int = 0
+    cut_off: int = 0
     elapsed: float = 0.0
 
     def quantile(self, share: float) -> float:
@@ -54,9 +55,15 @@ def load(
         turn = number
         while time.perf_counter() < end:
             began = time.perf_counter()
-            connection.request("POST", "/predict", bodies[turn % len(bodies)], headers)
-            response = connection.getresponse()
-            response.read()
+            try:
+                connection.request("POST", "/predict", bodies[turn % len(bodies)], headers)
+                response = connection.getresponse()
+                response.read()
+            except (OSError, http.client.HTTPException):  # refused before the body was read: gunicorn hangs up
+                connection.close()
+                with lock:
+                    outcome.cut_off += 1
+                continue
             took, turn = time.perf_counter() - began, turn + 1
             retry = response.getheader("Retry-After")
             with lock:

@@ -6,7 +6,7 @@ No TensorFlow, no web and no registry here: whoever fetched the package says its
 import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,6 +91,7 @@ class Classifier:
     session: Any
     reference: Reference | None = None
     training: TrainingReference | None = None
+    one_core: Any | None = None
 
     @classmethod
     def load(cls, folder: Path, name: str, version: str, threads: int | None = None) -> "Classifier":
@@ -105,13 +106,22 @@ class Classifier:
         _check_maps(session, spec, folder)
         return cls(folder, spec, name, version, session, _reference(session, spec, folder), _training(session, folder))
 
+    def for_a_crowd(self) -> "Classifier":
+        """The same model, opened once more for passes of one core each where many are asked for at once."""
+        if self.one_core or self.session.get_session_options().intra_op_num_threads == 1:
+            return self
+        return replace(self, one_core=open_session(self.folder / ONNX_FILE, 1))
+
     def classify(self, data: bytes, max_pixels: int | None = None) -> Prediction:
         """Classify one encoded image; ImageError unless it is a picture of at most `max_pixels`."""
         return self.classify_batch(preprocess(data, self.spec.preprocessing, max_pixels)[np.newaxis])[0]
 
-    def classify_batch(self, batch: NDArray[np.float32]) -> list[Prediction]:
-        """The predictions for N images as `preprocess` returns them, in one pass of the network."""
-        return self._decide(self._measure(batch))
+    def classify_batch(self, batch: NDArray[np.float32], crowded: bool = False) -> list[Prediction]:
+        """The predictions for N images as `preprocess` returns them, in one pass of the network.
+
+        `crowded`: other passes are under way, so this one takes a core for itself if it can (`for_a_crowd`).
+        """
+        return self._decide(self._measure(batch, crowded=crowded))
 
     def classify_pixels(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Uncalibrated probabilities, shape (N, classes), of N images as `preprocess` returns them."""
@@ -121,10 +131,10 @@ class Classifier:
         """Pooled features, shape (N, d), of N images as `preprocess` returns them."""
         return self._run([FEATURES], batch)[0]
 
-    def explain_batch(self, batch: NDArray[np.float32]) -> list[Explanation]:
-        """The predictions for N images as `preprocess` returns them, each with every class's map, in one pass."""
+    def explain_batch(self, batch: NDArray[np.float32], crowded: bool = False) -> list[Explanation]:
+        """The same, each with every class's map."""
         self._check_maps()
-        found = self._measure(batch, MAPS)
+        found = self._measure(batch, MAPS, crowded=crowded)
         return [Explanation(*each) for each in zip(self._decide(found), found[MAPS], strict=True)]
 
     def explain_pixels(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -163,11 +173,11 @@ class Classifier:
                 f"{self._title} cannot say why: an ensemble has no maps, nor one exported before there were maps"
             )
 
-    def _measure(self, batch: NDArray[np.float32], *more: str) -> dict[str, NDArray[np.float32]]:
+    def _measure(self, batch: NDArray[np.float32], *more: str, crowded: bool = False) -> dict[str, NDArray[np.float32]]:
         """The network's outputs for N images: probabilities, features where anything needs them, and `more`."""
         needs_features = self.reference is not None or self.training is not None
         outputs = [OUTPUT, *([FEATURES] if needs_features else []), *more]
-        return dict(zip(outputs, self._run(outputs, batch), strict=True))
+        return dict(zip(outputs, self._run(outputs, batch, crowded), strict=True))
 
     def _decide(self, found: Mapping[str, NDArray[np.float32]]) -> list[Prediction]:
         """What the model's rules make of them."""
@@ -186,8 +196,9 @@ class Classifier:
             for answer, far, along in zip(answers, distance, components, strict=True)
         ]
 
-    def _run(self, outputs: list[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        arrays: list[NDArray[np.float32]] = self.session.run(outputs, {INPUT: batch})
+    def _run(self, outputs: list[str], batch: NDArray[np.float32], crowded: bool = False) -> list[NDArray[np.float32]]:
+        session = self.one_core if crowded and self.one_core else self.session
+        arrays: list[NDArray[np.float32]] = session.run(outputs, {INPUT: batch})
         return arrays
 
 
@@ -195,6 +206,8 @@ def open_session(path: Path, threads: int) -> Any:
     """ONNX Runtime on a network and so many cores; ModelError for a file that is none."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # Threads that have nothing to do would spin on the cores that decode the next picture.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except ONNX_ERRORS as error:

@@ -14,19 +14,21 @@ from cnnClassifier.web.batcher import Batcher, TooLateError
 
 
 class Network:
-    """Doubles what it is given. The first pass waits for `go`; `sizes` are the batches so far."""
+    """Doubles what it is given. The first pass waits for `go`; `sizes` and `crowded` are what it was asked so far."""
 
     def __init__(self) -> None:
         self.go, self.busy = threading.Event(), threading.Event()
         self.sizes: list[int] = []
+        self.crowded: list[bool] = []
 
-    def double(self, batch):
+    def double(self, batch, crowded):
         self.sizes.append(len(batch))
+        self.crowded.append(crowded)
         self.busy.set()
         assert self.go.wait(30)
         return [2 * float(image[0]) for image in batch]
 
-    def fail(self, _):
+    def fail(self, *_):
         raise ModelError("the network is ill")
 
 
@@ -50,7 +52,7 @@ def image(value: float) -> np.ndarray:
 
 def test_what_arrives_while_the_network_is_busy_goes_together():
     network, seen = Network(), Seen()
-    batcher = Batcher(max_batch=3, queue_size=10, deadline=60, watch=seen)
+    batcher = Batcher(max_batch=3, queue_size=10, deadline=60, watch=seen, cores=1)
     with ThreadPoolExecutor(6) as pool:
         first = pool.submit(batcher.run, network.double, image(0))
         assert network.busy.wait(30)
@@ -63,10 +65,45 @@ def test_what_arrives_while_the_network_is_busy_goes_together():
     assert len(seen.waits) == 6
 
 
+def test_where_as_many_wait_as_there_are_cores_each_core_makes_a_pass():
+    network = Network()
+    batcher = Batcher(max_batch=1, queue_size=10, deadline=60, cores=2)
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(batcher.run, network.double, image(1))]
+        assert network.busy.wait(30)
+        answers += [pool.submit(batcher.run, network.double, image(value)) for value in (2, 3, 4)]
+        wait_until(lambda: len(batcher) == 3)
+        assert network.crowded == [False]  # who has all cores is left alone with them
+        network.go.set()
+        assert [answer.result() for answer in answers] == [2, 4, 6, 8]
+    assert network.crowded[:3] == [False, True, True]  # the last may find nobody beside it
+    assert batcher.run(network.double, image(5)) == 10
+    assert network.crowded[-1] is False
+
+
+def test_passes_of_a_crowd_are_under_way_at_the_same_time():
+    together = threading.Barrier(3)
+
+    def meet(batch, crowded):
+        if crowded:
+            together.wait(30)
+        return list(batch)
+
+    network = Network()
+    batcher = Batcher(max_batch=8, queue_size=10, deadline=60, cores=3)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(batcher.run, network.double, image(1))
+        assert network.busy.wait(30)
+        others = [pool.submit(batcher.run, meet, image(value)) for value in (2, 3, 4)]
+        wait_until(lambda: len(batcher) == 3)
+        network.go.set()
+        assert [first.result(), *(answer.result() for answer in others)] == [2, 2, 3, 4]
+
+
 def test_images_for_another_model_have_a_pass_of_their_own_and_who_waited_longest_goes_first():
     network, other = Network(), Network()
     other.go.set()
-    batcher = Batcher(max_batch=8, queue_size=10, deadline=60)
+    batcher = Batcher(max_batch=8, queue_size=10, deadline=60, cores=1)
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(batcher.run, network.double, image(1))]
         assert network.busy.wait(30)
@@ -80,7 +117,7 @@ def test_images_for_another_model_have_a_pass_of_their_own_and_who_waited_longes
 
 def test_a_full_queue_refuses_at_once_and_answers_those_it_took():
     network = Network()
-    batcher = Batcher(max_batch=1, queue_size=1, deadline=60)
+    batcher = Batcher(max_batch=1, queue_size=1, deadline=60, cores=1)
     with ThreadPoolExecutor(2) as pool:
         answers = [pool.submit(batcher.run, network.double, image(1))]
         assert network.busy.wait(30)
@@ -94,7 +131,7 @@ def test_a_full_queue_refuses_at_once_and_answers_those_it_took():
 
 def test_who_waited_too_long_is_told_so_and_not_computed():
     network = Network()
-    batcher = Batcher(max_batch=4, queue_size=4, deadline=60)
+    batcher = Batcher(max_batch=4, queue_size=4, deadline=60, cores=1)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(batcher.run, network.double, image(1))
         assert network.busy.wait(30)
@@ -111,7 +148,7 @@ def test_who_waited_too_long_is_told_so_and_not_computed():
 def test_an_error_reaches_those_whose_batch_it_was_and_nobody_else():
     network = Network()
     network.go.set()
-    batcher = Batcher(max_batch=4, queue_size=4, deadline=60)
+    batcher = Batcher(max_batch=4, queue_size=4, deadline=60, cores=1)
     with pytest.raises(ModelError, match="ill"):
         batcher.run(network.fail, image(1))
     assert batcher.run(network.double, image(1)) == 2
@@ -119,12 +156,12 @@ def test_an_error_reaches_those_whose_batch_it_was_and_nobody_else():
 
 def test_a_network_that_gives_too_few_answers_is_an_error_not_a_request_without_end():
     with pytest.raises(ValueError, match="zip"):
-        Batcher(max_batch=4, queue_size=4, deadline=60).run(lambda _: [], image(1))
+        Batcher(max_batch=4, queue_size=4, deadline=60, cores=1).run(lambda *_: [], image(1))
 
 
 def test_closing_answers_what_was_accepted_and_takes_nothing_more():
     network = Network()
-    batcher = Batcher(max_batch=1, queue_size=4, deadline=60)
+    batcher = Batcher(max_batch=1, queue_size=4, deadline=60, cores=1)
     with ThreadPoolExecutor(3) as pool:
         answers = [pool.submit(batcher.run, network.double, image(1))]
         assert network.busy.wait(30)
@@ -139,7 +176,7 @@ def test_closing_answers_what_was_accepted_and_takes_nothing_more():
 
 
 def test_a_batch_of_a_real_model_gives_each_picture_its_own_answer(classifier):
-    batcher = Batcher(max_batch=8, queue_size=64, deadline=60)
+    batcher = Batcher(max_batch=8, queue_size=64, deadline=60, cores=2)
     labels = list(COLOURS) * 16
     images = {label: preprocess(picture(label), SPEC.preprocessing) for label in COLOURS}
     with ThreadPoolExecutor(32) as pool:

@@ -30,6 +30,8 @@ from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, SPEC_FILE, read_s
 from cnnClassifier.outliers import Reference, save_reference
 from cnnClassifier.preprocessing import decode, kept_box, preprocess
 
+RELEASED = Path(__file__).parents[2] / "models/chest_ct"
+
 
 @pytest.mark.parametrize("label", CLASSES)
 def test_each_class_is_recognised_with_its_confidence(classifier, label):
@@ -50,6 +52,21 @@ def test_a_batch_gives_what_its_images_give_alone(classifier):
     batch = np.stack([preprocess(data, SPEC.preprocessing) for data in pictures])
     alone = [list(classifier.classify(data).probabilities.values()) for data in pictures]
     assert classifier.classify_pixels(batch).tolist() == [pytest.approx(row) for row in alone]
+
+
+def test_a_pass_on_one_core_of_many_answers_as_one_on_all_of_them():
+    alone = Classifier.load(RELEASED, "chest_ct", "1", threads=2)
+    crowd = alone.for_a_crowd()
+    batch = preprocess(picture(), alone.spec.preprocessing)[np.newaxis]
+    assert crowd.one_core is not None
+    assert crowd.for_a_crowd() is crowd
+    assert crowd.classify_batch(batch, crowded=True) == crowd.classify_batch(batch) == alone.classify_batch(batch)
+    explained = crowd.explain_batch(batch, crowded=True)[0]
+    assert explained.maps.tolist() == alone.explain_batch(batch)[0].maps.tolist()
+
+
+def test_a_model_that_has_one_core_needs_no_second_session(classifier):
+    assert classifier.for_a_crowd() is classifier
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
-"""Micro-batches: what requests bring while the network is busy goes through it together.
+"""What many threads ask goes through the network as the cores serve it best.
 
-Nothing waits for company: a lone image goes at once. One worker thread asks the network, and each pass uses all cores.
+Nothing waits for company. A lone image goes at once, on all cores. Where as many wait as there are cores, each core
+makes a pass of its own: nothing stands idle while a layer's last block is computed or a picture is decoded.
 """
 
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -20,7 +23,7 @@ from cnnClassifier.web.admission import OverloadedError
 
 T = TypeVar("T")
 Image = NDArray[np.float32]
-Work = Callable[[NDArray[np.float32]], Sequence[T]]
+Work = Callable[[NDArray[np.float32], bool], Sequence[T]]  # (N images, crowded): N answers, on one core if crowded
 
 
 class TooLateError(CnnClassifierError):
@@ -48,21 +51,32 @@ class Job:
 
 
 class Batcher:
-    """Takes single images from many threads and gives them to the network together.
+    """Takes single images from many threads, and gives them to the network one by one or together.
 
     At most `max_batch` go through it in one pass and at most `queue_size` wait; one that waited longer than
-    `deadline` seconds is dropped. Only images for the same work (a method of the same model) share a pass. The worker
-    starts with the first image, so that making one costs nothing, also before a fork.
+    `deadline` seconds is dropped. Only images for the same work (a method of the same model) share a pass. As many
+    passes as there are `cores` are made at once, each on one, where so many wait; otherwise one after the other, on
+    all. The workers start with the first image, so that making a Batcher costs nothing, also before a fork.
     """
 
-    def __init__(self, max_batch: int, queue_size: int, deadline: float, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        max_batch: int,
+        queue_size: int,
+        deadline: float,
+        watch: Watch | None = None,
+        cores: int = os.cpu_count() or 1,
+    ) -> None:
         self.max_batch = max_batch
         self.queue_size = queue_size
         self.deadline = deadline
         self._watch = watch
+        self._cores = cores
         self._waiting: deque[Job] = deque()
         self._changed = threading.Condition()
-        self._worker: threading.Thread | None = None
+        self._workers: list[threading.Thread] = []
+        self._passes = 0  # under way
+        self._alone = False  # whether the one under way has all cores
         self._closed = False
 
     def __len__(self) -> int:
@@ -77,7 +91,7 @@ class Batcher:
         return self.run(classifier.classify_batch, image)
 
     def run(self, work: Work[T], image: Image) -> T:
-        """The same for any `work` that takes N images and gives N answers."""
+        """The same for any `work` that takes N images, and whether it is to keep to one core, and gives N answers."""
         answer: T = self._submit(work, image).result()
         return answer
 
@@ -86,8 +100,8 @@ class Batcher:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        if self._worker:
-            self._worker.join()
+        for worker in self._workers:
+            worker.join()
 
     def _submit(self, work: Work[T], image: Image) -> Future[T]:
         job = Job(work, image)
@@ -97,11 +111,17 @@ class Batcher:
             if len(self._waiting) >= self.queue_size:
                 raise OverloadedError(f"{self.queue_size} images are waiting already", retry_after=1)
             self._waiting.append(job)
-            if self._worker is None:
-                self._worker = threading.Thread(target=self._serve, name="batcher", daemon=True)
-                self._worker.start()
+            if not self._workers:
+                self._start()
             self._changed.notify()
         return job.answer
+
+    def _start(self) -> None:
+        self._workers = [
+            threading.Thread(target=self._serve, name=f"network-{core}", daemon=True) for core in range(self._cores)
+        ]
+        for worker in self._workers:
+            worker.start()
 
     def _serve(self) -> None:
         # One call a batch: a name here would keep the last batch, and with it a replaced model, until the next one.
@@ -109,24 +129,38 @@ class Batcher:
             pass
 
     def _serve_batch(self) -> bool:
-        jobs = self._next_batch()
+        jobs, crowded = self._next_batch()
         if jobs:
-            self._answer(jobs)
+            try:
+                self._answer(jobs, crowded)
+            finally:
+                self._done()
         return bool(jobs)
 
-    def _next_batch(self) -> list[Job]:
-        """What waits for the same work as the image that has waited longest; nothing once closed and done."""
+    def _next_batch(self) -> tuple[list[Job], bool]:
+        """What is to share a pass, and whether it is one of several at once; nothing once closed and done.
+
+        It is what waits for the same work as the image that has waited longest.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
+            self._changed.wait_for(lambda: not self._alone and (self._waiting or self._closed))
             if not self._waiting:
-                return []
+                return [], False
+            crowded = self._cores > 1 and (self._passes > 0 or len(self._waiting) >= self._cores)
             work = self._waiting[0].work
-            taken = [job for job in self._waiting if job.work == work][: self.max_batch]
+            same = [job for job in self._waiting if job.work == work]
+            taken = same[: min(self.max_batch, ceil(len(same) / self._cores)) if crowded else self.max_batch]
             chosen = set(map(id, taken))
             self._waiting = deque(job for job in self._waiting if id(job) not in chosen)
-            return taken
+            self._passes, self._alone = self._passes + 1, not crowded
+            return taken, crowded
 
-    def _answer(self, jobs: list[Job]) -> None:
+    def _done(self) -> None:
+        with self._changed:
+            self._passes, self._alone = self._passes - 1, False
+            self._changed.notify_all()
+
+    def _answer(self, jobs: list[Job], crowded: bool) -> None:
         began = time.monotonic()
         live = [job for job in jobs if began - job.accepted <= self.deadline]
         for job in jobs:
@@ -135,7 +169,7 @@ class Batcher:
         if not live:
             return
         try:
-            results = list(live[0].work(np.stack([job.image for job in live])))
+            results = list(live[0].work(np.stack([job.image for job in live]), crowded))
             answers = list(zip(live, results, strict=True))
         except Exception as error:  # noqa: BLE001 - not swallowed: each caller raises it in its own thread
             for job in live:

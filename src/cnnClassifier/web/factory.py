@@ -19,10 +19,8 @@ from cnnClassifier.web.problems import register_problems
 from cnnClassifier.web.reloading import Adjustable
 from cnnClassifier.web.routes import Routes
 from cnnClassifier.web.samples import Samples
-from cnnClassifier.web.service import Service
+from cnnClassifier.web.service import IMAGES_AT_ONCE, Service
 from cnnClassifier.web.uploads import InMemoryRequest, Reader
-
-IMAGES_WAITING = 2  # of each request that is let in: what Batcher.map draws ahead
 
 SECURITY_HEADERS = {
     # No inline script or style, nothing from elsewhere; blob: is the preview of the chosen file.
@@ -56,7 +54,7 @@ def create_app(
     app.request_class = InMemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = config.max_upload_mb * 2**20
     observer, admission = Observer(Metrics()), Admission(config.queue)
-    batcher = Batcher(config.batch, IMAGES_WAITING * config.queue, config.deadline_seconds, observer.metrics)
+    batcher = Batcher(config.batch, IMAGES_AT_ONCE * config.queue, config.deadline_seconds, observer.metrics)
     observer.metrics.gauge("queue_images", "Images that wait for the network.", lambda: len(batcher))
     observer.metrics.gauge("requests_in_work", "Requests let in and not answered yet.", lambda: admission.inside)
     observer.register(app)
@@ -69,7 +67,7 @@ def create_app(
     Routes(service, reader, samples, observer, config).register(app)
     app.register_api(make_api(service, reader, samples, observer))
     register_problems(app)
-    adjustable = Adjustable(config, admission, batcher, guard, IMAGES_WAITING)
+    adjustable = Adjustable(config, admission, batcher, guard, IMAGES_AT_ONCE)
     app.extensions |= {"batcher": batcher, "journal": journal, "adjustable": adjustable}
     app.after_request(_add_security_headers)
     return app

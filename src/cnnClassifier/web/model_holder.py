@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from cnnClassifier.errors import CnnClassifierError, ModelError
 from cnnClassifier.inference import Classifier
+from cnnClassifier.web.memory import give_memory_back
 
 RETRY_SECONDS = 10.0
 REFRESH_SECONDS = 30.0
@@ -96,6 +97,7 @@ class ModelHolder:
         try:
             classifier = self._load()
             classifier.self_test()
+            classifier = classifier.for_a_crowd()
         except CnnClassifierError as error:
             self._note(error)
         except Exception:
@@ -114,7 +116,8 @@ class ModelHolder:
             return
         current = self.get()
         try:
-            other = self._look(current)
+            found = self._look(current)
+            other = found and found.for_a_crowd()
         except CnnClassifierError as error:
             self._warn(f"{error}; going on with {current.name} version {current.version}")
         except Exception:
@@ -144,6 +147,7 @@ class ModelHolder:
 
     def _serve(self, classifier: Classifier) -> None:
         self._classifier = classifier
+        give_memory_back()
         log.info("serving model %s version %s", classifier.name, classifier.version)
 
     def _warn(self, notice: str) -> None:

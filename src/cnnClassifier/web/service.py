@@ -2,8 +2,11 @@
 
 import base64
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from cnnClassifier import heatmap
 from cnnClassifier.archives import Member, is_archive, read_archive
@@ -33,6 +36,8 @@ from cnnClassifier.web.observer import Observer
 from cnnClassifier.web.pictures import as_png, read_picture
 from cnnClassifier.web.problems import unreadable
 from cnnClassifier.web.uploads import Upload
+
+IMAGES_AT_ONCE = 2  # of one request: the next is decoded while one is in the network
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,14 @@ class Service:
         classifier = self.models.get(ask.model)
         members = self._members(uploads)
         series = len(members) > 1 and all(member.data is not None and is_dicom(member.data) for member in members)
-        with self.admission.admitted():
+        with self.admission.admitted(), ThreadPoolExecutor(IMAGES_AT_ONCE) as pool:
             ordered = enumerate(order_slices(members) if series else members)
-            results = [self._item(index, member, ask, classifier, request_id) for index, member in ordered]
+            # Each in the context of this request: it is where predictions are noted.
+            asked = [
+                partial(copy_context().run, self._item, index, member, ask, classifier, request_id)
+                for index, member in ordered
+            ]
+            results = list(pool.map(lambda item: item(), asked))
         failed = sum(item.problem is not None for item in results)
         return BatchAnswer(
             results=results,
