@@ -1,4 +1,7 @@
-"""Parts answered one after the other: files are read and decoded in threads some way ahead of the network."""
+"""Parts answered one after the other: files are read and decoded in threads some way ahead of the network.
+
+Each core makes passes of its own: none waits for another at the end of a layer.
+"""
 
 import hashlib
 import time
@@ -27,16 +30,17 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class Pace:
-    """Images in one pass, threads that read and decode, and the pixels that a picture may have."""
+    """Images in one pass, threads that read and decode, the pixels that a picture may have, and passes at a time."""
 
     batch: int
     readers: int
     most_pixels: int
+    cores: int = 1
 
     @property
     def ahead(self) -> int:
-        """How many images are read, and how many decoded, before they are needed: the next batch and what is begun."""
-        return self.batch + 2 * self.readers
+        """How many images are read, and how many decoded, before they are needed: a batch a core and what is begun."""
+        return self.cores * self.batch + 2 * self.readers
 
 
 @dataclass(frozen=True)
@@ -76,19 +80,19 @@ def answer_parts(
 ) -> Iterator[Answered]:
     """Each part's answers, in order; `progress` is called with the number of images whenever some are answered.
 
-    A part's images go through the network in the same batches wherever that happens. At most `Pace.ahead` files and as
-    many decoded pictures are in memory beside a part's answers.
+    `classifier` is to be loaded for one core. A part's images go through the network in the same batches wherever that
+    happens. At most `Pace.ahead` files and as many decoded pictures are in memory beside a part's answers.
     """
     schema = schema_of(classifier.spec.classes)
-    with ThreadPoolExecutor(pace.readers) as pool:
+    with ThreadPoolExecutor(pace.readers) as pool, ThreadPoolExecutor(pace.cores) as cores:
         named = ((part.number, address) for part in parts for address in part.addresses)
         files = chain.from_iterable(map(_open, _ahead(pool, _fetch, named, pace.ahead)))
         pictures = _ahead(pool, partial(_decode, classifier, pace.most_pixels), files, pace.ahead)
         for number, own in groupby(pictures, key=lambda picture: picture.part):
             rows: list[Row] = []
-            for batch in batches(own, pace.batch):
-                rows += _answer(classifier, batch)
-                progress(len(batch))
+            for answers in _ahead(cores, partial(_answer, classifier), batches(own, pace.batch), pace.cores):
+                rows += answers
+                progress(len(answers))
             yield Answered(number, as_parquet(rows, schema), len(rows))
 
 
@@ -144,14 +148,17 @@ def _decode(classifier: Classifier, most_pixels: int, file: File) -> Picture:
     return Picture(file.part, file.path, sha256, file.seconds + time.perf_counter() - began, made, error)
 
 
-def _answer(classifier: Classifier, batch: Sequence[Picture]) -> Iterator[Row]:
+def _answer(classifier: Classifier, batch: Sequence[Picture]) -> list[Row]:
     pixels = [picture.pixels for picture in batch if picture.pixels is not None]
     began = time.perf_counter()
     found = iter(classifier.classify_batch(np.stack(pixels)) if pixels else [])
     share = (time.perf_counter() - began) / max(1, len(pixels))
+    rows = []
     for picture in batch:
         if picture.pixels is None:
             name, version = classifier.name, classifier.version
-            yield unread(picture.path, picture.sha256, picture.error or "", name, version, picture.seconds)
+            row = unread(picture.path, picture.sha256, picture.error or "", name, version, picture.seconds)
         else:
-            yield answered(picture.path, picture.sha256 or "", next(found), picture.seconds + share)
+            row = answered(picture.path, picture.sha256 or "", next(found), picture.seconds + share)
+        rows.append(row)
+    return rows

@@ -32,13 +32,13 @@ log = logging.getLogger(__name__)
 class Scorer:
     """An actor: one loaded model, asked about one part at a time."""
 
-    def __init__(self, package: Any, name: str, version: str, threads: int, pace: Pace) -> None:
+    def __init__(self, package: Any, name: str, version: str, pace: Pace) -> None:
         import ray
 
         with tempfile.TemporaryDirectory(prefix="cnnClassifier-") as folder:
             for file, content in ray.get(package).items():
                 (Path(folder) / file).write_bytes(content)
-            self._classifier = Classifier.load(Path(folder), name, version, threads)
+            self._classifier = Classifier.load(Path(folder), name, version, threads=1)
         self._pace = pace
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -60,16 +60,15 @@ def answer_on_cluster(
     classifier: Classifier,
     parts: Iterator[Part],
     pace: Pace,
-    threads: int,
     progress: Callable[[int], object],
 ) -> Iterator[Answered]:
-    """Each part's answers once, in the order in which they come; `threads` cores for each of the `workers`.
+    """Each part's answers once, in the order in which they come; `Pace.cores` for each of the `workers`.
 
     Raises ConfigError if Ray is not installed or no cluster answers at `address`.
     """
     ray = _connect(address)
     try:
-        room = max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+        room = max(1, int(ray.cluster_resources().get("CPU", 1)) // pace.cores)
         package = ray.put(_package(classifier.folder))
         made = {"package": package, "name": classifier.name, "version": classifier.version}
         for wave in batches(parts, WAVE):
@@ -77,11 +76,11 @@ def answer_on_cluster(
             rows = [{"number": part.number, "addresses": list(part.addresses)} for part in wave]
             answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
                 Scorer,
-                fn_constructor_kwargs={**made, "threads": threads, "pace": pace},
+                fn_constructor_kwargs={**made, "pace": pace},
                 batch_size=1,
                 batch_format="pyarrow",
                 compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
-                num_cpus=threads,
+                num_cpus=pace.cores,
             )
             for row in answers.iter_rows():
                 progress(row["rows"])

@@ -25,7 +25,7 @@ def score(
     images: Annotated[
         str | None, typer.Option(help="What a manifest's relative paths are below (default: where it lies).")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Images in one pass of the network.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Images in one pass of the network, which takes one core.")] = 1,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Cores for the network; with --ray, of each worker (default: all; 1).")
     ] = None,

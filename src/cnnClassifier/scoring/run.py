@@ -1,6 +1,7 @@
 """Scoring from the list to the last part, on this machine or on a cluster; killed, it goes on where it stopped."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class Wish:
     model: str | None = None
     package: Path | None = None
     images: str | None = None
-    batch: int = 4
+    batch: int = 1
     threads: int | None = None
     readers: int = 4
     part: int = 500
@@ -48,7 +49,9 @@ class Cluster:
 def score_images(source: str, out: Path, wish: Wish, cluster: Cluster | None = None) -> int:
     """Answer for what is not answered yet; how many files of the whole folder could not be read."""
     project = load_project_anywhere()
-    classifier = choose_model(project, wish.model, wish.package)
+    chosen = choose_model(project, wish.model, wish.package)
+    classifier = Classifier.load(chosen.folder, chosen.name, chosen.version, threads=1)
+    del chosen  # opened for all cores, where one core makes a pass here
     asked = Asked(classifier.name, classifier.version, digest(classifier.folder))
     source = absolute(source)
     with open_folder(out, asked) as scored:
@@ -56,10 +59,11 @@ def score_images(source: str, out: Path, wish: Wish, cluster: Cluster | None = N
         finished = scored.finished()
         waiting = scored.plan.count(without=finished)
         log.info("%s: %d files, %d of them new; %d to be answered", source, scored.plan.count(), added, waiting)
-        pace = Pace(wish.batch, wish.readers, project.serving.max_megapixels * MILLION)
+        cores = wish.threads or (1 if cluster else os.cpu_count() or 1)
+        pace = Pace(wish.batch, wish.readers, project.serving.max_megapixels * MILLION, cores)
         with tqdm(total=waiting, desc="score", unit="image", disable=None, smoothing=0.05) as progress:
             parts = scored.plan.parts(without=finished)
-            for part in _answers(classifier, parts, pace, wish, cluster, progress.update):
+            for part in _answers(classifier, parts, pace, cluster, progress.update):
                 scored.save(part.number, part.parquet)
         return _say(scored, classifier)
 
@@ -68,17 +72,14 @@ def _answers(
     classifier: Classifier,
     parts: Iterator[Part],
     pace: Pace,
-    wish: Wish,
     cluster: Cluster | None,
     progress: Callable[[int], object],
 ) -> Iterator[Answered]:
     if cluster is None:
-        if wish.threads:
-            classifier = Classifier.load(classifier.folder, classifier.name, classifier.version, wish.threads)
         return answer_parts(classifier, parts, pace, progress)
     from cnnClassifier.scoring.cluster import answer_on_cluster
 
-    return answer_on_cluster(cluster.address, cluster.workers, classifier, parts, pace, wish.threads or 1, progress)
+    return answer_on_cluster(cluster.address, cluster.workers, classifier, parts, pace, progress)
 
 
 def _base(source: str, wish: Wish, project: ProjectConfig) -> str:
