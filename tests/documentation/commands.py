@@ -18,7 +18,8 @@ PYTHON = ("python", ".venv/bin/python")
 
 # Each is held against what it names: the parser of the command line or of DVC, a target of the Makefile, a file.
 PARSED = ("cnnclassifier", "make", "dvc", "pytest", *PYTHON)
-# They need an engine, a cluster, a server, credentials or the network: no test runs them as they stand.
+# They need an engine, a cluster, a server, credentials or the network: no test runs them as they stand, but for curl's
+# lines to this project's own server (test_asking.py).
 TAKEN_ON_TRUST = (
     "curl", "dagshub", "docker", "git", "kubectl", "mlflow", "pip", "pre-commit", "python3.11", "ray", "spark-submit",
     "uv",
@@ -77,6 +78,13 @@ def commands_of(page: Path) -> Iterator[Command]:
     prose = "\n".join(line for line in page.read_text(encoding="utf-8").splitlines() if not line.startswith("    "))
     for found in INLINE.finditer(prose):
         yield from _commands(found[1].replace("\n", " "), page.name, mention=True)
+
+
+def lines_of(page: Path, program: str) -> Iterator[str]:
+    """Lines of blocks, and mentions in the running text, that begin with a program, as they stand there."""
+    for block in blocks_of(page):
+        yield from (line for line in block.text.splitlines() if line.startswith(f"{program} "))
+    yield from re.findall(rf"`({program} [^`]+)`", page.read_text(encoding="utf-8"))
 
 
 def unknown_programs(page: Path) -> set[str]:
