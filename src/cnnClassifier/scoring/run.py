@@ -11,6 +11,7 @@ from cnnClassifier import DISCLAIMER
 from cnnClassifier.asking.models import choose_model
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.inference import Classifier
+from cnnClassifier.ray_cluster import Cluster
 from cnnClassifier.scoring.addresses import absolute, list_addresses
 from cnnClassifier.scoring.answering import Answered, Pace, answer_parts
 from cnnClassifier.scoring.folder import Asked, ScoredFolder, open_folder
@@ -35,14 +36,6 @@ class Wish:
     threads: int | None = None
     readers: int = 4
     part: int = 500
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A Ray cluster's address, and how many of its workers hold the model (None: as many as there is room for)."""
-
-    address: str
-    workers: int | None = None
 
 
 def score_images(source: str, out: Path, wish: Wish, cluster: Cluster | None = None) -> int:
@@ -78,7 +71,7 @@ def _answers(
         return answer_parts(classifier, parts, pace, progress)
     from cnnClassifier.scoring.cluster import answer_on_cluster
 
-    return answer_on_cluster(cluster.address, cluster.workers, classifier, parts, pace, wish.threads or 1, progress)
+    return answer_on_cluster(cluster, classifier, parts, pace, progress)
 
 
 def _base(source: str, wish: Wish, project: ProjectConfig) -> str:
