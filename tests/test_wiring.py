@@ -47,8 +47,8 @@ HOMES = {
     "kagglehub": ["datasets/sources.py"],
     "pydicom": ["dicom/"],
     "gdcm": ["dicom/gdcm_worker.py"],
-    "pyarrow": ["scoring/"],
-    "ray": ["scoring/cluster.py"],
+    "pyarrow": ["feature_cluster.py", "scoring/"],
+    "ray": ["feature_cluster.py", "ray_cluster.py", "scoring/cluster.py"],
 }  # fmt: skip
 
 # What the packages of requirements-base.in and requirements-serve.in are called in Python.
@@ -138,6 +138,7 @@ def test_a_library_is_imported_only_at_home(library):
     [
         "inference.py", "heatmap.py", "web/factory.py", "web/model_source.py", "config/types.py", "asking/predict.py",
         "asking/evaluate.py", "scoring/run.py", "scoring/cluster.py",
+        "feature_cluster.py",
     ],
 )  # fmt: skip
 def test_serving_and_configuration_reach_no_tensorflow(part):

@@ -19,6 +19,7 @@ from cnnClassifier.errors import CnnClassifierError
 from cnnClassifier.extras import advice_for
 from cnnClassifier.formats.kinds import Format
 from cnnClassifier.project_root import project_root
+from cnnClassifier.ray_cluster import Cluster
 from cnnClassifier.scoring import command as scoring
 
 INTERRUPTED = 130
@@ -141,12 +142,21 @@ def features(
     ] = False,
     limit_gb: Annotated[float | None, typer.Option(min=0, help="Prune to this size, not config.yaml's.")] = None,
     share: Annotated[bool, typer.Option("--share", help="Only copy it to features/, for `dvc push`.")] = False,
+    ray: Annotated[
+        str | None, typer.Option(help="Only fill it for the active experiment, on the Ray cluster at this address.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="With --ray: how many hold the network (default: as there is room).")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="With --ray: cores of each of them.")] = 1,
 ) -> None:
-    """Say what the store of frozen features holds, how large it is, and what was used when; make it smaller."""
-    from cnnClassifier.pipeline import print_features, share_features
+    """Say what the store of frozen features holds, how large it is, what was used when; make it smaller, or fill it."""
+    from cnnClassifier.pipeline import fill_features, print_features, share_features
 
     if share:
         return typer.echo(share_features())
+    if ray:
+        return typer.echo(fill_features(Cluster(ray, workers, threads)))
 
     return print_features(prune, limit_gb)
 

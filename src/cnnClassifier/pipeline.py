@@ -16,6 +16,7 @@ from cnnClassifier.errors import CnnClassifierError, ConfigError
 from cnnClassifier.features import spaces
 from cnnClassifier.files import read_json, write_text
 from cnnClassifier.quiet import native_stderr_held
+from cnnClassifier.ray_cluster import Cluster
 
 README = Path("README.md")
 RESULTS = Path("docs/results")
@@ -226,6 +227,19 @@ def print_features(prune: bool, limit_gb: float | None) -> None:
     if prune:
         log.info("%s", spaces.prune(store, limit))
     Console().print(store_report(store, limit))
+
+
+def fill_features(cluster: Cluster) -> str:
+    """Compute the active experiment's frozen features on a Ray cluster; a line that says how many."""
+    settings, project = load_settings(), load_project()
+    store = spaces.root_of(project.paths.cache)
+    feature_sharing.take(store)
+    with native_stderr_held():
+        from cnnClassifier.feature_filling import fill_features
+    began = time.time()
+    line = fill_features(settings, project.paths, cluster)
+    spaces.keep_below(store, project.features.limit_gb * spaces.GB, began)
+    return line
 
 
 def share_features() -> str:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -32,12 +32,13 @@ class Node:
     @property
     def is_at_work(self) -> bool:
         """Whether an actor with a model runs here."""
-        return any("MapWorker" in " ".join(process.cmdline()) for process in self._family())
+        return any("MapWorker" in _command_of(process) for process in self._family())
 
     def kill(self) -> None:
         """Kill everything of it at once, as a lost machine does."""
         for process in self._family():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # it ended by itself meanwhile
+                process.kill()
         self._process.wait()
 
     def _family(self) -> list[psutil.Process]:
@@ -45,6 +46,13 @@ class Node:
             return []
         own = psutil.Process(self._process.pid)
         return [*own.children(recursive=True), own]
+
+
+def _command_of(process: psutil.Process) -> str:
+    """Its command line; of one that ended meanwhile, nothing."""
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
 
 
 @contextmanager
@@ -96,3 +104,12 @@ def wait_for_cores(address: str, environment: dict[str, str], count: int) -> Non
                 return
         assert time.monotonic() < end, f"no {count} cores at {address}"
         time.sleep(0.5)
+
+
+def wait_until(condition: Callable[[], bool], running: subprocess.Popen) -> None:
+    """Until something is so while a command runs that is then killed, or loses a node."""
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert running.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from answers import many_pictures, parts_of, rows_of
-from ray_nodes import SECONDS, Node, ray_head, ray_node
+from ray_nodes import SECONDS, wait_until
 
 from cnnClassifier.scoring.run import Wish, score_images
 from project import Project
@@ -16,19 +15,6 @@ from project import Project
 pytestmark = pytest.mark.cluster
 
 IMAGES, PART = 6000, 20
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[tuple[str, dict[str, str]]]:
-    with ray_head() as started:
-        yield started
-
-
-@pytest.fixture
-def node(cluster: tuple[str, dict[str, str]]) -> Iterator[Node]:
-    """The second node."""
-    with ray_node(*cluster) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +45,7 @@ def start(project: Project, cluster, images: Path, package: Path, tmp_path: Path
 
 def test_a_node_killed_half_way_costs_no_answer_and_doubles_none(start, node, local, tmp_path):
     running = start()
-    _wait(running, lambda: node.is_at_work and len(parts_of(tmp_path / "out")) > 30)
+    wait_until(lambda: node.is_at_work and len(parts_of(tmp_path / "out")) > 30, running)
     node.kill()
     answered = len(parts_of(tmp_path / "out"))
     assert answered < IMAGES / PART
@@ -69,7 +55,7 @@ def test_a_node_killed_half_way_costs_no_answer_and_doubles_none(start, node, lo
 
 def test_a_driver_killed_half_way_goes_on_where_it_was(start, node, local, tmp_path):
     running = start()
-    _wait(running, lambda: len(parts_of(tmp_path / "out")) > 30)
+    wait_until(lambda: len(parts_of(tmp_path / "out")) > 30, running)
     running.kill()
     running.wait()
     before = parts_of(tmp_path / "out")
@@ -84,11 +70,3 @@ def test_a_cluster_that_is_not_there_is_one_line(project, package, images, tmp_p
     done = project.main(*command, check=False)
     assert done.returncode == 2
     assert "--ray 127.0.0.1:9: no cluster answers there" in done.stderr.splitlines()[-1]
-
-
-def _wait(running: subprocess.Popen, condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert running.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < end
-        time.sleep(0.01)

@@ -3,8 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import Paths
 from cnnClassifier.conversion import write_onnx
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
-from cnnClassifier.features.extraction import Forward
+from cnnClassifier.features.extraction import Forward, features_of
 from cnnClassifier.files import scratch_folder
-from cnnClassifier.model_spec import FEATURES, INPUT, ModelSpec
+from cnnClassifier.model_spec import FEATURES, ModelSpec
 from cnnClassifier.modeling import Cut, forward
 from cnnClassifier.preprocessing import preprocess
 
@@ -25,34 +24,40 @@ RANGING_IMAGES = 32  # training images that eight bits take their ranges from, a
 RECIPE = "int8, 1"  # names what `quantise` does: changed, networks and features are made anew
 
 
+class EightBits:
+    """A trunk in eight bits: a network for ONNX Runtime, made once for the same weights, preprocessing and ranges."""
+
+    def __init__(self, trunk: Any, trunk_digest: str, spec: ModelSpec, paths: Paths) -> None:
+        self._trunk, self._preprocessing, self._paths = trunk, spec.preprocessing, paths
+        self._records = ranging_records(paths)
+        images = "".join(record.sha256 for record in self._records)
+        text = f"{trunk_digest}|{RECIPE}|{spec.preprocessing.model_dump_json()}|{images}"
+        self.digest = hashlib.sha256(text.encode()).hexdigest()
+
+    def network(self) -> Path:
+        """Its file, which is made if it is not there."""
+        file = self._paths.cache / "eight_bits" / f"{self.digest[:24]}.onnx"
+        if not file.is_file():
+            _make(self._trunk, file, ranging_pixels(self._records, self._paths, self._preprocessing))
+        return file
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """The features (n, d) of n images as `preprocess` returns them."""
+        return features_of(self._session, batch, os.cpu_count() or 1)
+
+    @cached_property
+    def _session(self) -> Any:  # only once a feature is asked for that is not in the store
+        from cnnClassifier.inference import open_session  # a third of a second
+
+        return open_session(self.network(), 1)
+
+
 def open_engine(parts: Cut, trunk_digest: str, spec: ModelSpec, paths: Paths) -> tuple[Forward, str]:
     """What gives a trunk's features of a batch, and what names all that they depend on but the pixels."""
     if spec.precision == "float32":
         return forward(parts.trunk), trunk_digest
-    records = ranging_records(paths)
-    images = "".join(record.sha256 for record in records)
-    digest = hashlib.sha256(
-        f"{trunk_digest}|{RECIPE}|{spec.preprocessing.model_dump_json()}|{images}".encode()
-    ).hexdigest()
-    file = paths.cache / "eight_bits" / f"{digest[:24]}.onnx"
-
-    @cache
-    def session() -> Any:  # only once a feature is asked for that is not in the store
-        if not file.is_file():
-            _make(parts.trunk, file, ranging_pixels(records, paths, spec.preprocessing))
-        from cnnClassifier.inference import open_session  # a third of a second
-
-        return open_session(file, 1)
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        network = session()
-        # A core for each image: none waits for another at a layer's end. Larger batches are no faster, and take memory.
-        with ThreadPoolExecutor(os.cpu_count()) as cores:
-            return np.concatenate(
-                [*cores.map(lambda image: network.run([FEATURES], {INPUT: image[np.newaxis]})[0], batch)]
-            )
-
-    return run, digest
+    engine = EightBits(parts.trunk, trunk_digest, spec, paths)
+    return engine, engine.digest
 
 
 def ranging_records(paths: Paths) -> Sequence[ImageRecord]:

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -18,13 +18,18 @@ from cnnClassifier.augmentation import AnyView
 from cnnClassifier.batching import batches
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.errors import DataError, ImageError
 from cnnClassifier.features.spaces import root_of
 from cnnClassifier.features.store import FeatureStore
+from cnnClassifier.model_spec import FEATURES, INPUT
+from cnnClassifier.preprocessing import Pixels
 
 Forward = Callable[[np.ndarray], np.ndarray]
+Item = tuple[ImageRecord, AnyView]
 
 SHARD = 64  # images a shard: what a kill can cost
 AHEAD = 2  # shards whose pixels are made before the network wants them
+AGAIN = "it was whole when it was brought here: run `python main.py data_ingestion` again"
 BATCH = 16  # images a forward pass: past this the network is no faster, only larger in memory
 
 
@@ -62,25 +67,32 @@ class FeatureExtractor:
 
     def ensure(self, records: Sequence[ImageRecord], views: Sequence[AnyView]) -> None:
         """Compute what the store lacks, shard by shard, with progress; what is done survives a kill."""
-        wanted = {feature_key(record, view): (record, view) for record in records for view in views}
-        missing = self.store.missing(wanted)
-        # As the records come, so that reading them in that order goes through one shard after the other.
-        shards = list(batches((key for key in wanted if key in missing), SHARD))
-        with tqdm(total=len(missing), desc="features", unit="image", disable=None) as progress:
-            for shard, pixels in self._decode(shards, wanted):
+        lacking = self.lacking((record, view) for record in records for view in views)
+        shards = list(batches(lacking, SHARD))
+        with tqdm(total=len(lacking), desc="features", unit="image", disable=None) as progress:
+            for shard, pixels in self._decode(shards, lacking):
                 self.store.add(shard, self._forward(pixels))
                 progress.update(len(shard))
+
+    def lacking(self, items: Iterable[Item]) -> dict[str, Item]:
+        """Those of the items that the store has no features of, by key.
+
+        As the items come, so that reading them in that order goes through one shard after the other.
+        """
+        wanted = {feature_key(*item): item for item in items}
+        missing = self.store.missing(wanted)
+        return {key: item for key, item in wanted.items() if key in missing}
 
     def read(self, records: Sequence[ImageRecord], view: AnyView) -> np.ndarray:
         """Features of one view of each record, float32 (n, *shape)."""
         return self.read_views([(record, view) for record in records])
 
-    def read_views(self, items: Sequence[tuple[ImageRecord, AnyView]]) -> np.ndarray:
+    def read_views(self, items: Sequence[Item]) -> np.ndarray:
         """Features of each record in its own view, float32 (n, *shape)."""
         return self.store.read([feature_key(record, view) for record, view in items])
 
     def _decode(
-        self, shards: Sequence[list[str]], wanted: Mapping[str, tuple[ImageRecord, AnyView]]
+        self, shards: Sequence[list[str]], wanted: Mapping[str, Item]
     ) -> Iterator[tuple[list[str], np.ndarray]]:
         """Each shard with its pixels (n, size, size, 3), made on all cores while the network works on those before."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -95,8 +107,8 @@ class FeatureExtractor:
                 pool.shutdown(wait=False, cancel_futures=True)  # an error does not wait for what nobody will see
 
     def _view_of(self, record: ImageRecord, view: AnyView) -> np.ndarray:
-        data = (self.images / record.path).read_bytes()
-        return view.prepare(data, self.space.preprocessing, record.sha256)
+        data = read_image(self.images, record.path)
+        return prepare_view(data, record.path, view, self.space.preprocessing, record.sha256)
 
     def _forward(self, pixels: np.ndarray) -> np.ndarray:
         return np.concatenate([self.forward(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH)])
@@ -105,3 +117,30 @@ class FeatureExtractor:
 def feature_key(record: ImageRecord, view: AnyView) -> str:
     """Names an image's view in a store: by the image's bytes, not its path."""
     return f"{record.sha256}-{view.key}"
+
+
+def read_image(images: Path, path: str) -> bytes:
+    """The bytes of a file below `images`; DataError that names it if they cannot be read."""
+    try:
+        return (images / path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; {AGAIN}") from None
+
+
+def prepare_view(data: bytes, path: str, view: AnyView, spec: PreprocessingSpec, sha256: str) -> Pixels:
+    """Network input (size, size, 3) of a file's bytes in a view; ImageError that names it if they are no picture."""
+    try:
+        return view.prepare(data, spec, sha256)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}; {AGAIN}") from None
+
+
+def features_of(session: Any, batch: np.ndarray, cores: int = 1) -> np.ndarray:
+    """What a network on ONNX Runtime says of n images (n, size, size, 3), so many at a time: (n, d).
+
+    With a session for one core each image has its core: none waits for another at a layer's end. Batches of several
+    are no faster, and take memory.
+    """
+    with ThreadPoolExecutor(cores) as pool:
+        images = pool.map(lambda image: session.run([FEATURES], {INPUT: image[np.newaxis]})[0], batch)
+        return np.concatenate(list(images))

@@ -41,8 +41,9 @@ def score(
     """Answer for many images, streamed; again to go on where it stopped. 0: all were read; 1: a row says why not."""
     # Before NumPy is loaded: its idle threads would spin on the cores that the network needs (docs/serving.md).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from cnnClassifier.scoring.run import Cluster, Wish, score_images
+    from cnnClassifier.ray_cluster import Cluster
+    from cnnClassifier.scoring.run import Wish, score_images
 
-    cluster = Cluster(ray, workers) if ray else None
+    cluster = Cluster(ray, workers, threads or 1) if ray else None
     if score_images(source, out, Wish(model, package, images, batch, threads, readers, part), cluster):
         raise typer.Exit(1)

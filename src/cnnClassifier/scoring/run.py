@@ -12,6 +12,7 @@ from cnnClassifier import DISCLAIMER
 from cnnClassifier.asking.models import choose_model
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.inference import Classifier
+from cnnClassifier.ray_cluster import Cluster
 from cnnClassifier.scoring.addresses import absolute, list_addresses
 from cnnClassifier.scoring.answering import Answered, Pace, answer_parts
 from cnnClassifier.scoring.folder import Asked, ScoredFolder, open_folder
@@ -38,14 +39,6 @@ class Wish:
     part: int = 500
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """A Ray cluster's address, and how many of its workers hold the model (None: as many as there is room for)."""
-
-    address: str
-    workers: int | None = None
-
-
 def score_images(source: str, out: Path, wish: Wish, cluster: Cluster | None = None) -> int:
     """Answer for what is not answered yet; how many files of the whole folder could not be read."""
     project = load_project_anywhere()
@@ -59,7 +52,7 @@ def score_images(source: str, out: Path, wish: Wish, cluster: Cluster | None = N
         finished = scored.finished()
         waiting = scored.plan.count(without=finished)
         log.info("%s: %d files, %d of them new; %d to be answered", source, scored.plan.count(), added, waiting)
-        cores = wish.threads or (1 if cluster else os.cpu_count() or 1)
+        cores = cluster.threads if cluster else wish.threads or os.cpu_count() or 1
         pace = Pace(wish.batch, wish.readers, project.serving.max_megapixels * MILLION, cores)
         with tqdm(total=waiting, desc="score", unit="image", disable=None, smoothing=0.05) as progress:
             parts = scored.plan.parts(without=finished)
@@ -79,7 +72,7 @@ def _answers(
         return answer_parts(classifier, parts, pace, progress)
     from cnnClassifier.scoring.cluster import answer_on_cluster
 
-    return answer_on_cluster(cluster.address, cluster.workers, classifier, parts, pace, progress)
+    return answer_on_cluster(cluster, classifier, parts, pace, progress)
 
 
 def _base(source: str, wish: Wish, project: ProjectConfig) -> str:

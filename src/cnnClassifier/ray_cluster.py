@@ -1,0 +1,87 @@
+"""A Ray cluster that works for a command of this project: reaching it, and the pool of actors that does the work.
+
+Nodes need this project's serving libraries, pyarrow and Ray. Its code comes from here, with no registry asked.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cnnClassifier
+from cnnClassifier.errors import ConfigError
+
+WAVE = 2000  # parts handed over together: the names of their images are in this process' memory
+CONNECT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster's address, how many of its workers hold the model (None: as many as there is room for), cores each."""
+
+    address: str
+    workers: int | None = None
+    threads: int = 1
+
+
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[Any]:
+    """The library `ray`, connected until the end of the block.
+
+    Raises ConfigError if Ray is not installed or no cluster answers at the address.
+    """
+    ray = _connect(cluster.address)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def pool(ray: Any, cluster: Cluster, parts: int) -> dict[str, Any]:
+    """Options of `map_batches` for actors that are given one block at a time, at most one actor for each part."""
+    room = max(1, int(ray.cluster_resources().get("CPU", 1)) // cluster.threads)
+    most = min(cluster.workers or room, parts)
+    return {
+        "batch_size": None,
+        "batch_format": "pyarrow",
+        "compute": ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
+        "num_cpus": cluster.threads,
+    }
+
+
+def _connect(address: str) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Its C++ part warns that the model may be lost while actors restart: this process holds it. Errors are raised here.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise ConfigError("--ray needs Ray: pip install '.[ray]'") from None
+    _check_reachable(address)
+    # The nodes get this code, so that they answer as this process would.
+    runtime = {"py_modules": [str(Path(cnnClassifier.__file__).parent)], "env_vars": {"OPENBLAS_NUM_THREADS": "1"}}
+    try:
+        ray.init(address, runtime_env=runtime, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"--ray {address}: no cluster answers there: {reason}; see `ray start --help`") from None
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if "/" in host or not port.isdecimal():  # auto, or ray://
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(f"--ray {address}: no cluster answers there: {error}; see `ray start --help`") from None
