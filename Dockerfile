@@ -55,20 +55,25 @@ FROM python:3.11-bookworm AS training-packages
 WORKDIR /build
 COPY requirements-uv.lock requirements.lock ./
 # uv, not pip: ai-edge-litert asks for a release of backports-strenum that says it is for Python below 3.11; pip minds.
+# Compiled at once: its user may not write bytecode, and every stage of the pipeline would compile TensorFlow again.
 RUN python -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r requirements-uv.lock \
     && python -m venv --without-pip /opt/venv \
-    && /opt/uv/bin/uv pip install --no-cache --python /opt/venv/bin/python --require-hashes -r requirements.lock
+    && /opt/uv/bin/uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python \
+         --require-hashes -r requirements.lock
 
 # The environment of requirements.lock, and git, which DVC asks; the project itself is mounted at /project.
 FROM python:3.11-slim-bookworm AS training
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends git && rm -rf /var/lib/apt/lists/*
 COPY --from=training-packages /opt/venv /opt/venv
-# Any user may run it: whoever owns the clone. What libraries write about themselves goes with the container.
+# Any user may run it: whoever owns the clone. Most have no name here, and DVC asks for one. What libraries write about
+# themselves goes with the container.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/project/src \
     PYTHONUNBUFFERED=1 \
+    USER=training \
     HOME=/tmp \
+    DVC_SITE_CACHE_DIR=/tmp/dvc \
     DVC_NO_ANALYTICS=1 \
     MLFLOW_DISABLE_TELEMETRY=true
 WORKDIR /project

@@ -68,7 +68,7 @@ test-lowest: .venv/.dev  ## the lowest versions that pyproject.toml allows, all 
 	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --no-deps --editable .
 	@.venv-lowest/bin/python -m pytest -p no:cacheprovider $(LOWEST_TESTS)
 
-test-containers: .venv/.dev  ## run the Dockerfile's steps by buildah, then serve as its user on a read-only root
+test-containers: .venv/.dev  ## build both images by buildah, run the pipeline in one, serve what it made in the other (root)
 	@command -v buildah >/dev/null && command -v debootstrap >/dev/null || { echo "installing Debian's buildah and debootstrap"; \
 	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq buildah debootstrap >/dev/null'; }
 	@$(BIN)/python -m pytest -m containers tests/containers

@@ -17,6 +17,7 @@ from imports import ROOT
 FULL, SLIM = "docker.io/library/python:3.11-bookworm", "docker.io/library/python:3.11-slim-bookworm"
 IN_FULL = ("binutils", "python3-pip", "python3-venv")
 MIRROR = "http://deb.debian.org/debian"
+SHARED_MEMORY = "dev/shm"
 # What Debian's own slim images leave out, and what the package manager kept.
 NOT_IN_SLIM = (
     "usr/share/doc usr/share/man usr/share/info usr/share/locale var/lib/apt/lists var/cache/apt var/cache/debconf"
@@ -46,10 +47,9 @@ class Image:
         """What its files take."""
         return sum(file.lstat().st_size for file in self.root.rglob("*") if not file.is_dir()) / 1e6
 
-    def largest_parts(self) -> str:
-        """What the environment and the app take of it, in MB, hard facts for the documentation."""
-        parts = {name: Image(self.config, self.root / name).megabytes for name in ("opt/venv", "app")}
-        return ", ".join(f"{name} {size:.0f}" for name, size in parts.items())
+    def parts(self, *folders: str) -> str:
+        """What folders take of it, in MB, hard facts for the documentation."""
+        return ", ".join(f"{name} {Image(self.config, self.root / name).megabytes:.0f}" for name in folders)
 
 
 class Builder:
@@ -79,10 +79,12 @@ class Builder:
         shutil.rmtree(root)
 
     def build(self, target: str) -> Image:
-        """The Dockerfile up to the stage `target`. pip is told of this machine's certificates and nothing else."""
-        pip = self._folder / "pip.conf"
+        """The Dockerfile up to the stage `target`. pip and uv are told of this machine's certificates, nothing else."""
+        pip, uv = self._folder / "pip.conf", self._folder / "uv.toml"
         pip.write_text("[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n")
-        mounts = ("--volume", "/etc/ssl/certs:/etc/ssl/certs:ro", "--volume", f"{pip}:/etc/pip.conf:ro")
+        uv.write_text("system-certs = true\n")
+        lent = {"/etc/ssl/certs": "/etc/ssl/certs", pip: "/etc/pip.conf", uv: "/etc/uv/uv.toml"}
+        mounts = [part for source, inside in lent.items() for part in ("--volume", f"{source}:{inside}:ro")]
         run(
             *self._buildah,
             "build",
@@ -120,13 +122,20 @@ def start(
     user: int,
     mount: dict[Path, str] | None = None,
     environment: dict[str, str] | None = None,
+    network: bool = True,
 ) -> subprocess.Popen[str]:
-    """Run a command of the image as an engine does with a read-only root: only `writable` folders take files."""
+    """Run a command of the image as an engine does with a read-only root.
+
+    Only the `writable` folders take files, and what is mounted; /dev/shm has 64 MB, as Docker gives it. Without
+    `network` there is not even a loopback.
+    """
     root = image.root
     lines = ["set -e", f"mount --bind {root} {root}"]
-    lines += [f"mount --bind {source} {root}{target}" for source, target in (mount or {}).items()]
+    for source, target in (mount or {}).items():
+        lines += [f"mkdir -p {root}{target}", f"mount --bind {source} {root}{target}"]
     lines += [f"mount -t tmpfs -o mode=1777 tmpfs {root}{folder}" for folder in writable]
-    lines += [f"mount --bind /dev {root}/dev", f"mount -t proc proc {root}/proc", f"mount -o remount,ro,bind {root}"]
+    lines += [f"mount --bind /dev {root}/dev", f"mount -t tmpfs -o mode=1777,size=64m tmpfs {root}/{SHARED_MEMORY}"]
+    lines += [f"mount -t proc proc {root}/proc", f"mount -o remount,ro,bind {root}"]
     settings = image.environment | (environment or {})
     lines.append(
         f"exec chroot --userspec={user}:{user} {root} /usr/bin/env -i "
@@ -134,7 +143,8 @@ def start(
         + f" /bin/sh -c 'cd {image.config['WorkingDir']} && exec \"$@\"' sh "
         + " ".join(f"'{part}'" for part in command)
     )
+    apart = ["--mount", "--pid", "--fork", "--kill-child", *([] if network else ["--net"])]
     return subprocess.Popen(
-        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", "\n".join(lines)],
+        ["unshare", *apart, "sh", "-c", "\n".join(lines)],
         stdout=sys.stderr, stderr=sys.stderr, text=True,
     )  # fmt: skip
