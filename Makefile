@@ -66,7 +66,7 @@ test-lowest: .venv/.dev  ## the lowest versions that pyproject.toml allows, all 
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
 	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python -r .venv/lowest.txt $(LOWEST_TOOLS)
 	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --no-deps --editable .
-	@.venv-lowest/bin/python -m pytest -p no:cacheprovider $(LOWEST_TESTS)
+	@.venv-lowest/bin/python -m pytest -p no:cacheprovider -m "not ($(APART))" $(LOWEST_TESTS)
 
 test-containers: .venv/.dev  ## build both images by buildah, run the pipeline in one, serve what it made in the other (root)
 	@command -v buildah >/dev/null && command -v debootstrap >/dev/null || { echo "installing Debian's buildah and debootstrap"; \
