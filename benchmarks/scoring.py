@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="*", default=[1000, 10_000])
     parser.add_argument("--package", type=Path, help="a real model's, with --folder")
     parser.add_argument("--folder", type=Path, help="real images, in place of drawn ones")
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--ray", action="store_true")
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

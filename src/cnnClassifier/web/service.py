@@ -3,10 +3,8 @@
 import base64
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 
 from cnnClassifier import heatmap
 from cnnClassifier.archives import Member, is_archive, read_archive
@@ -27,6 +25,7 @@ from cnnClassifier.web.answers import (
     MapAnswer,
     ModelAnswer,
     PictureAnswer,
+    Problem,
 )
 from cnnClassifier.web.batcher import Batcher
 from cnnClassifier.web.feedback import FeedbackAnswer, FeedbackRequest
@@ -38,6 +37,15 @@ from cnnClassifier.web.problems import unreadable
 from cnnClassifier.web.uploads import Upload
 
 IMAGES_AT_ONCE = 2  # of one request: the next is decoded while one is in the network
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the model says of a file, the picture in it, and what the journal keeps of it."""
+
+    prediction: Prediction
+    picture: PictureAnswer
+    seen: Seen | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Service:
         """The answer for one file; ImageError if it cannot be read, OverloadedError if too many ask at once."""
         classifier = self.models.get(ask.model)
         with self.admission.admitted():
-            return self._answer(data, ask, classifier, request_id)
+            return self._note(self._find(data, ask, classifier), classifier, request_id)
 
     def explain(self, data: bytes, ask: AskQuery, request_id: str) -> ExplainAnswer:
         """The answer, and where in the picture each class shows; NoMapsError for a model that cannot tell."""
@@ -79,13 +87,12 @@ class Service:
         members = self._members(uploads)
         series = len(members) > 1 and all(member.data is not None and is_dicom(member.data) for member in members)
         with self.admission.admitted(), ThreadPoolExecutor(IMAGES_AT_ONCE) as pool:
-            ordered = enumerate(order_slices(members) if series else members)
-            # Each in the context of this request: it is where predictions are noted.
-            asked = [
-                partial(copy_context().run, self._item, index, member, ask, classifier, request_id)
-                for index, member in ordered
+            ordered = list(enumerate(order_slices(members) if series else members))
+            found = pool.map(lambda item: self._try(item[1], ask, classifier), ordered)
+            results = [
+                self._item(index, member, outcome, classifier, request_id)
+                for (index, member), outcome in zip(ordered, found, strict=True)
             ]
-            results = list(pool.map(lambda item: item(), asked))
         failed = sum(item.problem is not None for item in results)
         return BatchAnswer(
             results=results,
@@ -120,11 +127,16 @@ class Service:
     def _most_pixels(self) -> int:
         return self.config.max_megapixels * 1_000_000
 
-    def _answer(self, data: bytes, ask: AskQuery, classifier: Classifier, request_id: str, item: int = 0) -> Answer:
+    def _try(self, member: Member, ask: AskQuery, classifier: Classifier) -> Found | Problem:
+        """What the model makes of one file of several, which may be unreadable without harm to the others."""
+        try:
+            return self._find(_data_of(member), ask, classifier)
+        except ImageError as error:
+            return unreadable(error)
+
+    def _find(self, data: bytes, ask: AskQuery, classifier: Classifier) -> Found:
         picture, pixels, seen = self._prepare(data, ask, classifier)
-        prediction = self.batcher.predict(classifier, pixels)
-        self.journal.note(prediction, seen, request_id, item)
-        return self._tell(prediction, picture, classifier, request_id)
+        return Found(self.batcher.predict(classifier, pixels), picture, seen)
 
     def _prepare(
         self, data: bytes, ask: AskQuery, classifier: Classifier, look: bool = True
@@ -136,6 +148,10 @@ class Service:
         with self.admission.decoding(), self.observer.step("decode"):
             picture = read_picture(data, ask, self._most_pixels)
             return *picture.shown_to(classifier), self.journal.look(picture.pixels, data) if look else None
+
+    def _note(self, found: Found, classifier: Classifier, request_id: str, item: int = 0) -> Answer:
+        self.journal.note(found.prediction, found.seen, request_id, item)
+        return self._tell(found.prediction, found.picture, classifier, request_id)
 
     def _tell(self, prediction: Prediction, picture: PictureAnswer, classifier: Classifier, request_id: str) -> Answer:
         self.observer.predicted(prediction)
@@ -153,12 +169,12 @@ class Service:
             raise ArchiveError(f"{len(members)} files are more than the {self.config.max_files} taken at a time")
         return members
 
-    def _item(self, index: int, member: Member, ask: AskQuery, classifier: Classifier, request_id: str) -> BatchItem:
-        try:
-            answer = self._answer(_data_of(member), ask, classifier, request_id, index)
-        except ImageError as error:
-            return BatchItem(index=index, name=member.name, problem=unreadable(error))
-        return BatchItem(index=index, name=member.name, answer=answer)
+    def _item(
+        self, index: int, member: Member, outcome: Found | Problem, classifier: Classifier, request_id: str
+    ) -> BatchItem:
+        if isinstance(outcome, Problem):
+            return BatchItem(index=index, name=member.name, problem=outcome)
+        return BatchItem(index=index, name=member.name, answer=self._note(outcome, classifier, request_id, index))
 
 
 def _data_of(member: Member) -> bytes:
