@@ -19,6 +19,7 @@ from cnnClassifier.scoring.folder import Asked, ScoredFolder, open_folder
 from cnnClassifier.scoring.plan import Part
 from cnnClassifier.scoring.rows import ERROR
 from cnnClassifier.shipped import load_project_anywhere
+from cnnClassifier.web.memory import give_memory_back
 from cnnClassifier.web.model_source import digest
 
 MILLION = 1_000_000
@@ -45,6 +46,7 @@ def score_images(source: str, out: Path, wish: Wish, cluster: Cluster | None = N
     chosen = choose_model(project, wish.model, wish.package)
     classifier = Classifier.load(chosen.folder, chosen.name, chosen.version, threads=1)
     del chosen  # opened for all cores, where one core makes a pass here
+    give_memory_back()
     asked = Asked(classifier.name, classifier.version, digest(classifier.folder))
     source = absolute(source)
     with open_folder(out, asked) as scored:
