@@ -82,11 +82,12 @@ test-real: .venv/.dev  ## train the real chest CT set from ingestion to champion
 fuzz: .venv/.dev  ## damaged files for ten minutes, more than the tests have time for
 	@mkdir -p .cache/fuzz && $(BIN)/python tests/fuzz/decode_fuzzer.py -max_total_time=600 .cache/fuzz .cache/fuzz-seeds
 
+# Without its cache: that one knows a module as another's for ever, if it was looked for before it was there.
 check: .venv/.dev  ## ruff and mypy
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/ruff check --no-cache . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 format: .venv/.dev  ## let ruff mend and format
-	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+	@$(BIN)/ruff check --no-cache --fix . ; $(BIN)/ruff format .
 
 lock: .venv/.dev  ## resolve requirements*.in again; hashes, all platforms, no index in the files
 	@$(COMPILE) requirements-base.in requirements-serve.in -o requirements-serve.lock

@@ -50,6 +50,8 @@ def main() -> int:
     server.run()
     app.extensions["batcher"].close()
     app.extensions["journal"].close()
+    for told in (signal.SIGTERM, signal.SIGINT):  # told twice, it would else be killed while Python ends: status -15
+        signal.signal(told, signal.SIG_IGN)
     return 0
 
 

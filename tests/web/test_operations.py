@@ -138,6 +138,14 @@ def test_what_was_accepted_is_finished_after_sigterm(project, package, tmp_path)
         assert log.execute("SELECT count(*) FROM predictions").fetchone() == (CLIENTS + 1,)  # it is finished, too
 
 
+def test_told_to_stop_again_and_again_it_ends_as_if_told_once(project, package):
+    with served(project, package) as server:
+        while server.process.poll() is None:
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.001)
+        assert server.process.returncode == 0
+
+
 def _wait_until_closed(port: int) -> None:
     """New connections are refused soon after the signal."""
     deadline = time.monotonic() + 20

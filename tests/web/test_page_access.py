@@ -3,9 +3,10 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import as_file, choose, choose_all, expect_answer, expect_done, open_page
-from ct_files import ct, series
 from playwright.sync_api import Page, expect
 from tiny_model import GREY, MIXED, coloured, picture, with_spot
+
+from ct_files import ct, series
 
 pytestmark = pytest.mark.browser
 

@@ -2,8 +2,9 @@
 
 import pytest
 from browser import choose, expect_answer
-from ct_files import PATIENT, ct
 from playwright.sync_api import Page, expect
+
+from ct_files import PATIENT, ct
 
 pytestmark = pytest.mark.browser
 

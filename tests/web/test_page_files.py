@@ -6,9 +6,10 @@ import json
 
 import pytest
 from browser import as_file, choose, choose_all, drop, expect_answer, expect_done
-from ct_files import ct, series, zipped
 from playwright.sync_api import Page, expect
 from tiny_model import GREY, MIXED, coloured, picture
+
+from ct_files import ct, series, zipped
 
 pytestmark = pytest.mark.browser
 
