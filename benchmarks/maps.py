@@ -30,10 +30,13 @@ def of_vgg(layer: str, pooling: str, grid: int = 1) -> LayerPoolConfig:
     return LayerPoolConfig(layer=f"{layer}_pool", pooling=pooling, grid=grid)
 
 
-PHANTOM = tuple(of_vgg(layer, how) for how in ("max", "deviation") for layer in ("block4", "block3"))
+PHANTOM = (
+    *(of_vgg(layer, "mean") for layer in ("block4", "block3")),
+    *(of_vgg(layer, "deviation") for layer in ("block5", "block4", "block3")),
+)
 HEADS = {
-    "VGG16, 320 px, as chest_ct": ("VGG16", 320, HeadConfig(also=(of_vgg("block4", "deviation", 2),))),
-    "VGG16, 192 px, as phantom": ("VGG16", 192, HeadConfig(pooling="max", also=PHANTOM)),
+    "VGG16, 288 px, as chest_ct": ("VGG16", 288, HeadConfig(also=(of_vgg("block4", "deviation", 2),))),
+    "VGG16, 256 px, as phantom": ("VGG16", 256, HeadConfig(also=PHANTOM)),
     "VGG16, 192 px, block 4 in 8 x 8 cells": ("VGG16", 192, HeadConfig(also=(of_vgg("block4", "deviation", 8),))),
     "MobileNetV2, 224 px, mean": ("MobileNetV2", 224, HeadConfig()),
     "MobileNetV2, 224 px, mean, 256 hidden": ("MobileNetV2", 224, HeadConfig(hidden_units=256)),

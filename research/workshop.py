@@ -30,6 +30,7 @@ SMALL = {
     "data_ingestion.source.slices_per_patient": 2,
     "data_ingestion.source.size": 192,
     "prepare_base_model.preprocessing.size": 96,
+    "prepare_base_model.precision": "float32",
     "training.epochs": 40,
     "training.folds": 3,
     "evaluation.resamples": 100,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cnnClassifier.attribution import cells, class_maps, is_exact, overlaps, typical_maps
+from cnnClassifier.attribution import cells, class_maps, is_exact, shares, typical_maps
 from cnnClassifier.config.network import HeadConfig, LayerPoolConfig, PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.model_spec import ModelSpec
@@ -245,9 +245,18 @@ def test_cells_are_those_of_adaptive_pooling(length, grid):
 
 @pytest.mark.parametrize(("fine", "coarse"), [(6, 3), (17, 8), (35, 17), (5, 1), (4, 4)])
 def test_spreading_keeps_the_sum_and_the_order(fine, coarse):
-    shares = overlaps(fine, coarse)
-    assert shares.shape == (fine, coarse)
-    assert shares.min() >= 0
-    np.testing.assert_allclose(shares.sum(axis=0), 1, rtol=1e-6)
-    middles = (np.arange(fine) @ shares + 0.5) / fine
+    spread = shares(fine, coarse)
+    assert spread.shape == (fine, coarse)
+    assert spread.min() >= 0
+    np.testing.assert_allclose(spread.sum(axis=0), 1, rtol=1e-6)
+    middles = (np.arange(fine) @ spread + 0.5) / fine
     np.testing.assert_allclose(middles, (np.arange(coarse) + 0.5) / coarse, atol=0.25 / fine)
+
+
+def test_spreading_has_no_steps_within_a_place():
+    """A peak of a coarse layer is a peak of the map, not a square of equal values: the first of these would win."""
+    one, neighbour = [0, 4, 2], [0, 0, 0]
+    spread = shares(12, 3) @ np.array([one, neighbour], np.float32).T
+    assert np.unique(spread[4:8, 0]).size == 4
+    assert spread[:, 0].argmax() == 6, "towards the place that has more"
+    assert not spread[:, 1].any()

@@ -33,7 +33,7 @@ Cell = tuple[slice, slice]  # rows and columns of a layer's activations
 def class_maps(model: Any, typical: Maps | None = None) -> Any:
     """The maps of a classifier as a tensor (None, classes, h, w) of its graph.
 
-    h x w is the size of the finest pooled layer; what coarser ones give is spread over it, its sum kept. `typical`,
+    h x w is the size of the finest pooled layer; what coarser ones give is spread smoothly over it, its sum kept. `typical`,
     maps (classes, h, w) of images as they mostly are, is taken off: what every image has at a place explains none.
     """
     parts = pooled_parts(model)
@@ -131,13 +131,14 @@ def cells(shape: Sequence[int], grid: int) -> Iterator[Cell]:
             yield _interval(shape[0], grid, row), _interval(shape[1], grid, column)
 
 
-def overlaps(fine: int, coarse: int) -> NDArray[np.float32]:
-    """The share of each of `coarse` equal parts of a line that lies in each of `fine` ones: (fine, coarse)."""
-    edges = np.arange(fine + 1) / fine
-    others = np.arange(coarse + 1) / coarse
-    shared = np.minimum(edges[1:, None], others[1:]) - np.maximum(edges[:-1, None], others[:-1])
-    lengths: NDArray[np.float32] = (shared.clip(0) * coarse).astype(np.float32)
-    return lengths
+def shares(fine: int, coarse: int) -> NDArray[np.float32]:
+    """What each of `fine` places of a line gets of each of `coarse` ones, linear between their middles: (fine, coarse).
+
+    A coarse place's shares sum to 1: spread out, evidence neither grows nor shrinks.
+    """
+    middles = ((np.arange(fine) + 0.5) * coarse / fine - 0.5).clip(0, coarse - 1)
+    tents = (1 - np.abs(middles[:, None] - np.arange(coarse))).clip(0)
+    return (tents / tents.sum(axis=0)).astype(np.float32)
 
 
 def _interval(length: int, grid: int, number: int) -> slice:
@@ -190,5 +191,5 @@ def _spread(evidence: Any, cell: Cell, shape: Sequence[int], finest: Sequence[in
     maps = ops.transpose(ops.pad(evidence, [[0, 0], *margins, [0, 0]]), (0, 3, 1, 2))
     if tuple(shape) == tuple(finest):
         return maps
-    down, across = (overlaps(fine, coarse) for fine, coarse in zip(finest, shape, strict=True))
+    down, across = (shares(fine, coarse) for fine, coarse in zip(finest, shape, strict=True))
     return ops.matmul(ops.matmul(down, maps), across.T)

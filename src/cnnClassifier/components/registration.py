@@ -41,8 +41,8 @@ from cnnClassifier.tracking.run import PipelineRun
 
 log = logging.getLogger(__name__)
 
-CHECKED_IMAGES = 24  # at least, if there are as many: real images on which ONNX and Keras are compared
-TYPICAL_IMAGES, BATCH = 128, 16  # at least: training images whose mean map is taken off every map
+CHECKED_IMAGES = 24  # if there are as many: real images on which ONNX and Keras are compared
+TYPICAL_IMAGES, BATCH = 128, 16  # training images whose mean map is taken off every map
 # Test images that a protocol does not count: those that also are in training, by these kinds of copy.
 LEFT_OUT = {"without_exact_copies": ("exact",), "deduplicated": KINDS}
 
@@ -118,8 +118,9 @@ class Registration(Component[RegistrationConfig]):
             yield np.stack([preprocess(file.read_bytes(), spec) for file in files])
 
     def _some(self, records: Sequence[ImageRecord], count: int) -> Sequence[Path]:
-        """The files of at least so many records, if there are as many, at even distances."""
-        return [self.paths.images / record.path for record in records[:: max(1, len(records) // count)]]
+        """The files of so many records, if there are as many, at even distances."""
+        rows = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
+        return [self.paths.images / records[row].path for row in rows]
 
     def _write_card(self, folder: Path, spec: ModelSpec, registered: Registered) -> None:
         audit, metrics = read_json(self.paths.audit), read_json(self.paths.metrics)

@@ -26,7 +26,7 @@ URI = "MLFLOW_TRACKING_URI"
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 SQLITE = "sqlite:///"
-CHECK_SECONDS = 5
+CHECK_SECONDS = 15  # a server on two busy cores has needed more than 5
 
 
 @dataclass(frozen=True)
