@@ -33,8 +33,8 @@ Cell = tuple[slice, slice]  # rows and columns of a layer's activations
 def class_maps(model: Any, typical: Maps | None = None) -> Any:
     """The maps of a classifier as a tensor (None, classes, h, w) of its graph.
 
-    h x w is the size of the finest pooled layer; what coarser ones give is spread smoothly over it, its sum kept. `typical`,
-    maps (classes, h, w) of images as they mostly are, is taken off: what every image has at a place explains none.
+    h x w is the size of the finest pooled layer; what coarser ones give is spread smoothly over it, its sum kept.
+    `typical`, maps (classes, h, w) of images as they mostly are, is taken off: what every image has explains none.
     """
     parts = pooled_parts(model)
     head = {layer.name: layer for layer in model.layers if layer.name in (STANDARDISE, LOGITS)}

@@ -42,7 +42,7 @@ from cnnClassifier.tracking.run import PipelineRun
 log = logging.getLogger(__name__)
 
 CHECKED_IMAGES = 24  # if there are as many: real images on which ONNX and Keras are compared
-TYPICAL_IMAGES, BATCH = 128, 16  # training images whose mean map is taken off every map
+TYPICAL_IMAGES, BATCH = 64, 16  # training images whose mean map is taken off every map (docs/explain.md)
 # Test images that a protocol does not count: those that also are in training, by these kinds of copy.
 LEFT_OUT = {"without_exact_copies": ("exact",), "deduplicated": KINDS}
 
