@@ -138,7 +138,8 @@ def shares(fine: int, coarse: int) -> NDArray[np.float32]:
     """
     middles = ((np.arange(fine) + 0.5) * coarse / fine - 0.5).clip(0, coarse - 1)
     tents = (1 - np.abs(middles[:, None] - np.arange(coarse))).clip(0)
-    return (tents / tents.sum(axis=0)).astype(np.float32)
+    spread: NDArray[np.float32] = (tents / tents.sum(axis=0)).astype(np.float32)
+    return spread
 
 
 def _interval(length: int, grid: int, number: int) -> slice:
