@@ -155,6 +155,16 @@ def test_a_hopeless_trial_is_stopped_after_a_shuffling(project, monkeypatch):
     assert [(result.state, len(result.deals)) for result in search.results()] == [("complete", 2), ("pruned", 1)]
 
 
+def test_values_that_were_tried_are_not_tried_again(project, monkeypatch):
+    project.write_sweep({"training.learning_rate": [0.003]}, repeats=2)
+    search = project.search()
+    search.go_on(2)
+    monkeypatch.setattr("cnnClassifier.sweep.search.judge", lambda *_: pytest.fail("it was judged again"))
+    search.go_on(4)
+    _, first, *again = told(search.results())
+    assert again == [first, first]
+
+
 def test_no_trial_is_begun_after_the_timeout(project):
     search = project.search()
     search.go_on(3, seconds=0)
