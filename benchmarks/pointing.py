@@ -153,7 +153,7 @@ def best_epoch(history: Path) -> int:
 
 
 def typical_of(model: Any, spec: ModelSpec, training: Sequence[ImageRecord], paths: Paths) -> Maps:
-    """Of some training images, as registration takes it."""
+    """Of 128 training images or more; registration takes 64, which makes no difference (docs/explain.md)."""
     return typical_maps(model, pixels_of(training[:: max(1, len(training) // 128)], paths, spec.preprocessing))
 
 
