@@ -1,8 +1,6 @@
 """Keras networks in forms that other programs run."""
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +8,13 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from cnnClassifier.environment import environment
 from cnnClassifier.model_spec import INPUT
 from cnnClassifier.quiet import errors_only
 
-CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"  # set to anything, tf2onnx' optimisers raise what they would else swallow
+# Have tf2onnx optimise the network itself, not a copy for each optimiser: half of its time with VGG16. Set to anything,
+# the variable has its optimisers raise what they would else swallow.
+IN_PLACE = {"TF2ONNX_CATCH_ERRORS": "FALSE"}
 
 
 def write_onnx(model: Any, outputs: Sequence[str], destination: Path) -> None:
@@ -21,21 +22,10 @@ def write_onnx(model: Any, outputs: Sequence[str], destination: Path) -> None:
     import tf2onnx
 
     image = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
-    with errors_only("tf2onnx"), _in_place():  # it tells of each of its optimisers
+    with errors_only("tf2onnx"), environment(**IN_PLACE):  # it tells of each of its optimisers
         frozen = freeze(convertible(model), image)
         answer = tf.function(lambda image: dict(zip(outputs, tf.nest.flatten(frozen(image)), strict=True)))
         tf2onnx.convert.from_function(answer, [image], output_path=str(destination))
-
-
-@contextmanager
-def _in_place() -> Iterator[None]:
-    """Have tf2onnx optimise the network itself, not a copy for each optimiser: half of its time with VGG16."""
-    before = os.environ.get(CATCH_ERRORS)
-    os.environ[CATCH_ERRORS] = "FALSE"
-    try:
-        yield
-    finally:
-        os.environ.pop(CATCH_ERRORS) if before is None else os.environ.update({CATCH_ERRORS: before})
 
 
 def freeze(model: Any, image: Any) -> Any:

@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +35,8 @@ from cnnClassifier.outliers import Reference, distances, load_reference
 from cnnClassifier.preprocessing import preprocess
 
 SUM_TOLERANCE = 1e-3
+
+AS_ASKED_FOR = 1  # kSameAsRequested, how ONNX Runtime's arena of memory may grow
 
 # What onnxruntime raises for a file it cannot use; it has no common base but Exception.
 ONNX_ERRORS = (
@@ -208,10 +211,21 @@ def open_session(path: Path, threads: int) -> Any:
     options.intra_op_num_threads = threads
     # Threads that have nothing to do would spin on the cores that decode the next picture.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    _share_arena()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except ONNX_ERRORS as error:
         raise ModelError(f"{path}: not an ONNX model that can be loaded: {_one_line(error)}") from None
+
+
+@cache
+def _share_arena() -> None:
+    """One arena of memory for all networks of the process: of their own, each would double as it grows."""
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg({"arena_extend_strategy": AS_ASKED_FOR}))
 
 
 def _check_input(session: Any, spec: ModelSpec, folder: Path) -> None:

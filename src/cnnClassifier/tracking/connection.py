@@ -8,13 +8,13 @@ import logging
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cnnClassifier.config.types import TrackingConfig
+from cnnClassifier.environment import environment
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.project_root import project_root
 from cnnClassifier.tracking.client import import_mlflow, masked, tracking_errors
@@ -27,6 +27,7 @@ RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 SQLITE = "sqlite:///"
 CHECK_SECONDS = 15  # a server on two busy cores has needed more than 5
+IMPATIENT = {RETRIES: "0", TIMEOUT: str(CHECK_SECONDS)}  # for a question that should be answered at once
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Connection:
         """Ask the server for something harmless; TrackingError in seconds if it is down or refuses us."""
         if self.artifact_root:
             _check_database(Path(self.uri.removeprefix(SQLITE)))
-        with tracking_errors(self.uri, "reach the MLflow server"), _impatience():
+        with tracking_errors(self.uri, "reach the MLflow server"), environment(**IMPATIENT):
             self.client.search_experiments(max_results=1)
 
 
@@ -103,15 +104,3 @@ def _create_database(path: Path) -> None:
             import_mlflow().MlflowClient(tracking_uri=f"{SQLITE}{made}").search_experiments(max_results=1)
         with suppress(FileExistsError):  # another process was first
             os.link(made, path)
-
-
-@contextmanager
-def _impatience() -> Iterator[None]:
-    """One try and a short wait, whatever is configured: for a question that should be answered at once."""
-    saved = {name: os.environ.get(name) for name in (RETRIES, TIMEOUT)}
-    os.environ.update({RETRIES: "0", TIMEOUT: str(CHECK_SECONDS)})
-    try:
-        yield
-    finally:
-        for name, value in saved.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -1,0 +1,17 @@
+"""Variables of the process's environment, for what libraries take from there alone."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """For the length of a block these variables have these values; then what they had before, or none."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
