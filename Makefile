@@ -10,6 +10,7 @@ LOWEST_TOOLS := pytest pytest-timeout pytest-xdist hypothesis playwright threadp
 LOWEST_TESTS := tests/web/test_predict.py tests/web/test_api.py tests/web/test_inference.py tests/web/test_server.py \
   tests/web/test_observer.py tests/web/test_limits.py tests/asking tests/test_dicom.py tests/test_preprocessing.py \
   tests/test_archives.py tests/test_modeling.py tests/test_cross_validation.py tests/metrics tests/audit tests/pipeline/test_dvc.py
+CONTAINER_TOOLS := buildah debootstrap podman runc netavark aardvark-dns iptables
 # Markers with targets of their own.
 APART := real_data or notebooks or slow or cluster or services or packaging or containers or documentation
 export DVC_NO_ANALYTICS := 1
@@ -68,9 +69,9 @@ test-lowest: .venv/.dev  ## the lowest versions that pyproject.toml allows, all 
 	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --no-deps --editable .
 	@.venv-lowest/bin/python -m pytest -p no:cacheprovider -m "not ($(APART))" $(LOWEST_TESTS)
 
-test-containers: .venv/.dev  ## build both images by buildah, run the pipeline in one, serve what it made in the other (root)
-	@command -v buildah >/dev/null && command -v debootstrap >/dev/null || { echo "installing Debian's buildah and debootstrap"; \
-	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq buildah debootstrap >/dev/null'; }
+test-containers: .venv/.dev  ## build the images by buildah, run them and Compose by podman, the pipeline in one (root)
+	@for tool in buildah debootstrap podman runc; do command -v $$tool >/dev/null || { echo "installing Debian's $(CONTAINER_TOOLS)"; \
+	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends $(CONTAINER_TOOLS) >/dev/null'; break; }; done
 	@$(BIN)/python -m pytest -m containers tests/containers
 
 test-docs: .venv/.dev  ## build docs/ without a warning and run the commands of its first pages

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import MATRIX, count_operations, matrix_peak
 from numpy.typing import NDArray
 
 from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
@@ -37,7 +38,6 @@ BARE = "tf.function"  # what modeling.forward does: every ratio is to it
 IN_PROCESS = 32  # images a timed pass
 WARM_UP = 2  # images before it: traces and plans are made
 IMAGES = 64  # of which int8 takes its ranges, too
-MATRIX = 4096
 
 
 def main() -> None:
@@ -172,12 +172,6 @@ def export(work: Path, size: int) -> None:
     (work / "about.json").write_text(json.dumps({"size": size, "operations": count_operations(model)}))
 
 
-def count_operations(model: Any) -> int:
-    """Multiplications and additions of all convolutions, an image."""
-    convolutions = [layer for layer in model.layers if type(layer).__name__ == "Conv2D"]
-    return sum(2 * int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape)) for layer in convolutions)
-
-
 def compare(work: Path, size: int, rounds: int) -> None:
     """Print a line for every engine and batch size."""
     operations = json.loads((work / "about.json").read_text())["operations"]
@@ -234,17 +228,6 @@ def ask(child: Any, batch: int, images: int) -> dict[str, float]:
     child.stdin.flush()
     answer: dict[str, float] = json.loads(child.stdout.readline())
     return answer
-
-
-def matrix_peak() -> float:
-    """Floating-point operations a second of numpy's product of two square matrices, best of three."""
-    a = np.random.default_rng(0).random((MATRIX, MATRIX), np.float32)
-    best = np.inf
-    for _ in range(4):  # the first one starts threads
-        began = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - began)
-    return float(2 * MATRIX**3 / best)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ also times the session against TensorFlow in float32, and `--servers` this app b
 
 import argparse
 import base64
-import io
 import json
 import os
 import shutil
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 from load import Outcome, form, load
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from sample_pictures import pictures
 
 from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig
@@ -38,31 +37,8 @@ Floats = NDArray[np.float32]
 ROOT = Path(__file__).resolve().parents[1]
 THREADS = os.cpu_count() or 1
 BATCHES = (1, 2, 4, 8)
-PICTURES = 16
 CLIENTS, FLOOD = 16, 64
 PORT = 18_123
-FAMILY = """
-import base64, io
-import numpy as np
-from flask import Flask, jsonify, request
-from PIL import Image
-import keras
-
-app = Flask(__name__)
-
-@app.post("/predict")
-def predict():
-    picture = Image.open(io.BytesIO(base64.b64decode(request.json["image"]))).convert("RGB").resize((SIZE, SIZE))
-    model = keras.models.load_model(MODEL)
-    answer = model.predict(np.asarray(picture, dtype="float32")[None], verbose=0)
-    return jsonify({"label": int(answer.argmax())})
-
-@app.get("/ready")
-def ready():
-    return "ready"
-
-app.run(port=PORT)
-"""
 
 
 def main() -> None:
@@ -163,10 +139,10 @@ def against_tensorflow(package: Path, work: Path, precision: str) -> None:
 def family(size: int, work: Path, files: Sequence[bytes], seconds: float) -> None:
     """The usual app: a model file, loaded in each request."""
     role("save_keras", work, work)
-    program = f"SIZE, PORT, MODEL = {size}, {PORT}, {str(work / 'model.keras')!r}\n" + FAMILY
+    program = [str(Path(__file__).with_name("family_app.py")), str(size), str(PORT), str(work / "model.keras")]
     bodies = [json.dumps({"image": base64.b64encode(data).decode()}).encode() for data in files]
     kind = {"Content-Type": "application/json"}
-    with started([sys.executable, "-c", program], os.environ.copy()) as (process, ready):
+    with started([sys.executable, *program], os.environ.copy()) as (process, ready):
         alone = load(PORT, bodies, 1, seconds, kind)
         together = load(PORT, bodies, CLIENTS, seconds, kind)
         say(
@@ -308,29 +284,6 @@ def times(run: Any, pixels: Floats, size: int, images: int = 32) -> list[float]:
         run(batch)
         found.append(time.perf_counter() - began)
     return found[2:]
-
-
-# --- pictures ----------------------------------------------------------------------------------
-
-
-def pictures(folder: Path | None) -> list[bytes]:
-    """Encoded images: some of a folder's, spread over it, or drawn ones of a CT slice's size and about its entropy."""
-    if folder is None:
-        return [drawn(seed) for seed in range(PICTURES)]
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".png", ".jpg", ".jpeg"))
-    return [file.read_bytes() for file in files[:: max(1, len(files) // PICTURES)][:PICTURES]]
-
-
-def drawn(seed: int) -> bytes:
-    """A bright ellipse of blurred noise on black, 512 x 512, PNG."""
-    noise = np.random.default_rng(seed).integers(0, 256, (512, 512), dtype=np.uint8)
-    y, x = np.mgrid[-1:1:512j, -1:1:512j]
-    picture = np.asarray(Image.fromarray(noise).filter(ImageFilter.GaussianBlur(1))) * (
-        (x / 0.9) ** 2 + (y / 0.7) ** 2 < 1
-    )
-    encoded = io.BytesIO()
-    Image.fromarray(picture.astype(np.uint8)).save(encoded, "PNG")
-    return encoded.getvalue()
 
 
 def say(text: str) -> None:

@@ -24,23 +24,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import count_operations, matrix_peak, now
 
 from cnnClassifier.batching import batches
 from cnnClassifier.config.loading import experiment_file, load_project, load_settings
 from cnnClassifier.config.types import Paths, Settings
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
 
-FAMILY_SIZE, FAMILY_BATCH, FAMILY_EPOCHS = 224, 16, 20
-UNSTEADY = 3  # first steps, which compile and fill queues, are not counted
 BATCH = 16  # of the bare forward passes
-MATRIX = 2048  # side of the matrices that the machine's peak is measured with
-
-
-Moment = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,7 @@ def print_table(found: dict[str, Measured]) -> None:
     told = bare.told
     whole = (extrapolated(family, family.seconds, ""), extrapolated(family, family.cpu, "_cpu"))
     rows = {
-        f"family, {FAMILY_EPOCHS} epochs (extrapolated)": (*whole, family.memory),
+        f"family, {family.told['epochs']:.0f} epochs (extrapolated)": (*whole, family.memory),
         "bare forward passes": (told["forward"], told["forward_cpu"], bare.memory),
         "cold cache": (*without_folds(cold), cold.memory),
         "warm cache, another learning rate": (*without_folds(warm), warm.memory),
@@ -120,7 +116,7 @@ def print_table(found: dict[str, Measured]) -> None:
         ),
         f"cold / bare: {without_folds(cold)[0] / told['forward']:.2f}; five folds add {cold.told['folds']:.1f} s cold, "
         f"{warm.told['folds']:.1f} s warm",
-        f"family: {family.told['step']:.2f} s a training step of {FAMILY_BATCH} images, "
+        f"family: {family.told['step']:.2f} s a training step of {family.told['size']:.0f} images, "
         f"{family.told['valid_step']:.2f} s a validation step",
         f"bare: {1000 * passes / told['images']:.0f} ms an image, {speed / told['peak']:.0%} of the matrix product's "
         f"speed, and {told['ranging']:.1f} s for ranges; decoding and preprocessing "
@@ -135,7 +131,7 @@ def extrapolated(family: Measured, spent: float, kind: str) -> float:
     told = family.told
     step, valid_step = told[f"step{kind}"], told[f"valid_step{kind}"]
     start = max(0.0, spent - step * told["steps"] - valid_step * told["valid_steps"])
-    return start + FAMILY_EPOCHS * (step * told["train"] + valid_step * told["valid"]) / FAMILY_BATCH
+    return start + told["epochs"] * (step * told["train"] + valid_step * told["valid"]) / told["size"]
 
 
 def without_folds(each: Measured) -> tuple[float, float]:
@@ -161,34 +157,12 @@ def prepare(options: argparse.Namespace) -> dict[str, float]:
 
 def train_as_the_family(options: argparse.Namespace) -> dict[str, float]:
     """Some training and validation steps of the usual recipe."""
-    import keras
+    import family
 
-    folder = link_images(paths_in(options.work), options.work / "family")
-    train, valid = (read_folder(folder / split, shuffle=split == "train") for split in ("train", "valid"))
-    classes = len(train.class_names)
-    views = [
-        keras.layers.RandomFlip("horizontal"),
-        keras.layers.RandomRotation(40 / 360),
-        keras.layers.RandomZoom(0.2),
-        keras.layers.RandomTranslation(0.2, 0.2),
-    ]
-    weights = settings_of(options).prepare_base_model.weights
-    model = family_model(classes, weights)
-    clock = clock_of_steps()
-    changed = keras.Sequential(views)
-    augmented = train.map(lambda images, labels: (changed(images, training=True) / 255, labels))
-    model.fit(augmented.repeat().prefetch(2), steps_per_epoch=options.steps, callbacks=[clock], verbose=0)
-    scaled = valid.map(lambda images, labels: (images / 255, labels))
-    model.evaluate(scaled.repeat().prefetch(2), steps=options.steps, callbacks=[clock], verbose=0)
+    folder = family.link_images(paths_in(options.work), options.work / "family")
+    told = family.time_steps(folder, settings_of(options).prepare_base_model.weights, options.steps)
     counts = Counter(record.split for record in records_of(options))
-    return {
-        **dict(zip(("step", "step_cpu"), steady(clock.train), strict=True)),
-        **dict(zip(("valid_step", "valid_step_cpu"), steady(clock.valid), strict=True)),
-        "steps": len(clock.train),
-        "valid_steps": len(clock.valid),
-        "train": counts["train"],
-        "valid": counts["valid"],
-    }
+    return {**told, "size": family.BATCH, "epochs": family.EPOCHS, "train": counts["train"], "valid": counts["valid"]}
 
 
 def pass_forward(options: argparse.Namespace) -> dict[str, float]:
@@ -213,8 +187,8 @@ def pass_forward(options: argparse.Namespace) -> dict[str, float]:
         "ranging": ranging[0],
         "pixels": passes[2],
         "images": len(records),
-        "gflop": giga_operations(parts.trunk),
-        "peak": matrix_speed(),
+        "gflop": count_operations(parts.trunk) / 1e9,
+        "peak": matrix_peak() / 1e9,
     }
 
 
@@ -236,18 +210,8 @@ def pass_over(records: Sequence[ImageRecord], call: Any, paths: Paths, spec: Any
     return spent
 
 
-def train_cold(options: argparse.Namespace) -> dict[str, float]:
-    """The component as it is."""
-    return train(options, 1.0)
-
-
-def train_warm(options: argparse.Namespace) -> dict[str, float]:
-    """The component with a changed head: another learning rate."""
-    return train(options, 0.5)
-
-
 def train(options: argparse.Namespace, rate: float) -> dict[str, float]:
-    """Run the component; says how long imports, the search, the folds and the refit were."""
+    """Run the component with so many times its learning rate; seconds of imports, search, folds and refit."""
     started = time.perf_counter()
     from cnnClassifier.components import training
 
@@ -289,8 +253,8 @@ PARTS = {
     "prepare": prepare,
     "family": train_as_the_family,
     "bare": pass_forward,
-    "cold": train_cold,
-    "warm": train_warm,
+    "cold": partial(train, rate=1.0),
+    "warm": partial(train, rate=0.5),  # a changed head
 }
 
 # --- what they need -----------------------------------------------------------------------
@@ -328,94 +292,6 @@ def paths_in(folder: Path) -> Paths:
 def records_of(options: argparse.Namespace) -> list[ImageRecord]:
     """The images that training sees: all parts take these."""
     return [record for record in read_manifest(paths_in(options.work).audited_manifest) if record.split != "test"]
-
-
-def link_images(paths: Paths, folder: Path) -> Path:
-    """The same images as Keras likes them: split, class, file."""
-    for record in read_manifest(paths.audited_manifest):
-        link = folder / record.split / record.label / f"{record.sha256}{Path(record.path).suffix}"
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.exists():
-            link.symlink_to((paths.images / record.path).resolve())
-    return folder
-
-
-def read_folder(folder: Path, *, shuffle: bool) -> Any:
-    """Batches of decoded images at the family's size, with one-hot labels."""
-    import keras
-
-    return keras.utils.image_dataset_from_directory(
-        folder,
-        label_mode="categorical",
-        image_size=(FAMILY_SIZE, FAMILY_SIZE),
-        batch_size=FAMILY_BATCH,
-        shuffle=shuffle,
-        seed=1,
-        verbose=False,
-    )
-
-
-def family_model(classes: int, weights: str) -> Any:
-    """Frozen VGG16, Flatten, softmax."""
-    import keras
-
-    from cnnClassifier.backbones import build_backbone
-
-    image, features = build_backbone("VGG16", FAMILY_SIZE, weights)
-    backbone = keras.Model(image, features)
-    backbone.trainable = False
-    probabilities = keras.layers.Dense(classes, activation="softmax")(keras.layers.Flatten()(backbone.output))
-    model = keras.Model(backbone.input, probabilities)
-    model.compile(keras.optimizers.SGD(0.01), "categorical_crossentropy", metrics=["accuracy"])
-    return model
-
-
-def clock_of_steps() -> Any:
-    """A callback that notes when each step ended."""
-    import keras
-
-    class Clock(keras.callbacks.Callback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.train: list[Moment] = []
-            self.valid: list[Moment] = []
-
-        def on_train_batch_end(self, *_: Any, **__: Any) -> None:
-            self.train.append(now())
-
-        def on_test_batch_end(self, *_: Any, **__: Any) -> None:
-            self.valid.append(now())
-
-    return Clock()
-
-
-def now() -> Moment:
-    """Seconds by the clock, and of this process' threads."""
-    return time.perf_counter(), time.process_time()
-
-
-def steady(ends: Sequence[Moment]) -> tuple[float, float]:
-    """Mean seconds and CPU seconds a step once the first ones are over."""
-    (start, start_cpu), (end, end_cpu) = ends[UNSTEADY - 1], ends[-1]
-    count = len(ends) - UNSTEADY
-    return (end - start) / count, (end_cpu - start_cpu) / count
-
-
-def giga_operations(trunk: Any) -> float:
-    """Multiplications and additions of the convolutions for one image, in units of 1e9."""
-    convolutions = [layer for layer in trunk.layers if type(layer).__name__ == "Conv2D"]
-    return sum(2 * layer.kernel.shape.num_elements() * np.prod(layer.output.shape[1:3]) for layer in convolutions) / 1e9
-
-
-def matrix_speed() -> float:
-    """The best of some float32 matrix products, GFLOP/s."""
-    square = np.random.default_rng(0).normal(size=(MATRIX, MATRIX)).astype(np.float32)
-    times = []
-    for _ in range(8):
-        started = time.perf_counter()
-        square @ square
-        times.append(time.perf_counter() - started)
-    return 2 * MATRIX**3 / min(times) / 1e9
 
 
 if __name__ == "__main__":

@@ -172,6 +172,13 @@ def test_black_that_is_lifted_leaves_the_crop_where_it_was(lift):
     assert body_box(picture * ((255 - lift) / 255) + lift) == box
 
 
+@pytest.mark.parametrize(("above", "below", "left", "right"), [(2, 2, 2, 2), (40, 0, 0, 9), (0, 25, 30, 0)])
+def test_the_white_of_a_page_around_the_picture_changes_nothing(above, below, left, right):
+    picture, (top, bottom, first, last) = body()
+    page = np.pad(picture, ((above, below), (left, right)), constant_values=250.0)
+    assert body_box(page) == (top + above, bottom + above, first + left, last + left)
+
+
 def test_a_margin_widens_the_crop_but_not_past_the_picture():
     picture, (top, bottom, left, right) = body()
     height, width = round((bottom - top) * 0.1), round((right - left) * 0.1)
@@ -195,7 +202,8 @@ def test_a_burnt_in_label_brighter_than_the_body_is_not_the_body():
 
 @pytest.mark.parametrize("picture", [
     np.zeros((50, 70)), np.full((50, 70), 90.0), np.eye(70)[:50] * 255, np.zeros((1, 1)),
-], ids=["black", "flat", "a thin line", "one black pixel"])  # fmt: skip
+    np.pad(np.zeros((40, 60)), 5, constant_values=255),
+], ids=["black", "flat", "a thin line", "one black pixel", "an empty page"])  # fmt: skip
 def test_without_a_body_the_whole_picture_is_kept(picture):
     assert body_box(picture.astype(np.float32)) == (0, picture.shape[0], 0, picture.shape[1])
 

@@ -55,6 +55,8 @@ SCAN = b"\xff\xda"
 
 BODY_THRESHOLD = 0.15  # of the way from the 1st percentile to the 99th: air and black margins lie below, skin above
 BODY_MINIMUM_SHARE = 0.05  # a component smaller than this share of the picture is no body: do not crop to it
+FRAME_THRESHOLD = 0.9  # of the same way: an outer row or column that is nearly all brighter is a page's, not a body's
+FRAME_SHARE = 0.95
 BODY_WORKING_SIZE = 256  # the body's outline is found on an image reduced to about this side
 
 
@@ -142,15 +144,28 @@ def body_box(grey: Pixels, margin: float = 0.0) -> Box:
     small = grey[::step, ::step]
     # From the darkest percentile, not from 0: a picture whose black is lifted still has air around the body.
     dark, bright = np.percentile(small, [1, 99])
-    components, count = ndimage.label(small > dark + BODY_THRESHOLD * (bright - dark))
+    inside = _without_frame(small > dark + FRAME_THRESHOLD * (bright - dark))
+    components, count = ndimage.label((small > dark + BODY_THRESHOLD * (bright - dark))[inside])
     sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
     if count == 0 or sizes.max() < BODY_MINIMUM_SHARE * small.size:
         return 0, grey.shape[0], 0, grey.shape[1]
     rows, columns = ndimage.find_objects(components)[int(sizes.argmax())]
+    top, left = (side.start for side in inside)
     return (
-        *_widen(rows.start * step, rows.stop * step, margin, grey.shape[0]),
-        *_widen(columns.start * step, columns.stop * step, margin, grey.shape[1]),
+        *_widen((top + rows.start) * step, (top + rows.stop) * step, margin, grey.shape[0]),
+        *_widen((left + columns.start) * step, (left + columns.stop) * step, margin, grey.shape[1]),
     )
+
+
+def _without_frame(white: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """What is left of a picture without its white margins: those of a page or of a window."""
+    rows = _not_framed(white)
+    return rows, _not_framed(white[rows].T)
+
+
+def _not_framed(lines: NDArray[np.bool_]) -> slice:
+    inner = np.flatnonzero(lines.mean(axis=1) < FRAME_SHARE)
+    return slice(int(inner[0]), int(inner[-1]) + 1) if inner.size else slice(0, len(lines))
 
 
 def stretch_contrast(pixels: Pixels, low: float, high: float) -> Pixels:

@@ -53,19 +53,21 @@ class Image:
 
 
 class Builder:
-    """buildah with a store of its own below a folder."""
+    """buildah, with a store of its own below a folder that other programs of this process find, too."""
 
     def __init__(self, folder: Path) -> None:
         for tool in ("buildah", "debootstrap"):
             assert shutil.which(tool), f"{tool} is missing: make test-containers installs it"
         assert os.geteuid() == 0, "only root may make a Debian root and mount it: run this as root"
-        self._folder = folder
-        self._buildah = ("buildah", "--root", folder / "store", "--runroot", folder / "run")
-        os.environ |= {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": os.environ.get("STORAGE_DRIVER", "overlay")}
+        self.folder = folder
+        driver = os.environ.get("STORAGE_DRIVER", "overlay")
+        store = folder / "storage.conf"
+        store.write_text(f'[storage]\ndriver = "{driver}"\ngraphroot = "{folder}/store"\nrunroot = "{folder}/run"\n')
+        os.environ |= {"BUILDAH_ISOLATION": "chroot", "CONTAINERS_STORAGE_CONF": str(store)}
 
     def make_bases(self) -> None:
         """Both base images, under the names by which the Dockerfile asks for them."""
-        root = self._folder / "debian"
+        root = self.folder / "debian"
         run("debootstrap", "--variant=minbase", "--include=ca-certificates,python3", "bookworm", root, MIRROR)
         (root / "usr/bin/python").symlink_to("python3")
         for folder in NOT_IN_SLIM.split():
@@ -79,40 +81,34 @@ class Builder:
         shutil.rmtree(root)
 
     def build(self, target: str) -> Image:
-        """The Dockerfile up to the stage `target`. pip and uv are told of this machine's certificates, nothing else."""
-        pip, uv = self._folder / "pip.conf", self._folder / "uv.toml"
-        pip.write_text("[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n")
+        """The Dockerfile up to the stage `target`."""
+        self.build_folder(ROOT, target, "--target", target)
+        config = json.loads(run("buildah", "inspect", "--type", "image", target))["Docker"]["config"]
+        container = run("buildah", "from", "--pull-never", target)
+        return Image(config, Path(run("buildah", "mount", container)))
+
+    def build_folder(self, folder: Path, tag: str, *more: str) -> None:
+        """A folder's Dockerfile. pip and uv are told of this machine's certificates, pip to use Debian's Python."""
+        pip, uv = self.folder / "pip.conf", self.folder / "uv.toml"
+        pip.write_text("[global]\ncert = /etc/ssl/certs/ca-certificates.crt\nbreak-system-packages = true\n")
         uv.write_text("system-certs = true\n")
         lent = {"/etc/ssl/certs": "/etc/ssl/certs", pip: "/etc/pip.conf", uv: "/etc/uv/uv.toml"}
         mounts = [part for source, inside in lent.items() for part in ("--volume", f"{source}:{inside}:ro")]
-        run(
-            *self._buildah,
-            "build",
-            "--pull-never",
-            "--network",
-            "host",
-            *mounts,
-            "--target",
-            target,
-            "--tag",
-            target,
-            ROOT,
-        )
-        config = json.loads(run(*self._buildah, "inspect", "--type", "image", target))["OCIv1"]["config"]
-        container = run(*self._buildah, "from", "--pull-never", target)
-        return Image(config, Path(run(*self._buildah, "mount", container)))
+        # As Docker writes images: the other format keeps no HEALTHCHECK.
+        known = ("--pull-never", "--format", "docker", "--network", "host")
+        run("buildah", "build", *known, *mounts, *more, "--tag", tag, folder)
 
     def close(self) -> None:
         """Unmount and remove everything."""
-        run(*self._buildah, "umount", "--all")
-        run(*self._buildah, "rm", "--all")
-        run(*self._buildah, "rmi", "--all", "--force")
+        run("buildah", "umount", "--all")
+        run("buildah", "rm", "--all")
+        run("buildah", "rmi", "--all", "--force")
 
     def _commit(self, root: Path, name: str) -> None:
-        container = run(*self._buildah, "from", "scratch")
-        run(*self._buildah, "copy", "--quiet", container, root, "/")
-        run(*self._buildah, "config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", container)
-        run(*self._buildah, "commit", "--quiet", "--rm", container, name)
+        container = run("buildah", "from", "scratch")
+        run("buildah", "copy", "--quiet", container, root, "/")
+        run("buildah", "config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", container)
+        run("buildah", "commit", "--quiet", "--rm", container, name)
 
 
 def start(

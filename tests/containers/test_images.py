@@ -13,9 +13,7 @@ import requests
 import yaml
 from images import Builder, Image, run, start
 
-from cnnClassifier.config.data import PhantomSource
 from cnnClassifier.config.loading import load_project
-from cnnClassifier.datasets.phantom.dataset import write_phantom
 from cnnClassifier.files import read_json
 from cnnClassifier.web.model_source import digest
 from imports import ROOT
@@ -26,19 +24,6 @@ pytestmark = [pytest.mark.containers, pytest.mark.timeout(3600)]
 USER = 10001
 LARGEST_MB = {"serving": 450, "training": 4000}
 KEPT = ROOT / "docs/results/phantom.json"
-
-
-@pytest.fixture(scope="session")
-def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
-    builder = Builder(tmp_path_factory.mktemp("images"))
-    builder.make_bases()
-    yield builder
-    builder.close()
-
-
-@pytest.fixture(scope="session")
-def serving(builder: Builder) -> Image:
-    return builder.build("serving")
 
 
 @pytest.fixture(scope="session")
@@ -56,13 +41,6 @@ def trained(training: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert in_training(training, clone, *training.config["Cmd"]) == 0
     print(f"the pipeline took {time.monotonic() - began:.0f} s")  # noqa: T201
     return clone
-
-
-@pytest.fixture(scope="session")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("phantom") / "drawn"
-    write_phantom(folder, PhantomSource(kind="phantom", seed=1, patients_per_class=3, slices_per_patient=1), workers=1)
-    return next((folder / "images").rglob("*.png"))
 
 
 def writable_in_the_deployment() -> tuple[str, ...]:

@@ -1,0 +1,97 @@
+"""The serving image and compose.yaml in a container engine, by the lines that the documentation has for Docker."""
+
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from engine import Engine, wait_for
+from images import FULL, Builder, Image
+
+from cnnClassifier.tracking.connection import Connection
+from cnnClassifier.tracking.released import import_release
+from cnnClassifier.web.model_source import digest
+from imports import ROOT
+
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(3600)]
+
+RELEASED = ROOT / "models/chest_ct"
+APP, MLFLOW = "http://127.0.0.1:8080", "http://127.0.0.1:5000"
+VERSIONS = "SELECT name, version FROM model_versions"
+HARDENED = "--read-only --tmpfs /tmp --tmpfs /app/.cache --cap-drop ALL --security-opt no-new-privileges"
+
+
+def lines_of(page: str, start: str) -> list[str]:
+    """Commands of a page that begin so."""
+    text = (ROOT / "docs" / page).read_text().replace("\\\n", " ")
+    return [re.sub(" +", " ", line.strip()) for line in text.splitlines() if line.startswith(f"    {start}")]
+
+
+@pytest.fixture(scope="module")
+def engine(builder: Builder, serving: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """With every image that the documentation's lines and compose.yaml ask for."""
+    engine = Engine(tmp_path_factory.mktemp("engine"))
+    engine.docker("tag", "serving", "cnnclassifier")
+    builder.build_folder(ROOT / "deploy/mlflow", "cnnclassifier_mlflow", "--from", FULL)  # the slim one has no pip here
+    builder.build_folder(Path(__file__).parent / "postgres", "docker.io/library/postgres:17-bookworm")
+    yield engine
+    engine.close()
+
+
+def ask(picture: Path) -> dict:
+    answer = requests.post(f"{APP}/api/v1/predict", files={"image": picture.read_bytes()}, timeout=120)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_it_answers_as_the_documentation_starts_it(engine, picture, tmp_path):
+    alone, mounted, from_a_server = lines_of("serving.md", "docker run")
+    assert "--env-file" in from_a_server  # as the test of Compose has it
+    with engine.running(alone, tmp_path) as server:
+        wait_for(f"{APP}/ready")
+        assert set(ask(picture)["probabilities"]) >= {"normal", "adenocarcinoma"}
+    assert server.returncode == 0
+    shutil.copytree(RELEASED, tmp_path / "artifacts/registration/package")
+    with engine.running(mounted, tmp_path) as server:
+        wait_for(f"{APP}/ready")
+        assert ask(picture)["version"] == digest(RELEASED)
+    assert server.returncode == 0
+
+
+def test_without_capabilities_on_a_read_only_root_it_is_healthy(engine, picture, tmp_path):
+    line = f"docker run --name hardened {HARDENED} -p 8080:8080 cnnclassifier"
+    with engine.running(line, tmp_path) as server:
+        wait_for(f"{APP}/ready")
+        ask(picture)
+        engine.docker("healthcheck", "run", "hardened")  # the image's HEALTHCHECK; an error if it fails
+        status = engine.docker("exec", "hardened", "cat", "/proc/1/status")
+    told = dict(line.split(":\t", 1) for line in status.splitlines())
+    assert (told["Uid"].split()[0], int(told["CapEff"], 16), told["NoNewPrivs"]) == ("10001", 0, "1")
+    assert told["Seccomp"] == "2"  # a filter of system calls
+    assert server.returncode == 0
+
+
+def test_compose_brings_up_app_mlflow_and_postgresql_and_the_app_takes_a_champion_from_there(engine, picture, tmp_path):
+    (line,) = lines_of("deploy.md", "POSTGRES_PASSWORD=... docker compose")
+    command = line.removeprefix("POSTGRES_PASSWORD=... ").replace("deploy/", f"{ROOT}/deploy/")
+    with engine.running(command, tmp_path, POSTGRES_PASSWORD=secrets.token_hex()):
+        wait_for(f"{APP}/ready")
+        assert ask(picture)["version"] != "1"  # the model that comes with the code
+        assert import_release(Connection(MLFLOW), RELEASED, tmp_path / "cache") == 1
+        wait_until_served("1")
+        assert ask(picture)["version"] == "1"
+        tables = engine.docker("exec", "cnnclassifier_database_1", "psql", "--username=mlflow", "-Atc", VERSIONS)
+    assert tables == "chest_ct|1"
+
+
+def wait_until_served(version: str) -> None:
+    """The app looks for a new champion every half minute."""
+    for _ in range(120):
+        if wait_for(f"{APP}/ready").json()["version"] == version:
+            return
+        time.sleep(1)
+    raise AssertionError(f"version {version} is not served within two minutes")
