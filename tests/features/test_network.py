@@ -1,9 +1,14 @@
 """A network cut in the middle: its frozen part fills the cache, the rest is fitted on what the cache holds."""
 
+import inspect
+
 import numpy as np
 import pytest
 
+from cnnClassifier import preprocessing
 from cnnClassifier.datasets.manifest import read_manifest
+from cnnClassifier.features.engine import EightBits
+from cnnClassifier.features.extraction import Space
 from cnnClassifier.features.network import PLAIN, open_features, predict_tail, softmax
 from cnnClassifier.features.spaces import root_of, survey
 from cnnClassifier.modeling import cut, forward, load_model
@@ -55,3 +60,18 @@ def test_predictions_by_the_cache_are_those_of_the_whole_model_on_pixels(paths):
     cached = predict_tail(forward(parts.tail), features, records)
     pixels = np.stack([preprocess((paths.images / each.path).read_bytes(), spec.preprocessing) for each in records])
     np.testing.assert_allclose(cached, softmax(forward(model)(pixels)), atol=2e-3)
+
+
+def test_after_an_edit_of_the_code_that_makes_pixels_neither_older_features_nor_an_older_network_are_used(
+    paths, monkeypatch
+):
+    spec = load_model(paths.model)[1]
+
+    def names() -> tuple[str, str]:
+        return Space(spec.preprocessing, "trunk").key, EightBits(None, "trunk", spec, paths).digest
+
+    before = names()
+    assert names() == before
+    source = inspect.getsource
+    monkeypatch.setattr(inspect, "getsource", lambda of: source(of) + "# edited" * (of is preprocessing))
+    assert not set(names()) & set(before)

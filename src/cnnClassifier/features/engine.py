@@ -14,7 +14,7 @@ from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import Paths
 from cnnClassifier.conversion import write_onnx
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
-from cnnClassifier.features.extraction import Forward, features_of
+from cnnClassifier.features.extraction import Forward, code_of_pixels, features_of
 from cnnClassifier.files import scratch_folder
 from cnnClassifier.model_spec import FEATURES, ModelSpec
 from cnnClassifier.modeling import Cut, forward
@@ -31,7 +31,8 @@ class EightBits:
         self._trunk, self._preprocessing, self._paths = trunk, spec.preprocessing, paths
         self._records = ranging_records(paths)
         images = "".join(record.sha256 for record in self._records)
-        text = f"{trunk_digest}|{RECIPE}|{spec.preprocessing.model_dump_json()}|{images}"
+        pixels = f"{spec.preprocessing.model_dump_json()}|{code_of_pixels(spec.preprocessing)}"
+        text = f"{trunk_digest}|{RECIPE}|{pixels}|{images}"
         self.digest = hashlib.sha256(text.encode()).hexdigest()
 
     def network(self) -> Path:

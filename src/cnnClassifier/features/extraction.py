@@ -44,16 +44,18 @@ class Space:
     @property
     def key(self) -> str:
         """Names the space; the code that makes pixels is part of it, so an edit there never meets older features."""
-        code = inspect.getsource(preprocessing)
-        if self.preprocessing.stain != "none":
-            code += inspect.getsource(stain)
-        text = f"{self.preprocessing.model_dump_json()}|{self.trunk_digest}|{code}"
+        text = f"{self.preprocessing.model_dump_json()}|{self.trunk_digest}|{code_of_pixels(self.preprocessing)}"
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     @property
     def description(self) -> dict[str, Any]:
         """What is told of the space beside its features."""
         return {"network": self.network, "preprocessing": self.preprocessing.model_dump(mode="json")}
+
+
+def code_of_pixels(spec: PreprocessingSpec) -> str:
+    """The code that makes pixels as `spec` says."""
+    return inspect.getsource(preprocessing) + (inspect.getsource(stain) if spec.stain != "none" else "")
 
 
 class FeatureExtractor:
