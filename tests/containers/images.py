@@ -16,6 +16,7 @@ from imports import ROOT
 
 FULL, SLIM = "docker.io/library/python:3.11-bookworm", "docker.io/library/python:3.11-slim-bookworm"
 IN_FULL = ("binutils", "python3-pip", "python3-venv")
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 MIRROR = "http://deb.debian.org/debian"
 SHARED_MEMORY = "dev/shm"
 # What Debian's own slim images leave out, and what the package manager kept.
@@ -90,9 +91,9 @@ class Builder:
     def build_folder(self, folder: Path, tag: str, *more: str) -> None:
         """A folder's Dockerfile. pip and uv are told of this machine's certificates, pip to use Debian's Python."""
         pip, uv = self.folder / "pip.conf", self.folder / "uv.toml"
-        pip.write_text("[global]\ncert = /etc/ssl/certs/ca-certificates.crt\nbreak-system-packages = true\n")
+        pip.write_text(f"[global]\ncert = {CERTIFICATES}\nbreak-system-packages = true\n")
         uv.write_text("system-certs = true\n")
-        lent = {"/etc/ssl/certs": "/etc/ssl/certs", pip: "/etc/pip.conf", uv: "/etc/uv/uv.toml"}
+        lent = {CERTIFICATES: CERTIFICATES, pip: "/etc/pip.conf", uv: "/etc/uv/uv.toml"}
         mounts = [part for source, inside in lent.items() for part in ("--volume", f"{source}:{inside}:ro")]
         # As Docker writes images: the other format keeps no HEALTHCHECK.
         known = ("--pull-never", "--format", "docker", "--network", "host")

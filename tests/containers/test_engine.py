@@ -3,6 +3,7 @@
 import re
 import secrets
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,22 +53,22 @@ def test_it_answers_as_the_documentation_starts_it(engine, picture, tmp_path):
     alone, mounted, from_a_server = lines_of("serving.md", "docker run")
     assert "--env-file" in from_a_server  # as the test of Compose has it
     with engine.running(alone, tmp_path) as server:
-        wait_for(f"{APP}/ready")
+        wait_for(f"{APP}/ready", server)
         assert set(ask(picture)["probabilities"]) >= {"normal", "adenocarcinoma"}
     assert server.returncode == 0
     shutil.copytree(RELEASED, tmp_path / "artifacts/registration/package")
     with engine.running(mounted, tmp_path) as server:
-        wait_for(f"{APP}/ready")
+        wait_for(f"{APP}/ready", server)
         assert ask(picture)["version"] == digest(RELEASED)
     assert server.returncode == 0
 
 
 def test_without_capabilities_on_a_read_only_root_it_is_healthy(engine, picture, tmp_path):
-    line = f"docker run --name hardened {HARDENED} -p 8080:8080 cnnclassifier"
+    line = f"docker run --rm --name hardened {HARDENED} -p 8080:8080 cnnclassifier"
     with engine.running(line, tmp_path) as server:
-        wait_for(f"{APP}/ready")
+        wait_for(f"{APP}/ready", server)
         ask(picture)
-        engine.docker("healthcheck", "run", "hardened")  # the image's HEALTHCHECK; an error if it fails
+        engine.docker("healthcheck", "run", "hardened")  # the image's own; an error if it fails
         status = engine.docker("exec", "hardened", "cat", "/proc/1/status")
     told = dict(line.split(":\t", 1) for line in status.splitlines())
     assert (told["Uid"].split()[0], int(told["CapEff"], 16), told["NoNewPrivs"]) == ("10001", 0, "1")
@@ -78,20 +79,20 @@ def test_without_capabilities_on_a_read_only_root_it_is_healthy(engine, picture,
 def test_compose_brings_up_app_mlflow_and_postgresql_and_the_app_takes_a_champion_from_there(engine, picture, tmp_path):
     (line,) = lines_of("deploy.md", "POSTGRES_PASSWORD=... docker compose")
     command = line.removeprefix("POSTGRES_PASSWORD=... ").replace("deploy/", f"{ROOT}/deploy/")
-    with engine.running(command, tmp_path, POSTGRES_PASSWORD=secrets.token_hex()):
-        wait_for(f"{APP}/ready")
+    with engine.running(command, tmp_path, POSTGRES_PASSWORD=secrets.token_hex()) as compose:
+        wait_for(f"{APP}/ready", compose)
         assert ask(picture)["version"] != "1"  # the model that comes with the code
         assert import_release(Connection(MLFLOW), RELEASED, tmp_path / "cache") == 1
-        wait_until_served("1")
+        wait_until_served("1", compose)
         assert ask(picture)["version"] == "1"
         tables = engine.docker("exec", "cnnclassifier_database_1", "psql", "--username=mlflow", "-Atc", VERSIONS)
     assert tables == "chest_ct|1"
 
 
-def wait_until_served(version: str) -> None:
+def wait_until_served(version: str, server: subprocess.Popen[bytes]) -> None:
     """The app looks for a new champion every half minute."""
     for _ in range(120):
-        if wait_for(f"{APP}/ready").json()["version"] == version:
+        if wait_for(f"{APP}/ready", server).json()["version"] == version:
             return
         time.sleep(1)
     raise AssertionError(f"version {version} is not served within two minutes")
