@@ -136,7 +136,7 @@ def to_grey(pixels: Pixels) -> Pixels:
 
 
 def body_box(grey: Pixels, margin: float = 0.0) -> Box:
-    """The box of the largest bright component, holes and all; the whole image if there is none.
+    """The box of the largest bright component, holes and all, within a page's white margins; else the whole image.
 
     `grey` has shape (height, width); `margin` widens the box by that share of its sides.
     """
