@@ -1,5 +1,6 @@
 """Every command in the documentation is one that there is: parsed by the program that it starts, here and now."""
 
+import itertools
 import re
 
 import pytest
@@ -36,7 +37,29 @@ def fault_of(command: Command) -> str | None:
         return missing_file([word for word in arguments[:1] if word.endswith(".py")])
     if program == "dvc":
         return fault_by_dvc(arguments)
+    if program in NAMES:
+        return missing_file(NAMES[program](arguments))
     return fault_by_command_line(arguments[program in PYTHON :], command.mention)
+
+
+def named_by_docker(arguments: list[str]) -> list[str]:
+    """Files that a command wants, and the stage of the Dockerfile that it builds."""
+    options = dict(itertools.pairwise(arguments))
+    stage = options.get("--target")
+    assert not stage or f" AS {stage}\n" in (ROOT / options.get("-f", "Dockerfile")).read_text()
+    return [options["-f"]] if "-f" in options else []
+
+
+def named_by_kubectl(arguments: list[str]) -> list[str]:
+    return [f"{arguments[arguments.index('-k') + 1]}/kustomization.yaml"]
+
+
+def named_by_pip(arguments: list[str]) -> list[str]:
+    """Where an extra's requirements stand: pyproject.toml reads them from there."""
+    return [f"requirements-{extra}.in" for extra in re.findall(r"\[(\w+)\]", " ".join(arguments)) if extra != "train"]
+
+
+NAMES = {"docker": named_by_docker, "kubectl": named_by_kubectl, "pip": named_by_pip}
 
 
 def missing_file(names: list[str]) -> str | None:
@@ -74,7 +97,10 @@ def test_there_are_commands_to_check():
     assert len({command.place.partition(":")[0] for command in COMMANDS}) > 15
 
 
-@pytest.mark.parametrize("line", ["python main.py train --epoch 3", "python main.py tran", "make runn", "dvc rebro"])
+@pytest.mark.parametrize("line", [
+    "python main.py train --epoch 3", "python main.py tran", "make runn", "dvc rebro",
+    "docker build -f deploy/lambada/Dockerfile .", "kubectl apply -k deploy/kube", "pip install .[servant]",
+])  # fmt: skip
 def test_a_slip_in_one_is_found(line):
     assert fault_of(Command("here", tuple(line.split())))
 
