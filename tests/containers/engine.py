@@ -70,7 +70,7 @@ class Engine:
         while process.poll() is None:
             for container in self.docker("ps", "--quiet").split():
                 command = ["docker", "healthcheck", "run", container]
-                subprocess.run(command, env=self.environment, check=False, stderr=subprocess.DEVNULL)
+                subprocess.run(command, env=self.environment, check=False, capture_output=True)
             time.sleep(1)
 
     def close(self) -> None:
