@@ -31,7 +31,7 @@ from tiny_pipeline import contents
 
 pytestmark = pytest.mark.cluster
 
-VIEWS = 60  # so many that there is time to kill somebody
+PATIENTS, VIEWS = 30, 60  # so many that there is time to kill somebody, even where the second node begins late
 
 Kept = dict[str, bytes]
 
@@ -47,6 +47,7 @@ def eight_bits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         prepare_base_model__head={"pooling": "mean", "hidden_units": 0, "dropout": 0.0},
         prepare_base_model__precision="int8",
         training__augmentation__views=VIEWS,
+        data_ingestion__source__patients_per_class=PATIENTS,
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project.root)
