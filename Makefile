@@ -8,9 +8,12 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 # Neither the browser's tests nor those that say how a library of today behaves.
 LOWEST_TOOLS := pytest pytest-timeout pytest-xdist hypothesis playwright threadpoolctl flask-wtf
 LOWEST_TESTS := tests/web/test_predict.py tests/web/test_api.py tests/web/test_inference.py tests/web/test_server.py \
-  tests/web/test_observer.py tests/web/test_limits.py tests/asking tests/test_dicom.py tests/test_preprocessing.py \
+  tests/web/test_observer.py tests/web/test_limits.py tests/asking tests/test_dicom.py tests/test_preprocessing.py tests/test_body_crop.py \
   tests/test_archives.py tests/test_modeling.py tests/test_cross_validation.py tests/metrics tests/audit tests/pipeline/test_dvc.py
 CONTAINER_TOOLS := buildah debootstrap podman runc netavark aardvark-dns iptables
+# $(call debian,CHECK,PACKAGES,WHAT FOR) installs Debian's packages unless the check succeeds.
+debian = { $(1); } >/dev/null 2>&1 || { echo "installing Debian's $(2) for $(3)"; \
+  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq $(2) >/dev/null'; }
 # Markers with targets of their own.
 APART := real_data or notebooks or slow or cluster or services or packaging or containers or documentation
 export DVC_NO_ANALYTICS := 1
@@ -70,8 +73,7 @@ test-lowest: .venv/.dev  ## the lowest versions that pyproject.toml allows, all 
 	@.venv-lowest/bin/python -m pytest -p no:cacheprovider -m "not ($(APART))" $(LOWEST_TESTS)
 
 test-containers: .venv/.dev  ## build the images by buildah, run them and Compose by podman, the pipeline in one (root)
-	@for tool in buildah debootstrap podman runc; do command -v $$tool >/dev/null || { echo "installing Debian's $(CONTAINER_TOOLS)"; \
-	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends $(CONTAINER_TOOLS) >/dev/null'; break; }; done
+	@$(call debian,command -v buildah && command -v debootstrap && command -v podman && command -v runc,$(CONTAINER_TOOLS),the images)
 	@$(BIN)/python -m pytest -m containers tests/containers
 
 test-docs: .venv/.dev  ## build docs/ without a warning and run the commands of its first pages
@@ -119,23 +121,19 @@ clean:  ## remove what runs made (not data caches, not mlflow.db)
 
 .PHONY: browser
 browser:
-	@command -v chromium >/dev/null || { echo "installing Debian's chromium for the browser tests"; \
-	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq chromium >/dev/null'; }
+	@$(call debian,command -v chromium,chromium,the browser tests)
 
 .PHONY: java
 java:
-	@command -v java >/dev/null || { echo "installing Debian's Java for Spark"; \
-	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq default-jre-headless >/dev/null'; }
+	@$(call debian,command -v java,default-jre-headless,Spark)
 
 .PHONY: postgresql
 postgresql:
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { echo "installing Debian's PostgreSQL for the tests"; \
-	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq postgresql >/dev/null'; }
+	@$(call debian,ls /usr/lib/postgresql/*/bin/initdb,postgresql,the tests)
 
 .PHONY: promtool
 promtool:
-	@command -v promtool >/dev/null || { echo "installing Debian's prometheus for promtool"; \
-	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq prometheus >/dev/null'; }
+	@$(call debian,command -v promtool,prometheus,promtool)
 
 .venv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; say where: make PYTHON=/path/to/python3.11"; exit 1; }

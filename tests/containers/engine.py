@@ -5,13 +5,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import requests
 from images import run
 
 # `docker` as the documentation writes it; podman-compose takes the files of Docker's compose.
@@ -19,7 +16,6 @@ DOCKER = """#!/bin/sh
 if [ "$1" = compose ]; then shift; exec "{compose}" "$@"; fi
 exec podman "$@"
 """
-READY_SECONDS = 180
 
 
 class Engine:
@@ -56,40 +52,13 @@ class Engine:
                 ["bash", "-c", f"exec {line}"], cwd=folder, env=self.environment | environment,
                 stdout=printed, stderr=subprocess.STDOUT,
             )  # fmt: skip
-            beat = threading.Thread(target=self._check_health_of, args=(process,))
-            beat.start()
             try:
                 yield process
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(timeout=120)
-                beat.join()
-
-    def _check_health_of(self, process: subprocess.Popen[bytes]) -> None:
-        """Run all health checks each second while a process lives, as systemd does for podman where there is one."""
-        while process.poll() is None:
-            for container in self.docker("ps", "--quiet").split():
-                command = ["docker", "healthcheck", "run", container]
-                subprocess.run(command, env=self.environment, check=False, capture_output=True)
-            time.sleep(1)
 
     def close(self) -> None:
         """End and remove every container, and what they kept."""
         for command in ("pod rm --all --force", "rm --all --force", "volume rm --all --force", "network prune --force"):
             subprocess.run(["docker", *command.split()], env=self.environment, check=False, capture_output=True)
-
-
-def wait_for(address: str, server: subprocess.Popen[bytes]) -> requests.Response:
-    """The answer of an address, once it is 200."""
-    told: object = None
-    end = time.monotonic() + READY_SECONDS
-    while time.monotonic() < end:
-        assert server.poll() is None, f"the container ended with {server.returncode}"
-        try:
-            told = requests.get(address, timeout=10)
-            if told.ok:
-                return told
-        except requests.RequestException as error:
-            told = error
-        time.sleep(0.5)
-    raise AssertionError(f"{address} does not answer within {READY_SECONDS} s: {told}")

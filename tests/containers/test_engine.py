@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
-from engine import Engine, wait_for
+from engine import Engine
 from images import FULL, Builder, Image
+from served import ask, wait_until_ready
 
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.released import import_release
@@ -43,31 +43,25 @@ def engine(builder: Builder, serving: Image, tmp_path_factory: pytest.TempPathFa
     engine.close()
 
 
-def ask(picture: Path) -> dict:
-    answer = requests.post(f"{APP}/api/v1/predict", files={"image": picture.read_bytes()}, timeout=120)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
 def test_it_answers_as_the_documentation_starts_it(engine, picture, tmp_path):
     alone, mounted, from_a_server = lines_of("serving.md", "docker run")
-    assert "--env-file" in from_a_server  # as the test of Compose has it
+    assert "--env-file" in from_a_server  # not run: it wants a .env that names a server
     with engine.running(alone, tmp_path) as server:
-        wait_for(f"{APP}/ready", server)
-        assert set(ask(picture)["probabilities"]) >= {"normal", "adenocarcinoma"}
+        wait_until_ready(APP, server)
+        assert set(ask(APP, picture)["probabilities"]) >= {"normal", "adenocarcinoma"}
     assert server.returncode == 0
     shutil.copytree(RELEASED, tmp_path / "artifacts/registration/package")
     with engine.running(mounted, tmp_path) as server:
-        wait_for(f"{APP}/ready", server)
-        assert ask(picture)["version"] == digest(RELEASED)
+        wait_until_ready(APP, server)
+        assert ask(APP, picture)["version"] == digest(RELEASED)
     assert server.returncode == 0
 
 
 def test_without_capabilities_on_a_read_only_root_it_is_healthy(engine, picture, tmp_path):
     line = f"docker run --rm --name hardened {HARDENED} -p 8080:8080 cnnclassifier"
     with engine.running(line, tmp_path) as server:
-        wait_for(f"{APP}/ready", server)
-        ask(picture)
+        wait_until_ready(APP, server)
+        ask(APP, picture)
         engine.docker("healthcheck", "run", "hardened")  # the image's own; an error if it fails
         status = engine.docker("exec", "hardened", "cat", "/proc/1/status")
     told = dict(line.split(":\t", 1) for line in status.splitlines())
@@ -80,11 +74,11 @@ def test_compose_brings_up_app_mlflow_and_postgresql_and_the_app_takes_a_champio
     (line,) = lines_of("deploy.md", "POSTGRES_PASSWORD=... docker compose")
     command = line.removeprefix("POSTGRES_PASSWORD=... ").replace("deploy/", f"{ROOT}/deploy/")
     with engine.running(command, tmp_path, POSTGRES_PASSWORD=secrets.token_hex()) as compose:
-        wait_for(f"{APP}/ready", compose)
-        assert ask(picture)["version"] != "1"  # the model that comes with the code
+        wait_until_ready(APP, compose)
+        assert ask(APP, picture)["version"] != "1"  # the model that comes with the code
         assert import_release(Connection(MLFLOW), RELEASED, tmp_path / "cache") == 1
         wait_until_served("1", compose)
-        assert ask(picture)["version"] == "1"
+        assert ask(APP, picture)["version"] == "1"
         tables = engine.docker("exec", "cnnclassifier_database_1", "psql", "--username=mlflow", "-Atc", VERSIONS)
     assert tables == "chest_ct|1"
 
@@ -92,7 +86,7 @@ def test_compose_brings_up_app_mlflow_and_postgresql_and_the_app_takes_a_champio
 def wait_until_served(version: str, server: subprocess.Popen[bytes]) -> None:
     """The app looks for a new champion every half minute."""
     for _ in range(120):
-        if wait_for(f"{APP}/ready", server).json()["version"] == version:
+        if wait_until_ready(APP, server)["version"] == version:
             return
         time.sleep(1)
     raise AssertionError(f"version {version} is not served within two minutes")

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import requests
 import yaml
 from images import Builder, Image, run, start
+from served import ask, wait_until_ready
 
 from cnnClassifier.config.loading import load_project
 from cnnClassifier.files import read_json
@@ -123,39 +123,21 @@ def served(
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The serving image's own command as the deployment runs it, once it is ready: its address and its process."""
     port = free_port()
+    address = f"http://127.0.0.1:{port}"
     where = {"PORT": str(port), "HOST": "127.0.0.1", **(environment or {})}
     writable = writable_in_the_deployment()
     server = start(image, *image.config["Cmd"], writable=writable, user=USER, environment=where, **options)
     try:
         began = time.monotonic()
-        wait_until_ready(port, server)
+        wait_until_ready(address, server)
         print(f"ready after {time.monotonic() - began:.1f} s")  # noqa: T201
-        yield f"http://127.0.0.1:{port}", server
+        yield address, server
     finally:
         server.kill()
         server.wait()
-
-
-def ask(address: str, picture: Path) -> dict:
-    with picture.open("rb") as file:
-        answer = requests.post(f"{address}/api/v1/predict", files={"image": file}, timeout=120)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def own_process(server: subprocess.Popen[str]) -> Path:
     """The program itself, below `unshare`."""
     child = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
     return Path("/proc") / child[0]
-
-
-def wait_until_ready(port: int, server: subprocess.Popen[str]) -> None:
-    for _ in range(480):
-        assert server.poll() is None, "the server ended"
-        try:
-            if requests.get(f"http://127.0.0.1:{port}/ready", timeout=5).ok:
-                return
-        except requests.ConnectionError:
-            pass
-        time.sleep(0.25)
-    raise AssertionError("not ready within two minutes")

@@ -20,10 +20,7 @@ PYTHON = ("python", ".venv/bin/python")
 PARSED = ("cnnclassifier", "make", "docker", "dvc", "kubectl", "pip", "pytest", *PYTHON)
 # They need an engine, a cluster, a server, credentials or the network: no test runs them as they stand, but for curl's
 # lines to this project's own server (test_asking.py).
-TAKEN_ON_TRUST = (
-    "curl", "dagshub", "git", "mlflow", "pre-commit", "python3.11", "ray", "spark-submit",
-    "uv",
-)  # fmt: skip
+TAKEN_ON_TRUST = ("curl", "dagshub", "git", "mlflow", "pre-commit", "python3.11", "ray", "spark-submit", "uv")
 SHELL = ("cat", "cd", "cp", "export", "mkdir", "rm")
 # First words of output that are also programs.
 NO_COMMANDS = ("test", "file")

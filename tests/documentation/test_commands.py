@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import tomllib
 
 import pytest
 import typer.main
@@ -12,6 +13,8 @@ from cnnClassifier.cli import app
 from imports import ROOT
 
 COMMANDS = [command for page in PAGES for command in commands_of(page) if command.words[0] in PARSED]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = set(PROJECT["tool"]["setuptools"]["dynamic"]["optional-dependencies"])
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 
 
@@ -37,29 +40,26 @@ def fault_of(command: Command) -> str | None:
         return missing_file([word for word in arguments[:1] if word.endswith(".py")])
     if program == "dvc":
         return fault_by_dvc(arguments)
-    if program in NAMES:
-        return missing_file(NAMES[program](arguments))
+    if program == "docker":
+        return fault_by_dockerfile(arguments)
+    if program == "kubectl":
+        return missing_file([f"{arguments[arguments.index('-k') + 1]}/kustomization.yaml"])
+    if program == "pip":
+        return fault_by_extras(arguments)
     return fault_by_command_line(arguments[program in PYTHON :], command.mention)
 
 
-def named_by_docker(arguments: list[str]) -> list[str]:
-    """Files that a command wants, and the stage of the Dockerfile that it builds."""
+def fault_by_dockerfile(arguments: list[str]) -> str | None:
     options = dict(itertools.pairwise(arguments))
-    stage = options.get("--target")
-    assert not stage or f" AS {stage}\n" in (ROOT / options.get("-f", "Dockerfile")).read_text()
-    return [options["-f"]] if "-f" in options else []
+    file, stage = options.get("-f", "Dockerfile"), options.get("--target")
+    if fault := missing_file([file]):
+        return fault
+    return f"no stage {stage}" if stage and f" AS {stage}\n" not in (ROOT / file).read_text() else None
 
 
-def named_by_kubectl(arguments: list[str]) -> list[str]:
-    return [f"{arguments[arguments.index('-k') + 1]}/kustomization.yaml"]
-
-
-def named_by_pip(arguments: list[str]) -> list[str]:
-    """Where an extra's requirements stand: pyproject.toml reads them from there."""
-    return [f"requirements-{extra}.in" for extra in re.findall(r"\[(\w+)\]", " ".join(arguments)) if extra != "train"]
-
-
-NAMES = {"docker": named_by_docker, "kubectl": named_by_kubectl, "pip": named_by_pip}
+def fault_by_extras(arguments: list[str]) -> str | None:
+    unknown = set(re.findall(r"\[(\w+)\]", " ".join(arguments))) - EXTRAS
+    return f"no extra {unknown}" if unknown else None
 
 
 def missing_file(names: list[str]) -> str | None:
@@ -99,7 +99,8 @@ def test_there_are_commands_to_check():
 
 @pytest.mark.parametrize("line", [
     "python main.py train --epoch 3", "python main.py tran", "make runn", "dvc rebro",
-    "docker build -f deploy/lambada/Dockerfile .", "kubectl apply -k deploy/kube", "pip install .[servant]",
+    "docker build -f deploy/lambada/Dockerfile .", "docker build --target trainig .",
+    "kubectl apply -k deploy/kube", "pip install .[servant]",
 ])  # fmt: skip
 def test_a_slip_in_one_is_found(line):
     assert fault_of(Command("here", tuple(line.split())))
