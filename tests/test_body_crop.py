@@ -20,11 +20,21 @@ def test_black_that_is_lifted_leaves_the_crop_where_it_was(lift):
     assert body_box(picture * ((255 - lift) / 255) + lift) == box
 
 
-@pytest.mark.parametrize(("above", "below", "left", "right"), [(2, 2, 2, 2), (40, 0, 0, 9), (0, 25, 30, 0)])
-def test_the_white_of_a_page_around_the_picture_changes_nothing(above, below, left, right):
-    picture, (top, bottom, first, last) = body()
-    page = np.pad(picture, ((above, below), (left, right)), constant_values=250.0)
-    assert body_box(page) == (top + above, bottom + above, first + left, last + left)
+PAGES = [(2, 2, 2, 2), (40, 0, 0, 9), (0, 25, 30, 0)]
+
+
+@pytest.mark.parametrize("brightest", [250, 30])
+@pytest.mark.parametrize("page", PAGES)
+def test_the_white_of_a_page_around_the_picture_changes_nothing(page, brightest):
+    picture, _ = body()
+    picture *= brightest / picture.max()
+    assert body_box(on_page(picture, page)) == moved(body_box(picture), page)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_margin_is_not_taken_from_the_page(page):
+    picture, _ = body()
+    assert body_box(on_page(picture, page), 0.5) == moved(body_box(picture, 0.5), page)
 
 
 def test_a_margin_widens_the_crop_but_not_past_the_picture():
@@ -63,3 +73,15 @@ def test_a_crop_and_its_uncropped_picture_become_nearly_the_same_input():
     whole = preprocess(encode(Image.fromarray(grey)), spec)
     tight = preprocess(encode(Image.fromarray(grey[top - 4 : bottom + 3, left - 6 : right + 9])), spec)
     np.testing.assert_array_equal(whole, tight)
+
+
+def on_page(picture, page):
+    """A picture with white above, below, left and right of it."""
+    above, below, left, right = page
+    return np.pad(picture, ((above, below), (left, right)), constant_values=255.0)
+
+
+def moved(box, page):
+    """Where a picture's box lies on its page."""
+    above, _, left, _ = page
+    return box[0] + above, box[1] + above, box[2] + left, box[3] + left

@@ -138,23 +138,29 @@ def to_grey(pixels: Pixels) -> Pixels:
 def body_box(grey: Pixels, margin: float = 0.0) -> Box:
     """The box of the largest bright component, holes and all, within a page's white margins; else the whole image.
 
-    `grey` has shape (height, width); `margin` widens the box by that share of its sides.
+    `grey` has shape (height, width); `margin` widens the box by that share of its sides, but not into the page.
     """
     step = max(1, min(grey.shape) // BODY_WORKING_SIZE)
     small = grey[::step, ::step]
-    # From the darkest percentile, not from 0: a picture whose black is lifted still has air around the body.
-    dark, bright = np.percentile(small, [1, 99])
-    inside = _without_frame(small > dark + FRAME_THRESHOLD * (bright - dark))
-    components, count = ndimage.label((small > dark + BODY_THRESHOLD * (bright - dark))[inside])
+    rows, columns = _without_frame(_brighter(small, FRAME_THRESHOLD))
+    # Compared anew: what is bright in a body is not what is bright on a page.
+    components, count = ndimage.label(_brighter(small[rows, columns], BODY_THRESHOLD))
     sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
-    if count == 0 or sizes.max() < BODY_MINIMUM_SHARE * small.size:
+    if count == 0 or sizes.max() < BODY_MINIMUM_SHARE * components.size:
         return 0, grey.shape[0], 0, grey.shape[1]
-    rows, columns = ndimage.find_objects(components)[int(sizes.argmax())]
-    top, left = (side.start for side in inside)
+    body = ndimage.find_objects(components)[int(sizes.argmax())]
     return (
-        *_widen((top + rows.start) * step, (top + rows.stop) * step, margin, grey.shape[0]),
-        *_widen((left + columns.start) * step, (left + columns.stop) * step, margin, grey.shape[1]),
+        *_widen(body[0], rows, margin, step, grey.shape[0]),
+        *_widen(body[1], columns, margin, step, grey.shape[1]),
     )
+
+
+def _brighter(grey: Pixels, share: float) -> NDArray[np.bool_]:
+    """Where a picture is brighter than this share of the way from its 1st percentile to its 99th."""
+    # From the darkest percentile, not from 0: a picture whose black is lifted still has air around the body.
+    dark, bright = np.percentile(grey, [1, 99])
+    brighter: NDArray[np.bool_] = grey > dark + share * (bright - dark)
+    return brighter
 
 
 def _without_frame(white: NDArray[np.bool_]) -> tuple[slice, slice]:
@@ -166,6 +172,13 @@ def _without_frame(white: NDArray[np.bool_]) -> tuple[slice, slice]:
 def _not_framed(lines: NDArray[np.bool_]) -> slice:
     inner = np.flatnonzero(lines.mean(axis=1) < FRAME_SHARE)
     return slice(int(inner[0]), int(inner[-1]) + 1) if inner.size else slice(0, len(lines))
+
+
+def _widen(body: slice, picture: slice, margin: float, step: int, limit: int) -> tuple[int, int]:
+    """A body's side within its picture's, which lies within the page's: both in steps, the answer in pixels."""
+    extra = round((body.stop - body.start) * step * margin)
+    start, stop = ((picture.start + side) * step for side in (body.start, body.stop))
+    return max(picture.start * step, start - extra), min(picture.stop * step, limit, stop + extra)
 
 
 def stretch_contrast(pixels: Pixels, low: float, high: float) -> Pixels:
@@ -207,8 +220,3 @@ def _stretch_range(values: NDArray[np.float64]) -> Pixels:
     floor, ceiling = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     values = np.nan_to_num(values, nan=floor, posinf=ceiling, neginf=floor) - floor
     return (values * (255.0 / (ceiling - floor)) if ceiling > floor else values).astype(np.float32)
-
-
-def _widen(start: int, stop: int, margin: float, limit: int) -> tuple[int, int]:
-    extra = round((stop - start) * margin)
-    return max(0, start - extra), min(limit, stop + extra)
