@@ -181,6 +181,12 @@ def activations(model: Any, layer: str) -> np.ndarray:
     return keras.Model(model.input, model.get_layer(layer).output)(IMAGES).numpy()
 
 
+@pytest.mark.parametrize("pooling", ["grid", "deviation"])
+def test_a_grid_finer_than_the_map_is_an_error_that_says_so(pooling):
+    with pytest.raises(ConfigError, match="a grid of 3 does not fit a map of 2 x 2: take a smaller grid"):
+        build(size=32, head=HeadConfig(pooling=pooling, grid=3))
+
+
 @pytest.mark.parametrize("grid", [1, 2])
 def test_deviation_is_that_of_each_cell_and_channel(grid):
     model = build(head=HeadConfig(also=[{"layer": "block2_pool", "pooling": "deviation", "grid": grid}]))

@@ -243,7 +243,13 @@ def _made_of(tensor: Any) -> list[Any]:
 
 
 def _cell_means(activations: Any, grid: int) -> Any:
-    """The mean of each of `grid` x `grid` cells, (n, grid, grid, channels)."""
+    """The mean of each of `grid` x `grid` cells, (n, grid, grid, channels); ConfigError for more cells than pixels."""
+    height, width = activations.shape[1:3]
+    if grid > min(height, width):
+        raise ConfigError(
+            f"prepare_base_model.head: a grid of {grid} does not fit a map of {height} x {width}: take a smaller grid, "
+            "an earlier layer or a larger preprocessing.size"
+        )
     if grid == 1:  # AdaptiveAveragePooling2D fails on that
         return keras.layers.GlobalAveragePooling2D(keepdims=True)(activations)
     return keras.layers.AdaptiveAveragePooling2D(grid)(activations)

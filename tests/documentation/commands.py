@@ -18,9 +18,8 @@ PYTHON = ("python", ".venv/bin/python")
 
 # Each is held against what it names: the parser of the command line or of DVC, a target of the Makefile, a file.
 PARSED = ("cnnclassifier", "make", "docker", "dvc", "kubectl", "pip", "pytest", *PYTHON)
-# They need an engine, a cluster, a server, credentials or the network: no test runs them as they stand, but for curl's
-# lines to this project's own server (test_asking.py).
-TAKEN_ON_TRUST = ("curl", "dagshub", "git", "mlflow", "pre-commit", "python3.11", "ray", "spark-submit", "uv")
+# No parser here reads them. In blocks they are run as all others are, or listed with a reason (test_running.py).
+OTHERS = ("curl", "dagshub", "git", "mlflow", "pre-commit", "python3.11", "ray", "spark-submit", "uv")
 SHELL = ("cat", "cd", "cp", "export", "mkdir", "rm")
 # First words of output that are also programs.
 NO_COMMANDS = ("test", "file")
@@ -67,6 +66,14 @@ def blocks_of(page: Path) -> list[Block]:
     return blocks
 
 
+def typed(block: Block) -> Iterator[str]:
+    """The block's lines that begin with a program, as a person would type them."""
+    for line in block.text.replace("\\\n", " ").splitlines():
+        words = [word for word in line.split("#")[0].split() if not SETTING.match(word)]
+        if words and words[0] in (*PARSED, *OTHERS):
+            yield line.split("  #")[0].strip()
+
+
 def commands_of(page: Path) -> Iterator[Command]:
     """What a person would type: lines of blocks that begin with a program, and commands in the running text."""
     for block in blocks_of(page):
@@ -86,7 +93,7 @@ def lines_of(page: Path, program: str) -> Iterator[str]:
 
 def unknown_programs(page: Path) -> set[str]:
     """First words of lines in blocks that are programs of this machine and in none of the lists above."""
-    known = {*PARSED, *TAKEN_ON_TRUST, *SHELL, *NO_COMMANDS}
+    known = {*PARSED, *OTHERS, *SHELL, *NO_COMMANDS}
     words = {
         match[0]
         for block in blocks_of(page)
@@ -104,7 +111,7 @@ def _commands(line: str, place: str, mention: bool = False) -> Iterator[Command]
     for part in _split(words):
         while part and SETTING.match(part[0]):
             part = part[1:]
-        if part and part[0] in (*PARSED, *TAKEN_ON_TRUST):
+        if part and part[0] in (*PARSED, *OTHERS):
             yield Command(place, tuple(part), mention)
 
 

@@ -107,5 +107,5 @@ def test_a_slip_in_one_is_found(line):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_program_is_checked_or_named_as_taken_on_trust(page):
+def test_every_program_is_one_that_the_tests_know(page):
     assert not unknown_programs(page)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cnnClassifier.formats.kinds import FILES, Format
 from cnnClassifier.inference import Classifier
 from cnnClassifier.model_spec import FEATURES, INPUT, OUTPUT
+from cnnClassifier.quiet import native_stderr_held
 
 Floats = NDArray[np.float32]
 Run = Callable[[Floats], tuple[Floats, Floats]]  # images (n, size, size, 3) -> (n, classes), (n, features)
@@ -52,7 +53,10 @@ def _open_saved_model(path: Path) -> Run:
 def _open_litert(path: Path) -> Run:
     from ai_edge_litert.interpreter import Interpreter
 
-    run = Interpreter(model_path=str(path), num_threads=os.cpu_count()).get_signature_runner()
+    with native_stderr_held():  # it says which kernels it takes
+        interpreter = Interpreter(model_path=str(path), num_threads=os.cpu_count())
+        interpreter.allocate_tensors()
+    run = interpreter.get_signature_runner()
 
     def one_by_one(batch: Floats) -> tuple[Floats, Floats]:
         answers = [run(**{INPUT: image[np.newaxis]}) for image in batch]
