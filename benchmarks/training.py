@@ -212,9 +212,12 @@ def pass_over(records: Sequence[ImageRecord], call: Any, paths: Paths, spec: Any
 
 def train(options: argparse.Namespace, rate: float) -> dict[str, float]:
     """Run the component with so many times its learning rate; seconds of imports, search, folds and refit."""
-    started = time.perf_counter()
-    from cnnClassifier.components import training
+    from cnnClassifier.importing import end_at_once, heavy_imports
 
+    end_at_once()  # as main.py does
+    started = time.perf_counter()
+    with heavy_imports():
+        from cnnClassifier.components import training
     imports = time.perf_counter() - started
     config = settings_of(options).training
     config = config.model_copy(update={"learning_rate": rate * config.learning_rate})

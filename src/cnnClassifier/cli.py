@@ -18,6 +18,7 @@ from cnnClassifier.components import STAGES
 from cnnClassifier.errors import CnnClassifierError
 from cnnClassifier.extras import advice_for
 from cnnClassifier.formats.kinds import Format
+from cnnClassifier.importing import end_at_once
 from cnnClassifier.project_root import project_root
 from cnnClassifier.ray_cluster import Cluster
 from cnnClassifier.scoring import command as scoring
@@ -273,6 +274,7 @@ def _interrupted() -> int:
 
 
 def _set_up() -> None:
+    end_at_once()
     load_dotenv(project_root(Path.cwd()) / ".env")
     # TensorFlow's start-up notes are no news, and without a GPU its first line is an error about that.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")

@@ -1,6 +1,8 @@
-"""A tail with its optimizer and the two steps that a fit is made of, compiled once, on one device or on several."""
+"""A tail with its optimizer and the two passes that a fit is made of, compiled once, on one device or on several."""
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,12 +13,27 @@ from cnnClassifier.distribution import spread, strategy_of
 from cnnClassifier.fit_state import assign, values_of
 from cnnClassifier.precision import computing_in, with_loss_scale
 
-# Features, labels and weights of a batch -> its mean loss, and how many are right.
-Step = Callable[[Any, Any, Any], tuple[Any, Any]]
+IN_A_CALL = 64 * 2**20  # bytes of features: a call costs more than a small head computes for a batch
+
+# Features, labels and weights of some images -> their mean loss, and how many are right.
+Step = Callable[..., tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A step for each batch of images, many batches in a call where their features are small.
+
+    `call` takes features, labels and weights of any number of images; it gives the sum of their losses, a loss a batch
+    taken as that of each of its images, and how many are right.
+    """
+
+    call: Callable[[Any, Any, Any], tuple[Any, Any]]
+    batch_size: int
+    batches_in_a_call: int
 
 
 class CompiledTail:
-    """A tail (features -> logits) with its optimizer and its steps, compiled once for all fits that follow."""
+    """A tail (features -> logits) with its optimizer and its passes, compiled once for all fits that follow."""
 
     def __init__(self, tail: Any, config: TrainingConfig) -> None:
         self.tail = tail
@@ -31,8 +48,8 @@ class CompiledTail:
         self.loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
         self._fresh = values_of(self.optimizer.variables)
         with computing_in(config.precision, tail):
-            self.learn: Step = self._compile(self._learn)
-        self.judge: Step = self._compile(self._judge)
+            self.learn = self._compile(self._learn, config.batch_size)
+        self.judge = self._compile(self._judge, 4 * config.batch_size)
 
     def forget(self) -> None:
         """Make the optimizer as new; the tail stays as it is."""
@@ -42,19 +59,17 @@ class CompiledTail:
         """Take steps of this size from now on."""
         self.optimizer.learning_rate = rate
 
-    def _compile(self, step: Callable[..., tuple[Any, Any]]) -> Step:
+    def _compile(self, step: Step, batch_size: int) -> Pass:
         if self.strategy.num_replicas_in_sync > 1:
-            return spread(self.strategy, step)
-
-        def on_one(features: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
-            return step(features, labels, weights, share=None)
-
+            # TensorFlow deals a batch among devices from outside of what it compiles.
+            return Pass(_one_batch(spread(self.strategy, step)), batch_size, 1)
         features = tf.TensorSpec((None, *self.tail.input.shape[1:]), tf.float32)
         hard, soft = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None, self.tail.output.shape[-1]), tf.float32)
-        batch = [features, soft if self.soft else hard, tf.TensorSpec((None,), tf.float32)]
+        images = [features, soft if self.soft else hard, tf.TensorSpec((None,), tf.float32)]
         # Concrete: that a call need not be matched with a trace saves a third of what a small batch costs.
-        compiled: Step = tf.function(on_one, autograph=False).get_concrete_function(*batch)
-        return compiled
+        compiled = tf.function(_batch_after_batch(step, batch_size), autograph=False).get_concrete_function(*images)
+        batch_bytes = 4 * batch_size * math.prod(features.shape[1:])
+        return Pass(compiled, batch_size, max(1, IN_A_CALL // batch_bytes))
 
     def _learn(self, features: Any, labels: Any, weights: Any, share: Any) -> tuple[Any, Any]:
         variables = self.tail.trainable_variables
@@ -77,6 +92,35 @@ class CompiledTail:
         loss = self.loss(targets, logits, sample_weight=weights)
         # Keras has divided it by the number of replicas, as if all had equal parts.
         return loss if share is None else loss * share * self.strategy.num_replicas_in_sync
+
+
+def _batch_after_batch(step: Step, batch_size: int) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """A pass over all images that it is given, as a graph."""
+
+    def on_all(*images: Any) -> tuple[Any, Any]:
+        count = tf.shape(images[0])[0]
+
+        def take(start: Any, loss: Any, right: Any) -> tuple[Any, Any, Any]:
+            batch = [part[start : start + batch_size] for part in images]
+            its_loss, its_right = step(*batch, share=None)
+            size = tf.cast(tf.shape(batch[0])[0], tf.float64)
+            return start + batch_size, loss + tf.cast(its_loss, tf.float64) * size, right + its_right
+
+        nothing = (0, tf.constant(0.0, tf.float64), tf.constant(0, tf.int64))
+        _, loss, right = tf.while_loop(lambda start, *_: start < count, take, nothing, parallel_iterations=1)
+        return loss, right
+
+    return on_all
+
+
+def _one_batch(step: Step) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """A pass over no more images than are a batch."""
+
+    def on_one(features: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
+        loss, right = step(features, labels, weights)
+        return float(loss) * len(features), right
+
+    return on_one
 
 
 def _count_right(logits: Any, labels: Any, share: Any) -> Any:

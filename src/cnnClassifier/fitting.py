@@ -14,7 +14,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from cnnClassifier import schedules
-from cnnClassifier.compiled_tail import CompiledTail
+from cnnClassifier.batching import batches
+from cnnClassifier.compiled_tail import CompiledTail, Pass
 from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.errors import ModelError
 from cnnClassifier.fit_state import LEARNING_RATE, FitState, assign, load_state, save_state, values_of
@@ -144,21 +145,22 @@ def _run_epoch(
 ) -> dict[str, float]:
     # Shuffled from [seed, epoch], so that a resumed fit sees the same batches.
     order = np.random.default_rng([config.seed, epoch]).permutation(len(train.labels))
-    metrics = _pass(model.learn, train, order, config.batch_size, [config.seed, epoch])
+    metrics = _pass(model.learn, train, order, [config.seed, epoch])
     if valid:
-        found = _pass(model.judge, valid, np.arange(len(valid.labels)), 4 * config.batch_size, [config.seed, 0])
+        found = _pass(model.judge, valid, np.arange(len(valid.labels)), [config.seed, 0])
         metrics |= {f"val_{name}": value for name, value in found.items()}
     return metrics
 
 
-def _pass(step: Any, examples: Examples, order: np.ndarray, batch_size: int, seed: list[int]) -> dict[str, float]:
+def _pass(over: Pass, examples: Examples, order: np.ndarray, seed: list[int]) -> dict[str, float]:
     """A step for each batch of the order; accuracy and mean loss over all examples."""
     loss = right = 0.0
-    for index, start in enumerate(range(0, len(order), batch_size)):
-        rows = order[start : start + batch_size]
-        features = examples.read(rows, np.random.default_rng([*seed, index]))
-        its_loss, its_right = step(features, examples.labels[rows], examples.weights[rows])
-        loss += float(its_loss) * len(rows)
+    numbered = enumerate(order[start : start + over.batch_size] for start in range(0, len(order), over.batch_size))
+    for call in batches(numbered, over.batches_in_a_call):
+        features = [examples.read(rows, np.random.default_rng([*seed, index])) for index, rows in call]
+        rows = np.concatenate([rows for _, rows in call])
+        its_loss, its_right = over.call(np.concatenate(features), examples.labels[rows], examples.weights[rows])
+        loss += float(its_loss)
         right += float(its_right)
     return {"accuracy": right / len(order), "loss": loss / len(order)}
 

@@ -13,7 +13,7 @@ from cnnClassifier.config.section import Section
 from cnnClassifier.config.types import PrepareBaseModelConfig, Settings
 from cnnClassifier.config.writing import changed_yaml
 from cnnClassifier.files import write_text
-from cnnClassifier.quiet import native_stderr_held
+from cnnClassifier.importing import heavy_imports
 
 MODEL_FILES = (".h5", ".keras")  # what a model's name may end in elsewhere; here it is a name in the registry
 USUAL_BACKBONE = "MobileNetV2"  # for transfer learning where the present network has no pretrained weights
@@ -101,7 +101,7 @@ def value_of(settings: Section, key: str) -> Any:
 
 def _has_weights(backbone: str) -> bool:
     """Whether Keras has pretrained weights for it: of the project's own networks there are none."""
-    with native_stderr_held():
+    with heavy_imports():
         from cnnClassifier.backbones import find_backbone
     return bool(find_backbone(backbone).constructor)
 

@@ -15,7 +15,7 @@ from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_fi
 from cnnClassifier.errors import CnnClassifierError, ConfigError
 from cnnClassifier.features import spaces
 from cnnClassifier.files import read_json, write_text
-from cnnClassifier.quiet import native_stderr_held
+from cnnClassifier.importing import heavy_imports
 from cnnClassifier.ray_cluster import Cluster
 
 README = Path("README.md")
@@ -80,7 +80,7 @@ def run_stage(stage: str) -> None:
         import_if_empty(connection, project.serving.released, project.paths.cache)
     run = open_run(connection, settings, project.paths.cache)
     feature_sharing.take(spaces.root_of(project.paths.cache))
-    with native_stderr_held():
+    with heavy_imports():
         component = load_component(stage)
     began, started = time.time(), time.monotonic()
     component(getattr(settings, stage), project.paths, run).run()
@@ -99,7 +99,7 @@ def run_sweep(name: str, trials: int | None = None, minutes: float | None = None
     connection = connect(project.tracking)
     connection.check()
     feature_sharing.take(spaces.root_of(project.paths.cache))
-    with native_stderr_held():
+    with heavy_imports():
         from cnnClassifier.sweep.command import sweep
     sweep(name, settings, project.paths, connection, trials=trials, minutes=minutes, storage=storage)
 
@@ -112,7 +112,7 @@ def run_compare(candidates: str | None, register: bool) -> None:
     connection = connect(project.tracking)
     connection.check()
     feature_sharing.take(spaces.root_of(project.paths.cache))
-    with native_stderr_held():
+    with heavy_imports():
         from cnnClassifier.selection.command import compare_candidates
         from cnnClassifier.selection.handover import take_over
     began = time.time()
@@ -198,7 +198,7 @@ def print_robustness(split: Literal["train", "test"], images: int, strongest: in
     from rich.console import Console
 
     settings, project = load_settings(), load_project()
-    with native_stderr_held():
+    with heavy_imports():
         from cnnClassifier.robustness import measure_robustness
         from cnnClassifier.robustness_report import robustness_table
     rows = measure_robustness(settings, project.paths, split, images, strongest, deals)
@@ -234,7 +234,7 @@ def fill_features(cluster: Cluster) -> str:
     settings, project = load_settings(), load_project()
     store = spaces.root_of(project.paths.cache)
     feature_sharing.take(store)
-    with native_stderr_held():
+    with heavy_imports():
         from cnnClassifier.feature_filling import fill_features
     began = time.time()
     line = fill_features(settings, project.paths, cluster)

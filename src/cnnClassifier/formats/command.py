@@ -15,8 +15,8 @@ from cnnClassifier.errors import ConfigError, DataError, ModelError
 from cnnClassifier.files import new_folder, write_json
 from cnnClassifier.formats.kinds import EXPORT_FILE, FILES, Format
 from cnnClassifier.formats.parity import Parity, check, compare
+from cnnClassifier.importing import heavy_imports
 from cnnClassifier.model_spec import CARD_FILE, OUTLIERS_FILE, SPEC_FILE, read_spec
-from cnnClassifier.quiet import native_stderr_held
 
 IMAGES = 24  # at most: real images on which both are compared
 ROUNDED = 0.1  # of a probability, or of the largest feature: what float32 may differ by from eight bits
@@ -110,7 +110,7 @@ def _keras_model(kind: Format, source: Source) -> Any:
             f"{source.title} holds no Keras model, only what is served: it came with the code. It can be exported as "
             f"{Format.ONNX.value}; train it (python main.py) for {kind.value}"
         )
-    with native_stderr_held():
+    with heavy_imports():
         from cnnClassifier.modeling import load_model
     return load_model(source.keras)[0]
 
