@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cnnClassifier import fitting
+from cnnClassifier import compiled_tail, fitting
 from cnnClassifier.compiled_tail import CompiledTail
 from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig, TrainingConfig
@@ -143,6 +143,15 @@ def test_between_two_checkpoints_a_kill_costs_epochs_and_never_the_result(tmp_pa
     assert fit(resumed, examples(), examples(20, 1), recipe(), tmp_path / "cut", told).history == expected.history
     assert told.told == list(range(6))
     assert same(resumed.get_weights(), whole.get_weights())
+
+
+def test_a_call_for_each_batch_and_one_for_all_give_the_same_to_the_byte(tmp_path, monkeypatch):
+    one, other = tail_of(), tail_of()
+    history = fit(one, examples(), examples(70, 1), recipe(), tmp_path / "one call").history
+    monkeypatch.setattr(compiled_tail, "IN_A_CALL", 1)
+    assert CompiledTail(other, recipe()).learn.batches_in_a_call == 1
+    assert fit(other, examples(), examples(70, 1), recipe(), tmp_path / "many").history == history
+    assert same(one.get_weights(), other.get_weights())
 
 
 def test_a_compiled_tail_fits_again_as_if_for_the_first_time(tmp_path):
