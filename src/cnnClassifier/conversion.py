@@ -24,8 +24,15 @@ def write_onnx(model: Any, outputs: Sequence[str], destination: Path) -> None:
     image = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
     with errors_only("tf2onnx"), environment(**IN_PLACE):  # it tells of each of its optimisers
         frozen = freeze(convertible(model), image)
-        answer = tf.function(lambda image: dict(zip(outputs, tf.nest.flatten(frozen(image)), strict=True)))
-        tf2onnx.convert.from_function(answer, [image], output_path=str(destination))
+        names = [tensor.name for tensor in (*frozen.inputs, *frozen.outputs)]
+        # Not `from_function`, which would freeze it once more: two seconds with VGG16.
+        tf2onnx.convert.from_graph_def(
+            frozen.graph.as_graph_def(),
+            input_names=names[:1],
+            output_names=names[1:],
+            tensors_to_rename=dict(zip(names, (INPUT, *outputs), strict=True)),
+            output_path=str(destination),
+        )
 
 
 def freeze(model: Any, image: Any) -> Any:
