@@ -61,7 +61,8 @@ def _finished(settings: Settings, paths: Paths) -> dict[str, Any]:
     if not _is_of(record, settings, registration):
         raise DataError(
             f"{paths.registration} is of a run with other parameters than params.yaml, or of one that was started "
-            "again and not finished; run `python main.py` first"
+            "again and not finished; run `python main.py`, and where it finds nothing to do "
+            "`dvc repro --force --single-item registration`"
         )
     return registration
 
