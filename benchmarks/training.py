@@ -10,8 +10,7 @@ One after the other on the same images with the same weights, each in a process 
 
 The family's run is extrapolated: steps are timed once they are steady, its start is taken as it was. Images are the
 real ones where KAGGLEHUB_CACHE is set, else a phantom's; weights are ImageNet's where CNNCLASSIFIER_WEIGHTS_DIR is set,
-else random: neither changes the work of a step. FOLDER holds train/, valid/ and
-test/ with class folders.
+else random: neither changes the work of a step. FOLDER holds train/, valid/ and test/ with class folders.
 """
 
 import argparse

@@ -3,9 +3,10 @@
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+import requests
 
 from mlflow_servers import free_port
 from project import Project
@@ -27,14 +28,16 @@ def served(project: Project) -> Iterator[str]:
         process.wait(timeout=30)
 
 
-def wait_until_ready(address: str, process: "subprocess.Popen[bytes]", seconds: int = 120) -> None:
+def wait_until_ready(
+    address: str, process: "subprocess.Popen[bytes]", seconds: int = 120, path: str = "/ready"
+) -> requests.Response:
+    """What a server's process says of itself, once that is 200."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        assert process.poll() is None, "the app ended"
-        try:
-            urllib.request.urlopen(f"{address}/ready", timeout=5).close()
-        except OSError:
-            time.sleep(0.5)
-        else:
-            return
+        assert process.poll() is None, "the server ended"
+        with suppress(requests.RequestException):
+            answer = requests.get(f"{address}{path}", timeout=5)
+            if answer.ok:
+                return answer
+        time.sleep(0.25)
     raise AssertionError(f"not ready after {seconds} s")

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from engine import Engine
 from images import FULL, Builder, Image
-from served import ask, wait_until_ready
+from served import ask
 
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.released import import_release
 from cnnClassifier.web.model_source import digest
 from imports import ROOT
+from served_app import wait_until_ready
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(3600)]
 
@@ -86,7 +87,7 @@ def test_compose_brings_up_app_mlflow_and_postgresql_and_the_app_takes_a_champio
 def wait_until_served(version: str, server: subprocess.Popen[bytes]) -> None:
     """The app looks for a new champion every half minute."""
     for _ in range(120):
-        if wait_until_ready(APP, server)["version"] == version:
+        if wait_until_ready(APP, server).json()["version"] == version:
             return
         time.sleep(1)
     raise AssertionError(f"version {version} is not served within two minutes")

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 from images import Builder, Image, run, start
-from served import ask, wait_until_ready
+from served import ask
 
 from cnnClassifier.config.loading import load_project
 from cnnClassifier.files import read_json
 from cnnClassifier.web.model_source import digest
 from imports import ROOT
 from mlflow_servers import free_port
+from served_app import wait_until_ready
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(3600)]
 

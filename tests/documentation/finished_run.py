@@ -2,29 +2,15 @@
 
 import shutil
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
 import yaml
-from moto.server import ThreadedMotoServer
 
 from environment import clean_environment
 from project import Project, copy_project, make_tiny
 
 BUCKET = "bucket"
-
-
-@contextmanager
-def s3_store() -> Iterator[dict[str, str]]:
-    """The environment in which moto's server is the S3 store."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    keys = {"AWS_ACCESS_KEY_ID": "anyone", "AWS_SECRET_ACCESS_KEY": "anything", "AWS_DEFAULT_REGION": "us-east-1"}
-    yield {"AWS_ENDPOINT_URL": f"http://{host}:{port}", **keys}
-    server.stop()
 
 
 def finished_run(folder: Path, store: dict[str, str]) -> Project:

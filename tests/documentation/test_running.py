@@ -15,13 +15,14 @@ from collections.abc import Iterator
 import pytest
 import requests
 from commands import PAGES, blocks_of, typed
-from finished_run import finished_run, s3_store
+from finished_run import finished_run
 from test_asking import ASKED
 
 from imports import ROOT
 from mlflow_servers import free_port
 from project import Project
-from served_app import served
+from s3_server import s3_server
+from served_app import served, wait_until_ready
 
 pytestmark = [pytest.mark.documentation, pytest.mark.timeout(900)]
 
@@ -79,7 +80,7 @@ TYPED = [line for line in LINES if not listed(ELSEWHERE | NOT_RUN, line) and lin
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    with s3_store() as store:
+    with s3_server() as store:
         yield finished_run(tmp_path_factory.mktemp("typed"), store)
 
 
@@ -127,21 +128,10 @@ def serve(line: str, health: str, project: Project) -> None:
     environment = {**project.environment, "PORT": str(port)}
     with subprocess.Popen(["bash", "-c", line], cwd=project.root, env=environment, start_new_session=True) as process:
         try:
-            end = time.monotonic() + 120
-            while not is_well(f"http://127.0.0.1:{port}{health}"):
-                assert process.poll() is None, "it ended"
-                assert time.monotonic() < end, "it does not answer"
-                time.sleep(0.5)
+            wait_until_ready(f"http://127.0.0.1:{port}", process, path=health)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
-
-
-def is_well(address: str) -> bool:
-    try:
-        return requests.get(address, timeout=5).ok
-    except requests.RequestException:
-        return False
 
 
 @pytest.mark.parametrize("line", TYPED)

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import boto3
 import pytest
 from answers import rows_of
-from moto.server import ThreadedMotoServer
 
 from cnnClassifier.errors import DataError
 from cnnClassifier.inference import Classifier
 from cnnClassifier.scoring.addresses import fetch
 from cnnClassifier.scoring.run import Wish, score_images
+from s3_server import s3_server
 from tiny_release import picture
 
 BUCKET = "scans"
@@ -19,25 +19,16 @@ BUCKET = "scans"
 @pytest.fixture(scope="module")
 def store() -> Iterator[dict[str, str]]:
     """A bucket of two pictures and a text below `a b/`, and of what is passed over; how its store is reached."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    place = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "anyone",
-        "AWS_SECRET_ACCESS_KEY": "anything",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        _set(patch, place)
-        client = boto3.client("s3")
-    client.create_bucket(Bucket=BUCKET)
-    contents = {"a b/1.png": picture(1), "a b/deep/2 %20.png": picture(2), "a b/notes.txt": b"no picture"}
-    contents |= {"a b/": b"", "a b/.hidden/3.png": picture(3), "elsewhere/4.png": picture(4)}
-    for key, data in contents.items():
-        client.put_object(Bucket=BUCKET, Key=key, Body=data)
-    yield place
-    server.stop()
+    with s3_server() as place:
+        with pytest.MonkeyPatch.context() as patch:
+            _set(patch, place)
+            client = boto3.client("s3")
+        client.create_bucket(Bucket=BUCKET)
+        contents = {"a b/1.png": picture(1), "a b/deep/2 %20.png": picture(2), "a b/notes.txt": b"no picture"}
+        contents |= {"a b/": b"", "a b/.hidden/3.png": picture(3), "elsewhere/4.png": picture(4)}
+        for key, data in contents.items():
+            client.put_object(Bucket=BUCKET, Key=key, Body=data)
+        yield place
 
 
 @pytest.fixture
