@@ -184,7 +184,7 @@ def measured() -> dict[str, Any]:
     folds = np.arange(120) // 3 % 4
     return {
         "grouped_cv": report(truth, probabilities, groups, CLASSES, positive=(0, 1), **given),
-        "calibration": calibration_report(truth, probabilities, folds, seed=0),
+        "calibration": calibration_report(truth, probabilities, folds, groups, seed=0),
         "operating": operating_report(truth, probabilities, folds, groups, CLASSES, (0, 1), 0.95, **given),
         "conformal": conformal_report(truth, probabilities, folds, groups, CLASSES, 0.9, **given),
     }

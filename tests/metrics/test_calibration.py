@@ -129,36 +129,56 @@ def test_the_debiased_error_of_a_table_worked_out_by_hand():
     confidence = np.repeat([0.5, 0.9], 4)
     probabilities = np.column_stack([confidence, 1 - confidence])
     # Bins of four: (0.5 - 0.75)^2 less 0.75 * 0.25 / 3 is 0; (0.9 - 1)^2 less 0 is 0.01; the root of their mean.
-    assert debiased_calibration_error(1 - right, probabilities, bins=2) == pytest.approx(np.sqrt(0.01 / 2))
+    alone = np.arange(8).astype(str)
+    assert debiased_calibration_error(1 - right, probabilities, alone, bins=2) == pytest.approx(np.sqrt(0.01 / 2))
+    # In pairs, of which the second has one right: .25^2 less (.5^2 + .5^2) / 4^2 * 2 / 1 is 0 again.
+    groups = np.repeat(list("abcd"), 2)
+    assert debiased_calibration_error(1 - right, probabilities, groups, bins=2) == pytest.approx(np.sqrt(0.01 / 2))
 
 
-def test_a_bin_of_one_image_is_not_divided_by_nothing():
-    probabilities = np.array([[0.6, 0.4], [0.9, 0.1]])
-    assert debiased_calibration_error(np.array([0, 0]), probabilities, bins=2) == pytest.approx(np.sqrt(0.17 / 2))
+def test_a_bin_of_one_patient_says_nothing():
+    probabilities = np.array([[0.6, 0.4], [0.6, 0.4], [0.9, 0.1], [0.9, 0.1]])
+    truth, groups = np.zeros(4, int), np.array(["a", "b", "c", "c"])
+    # The first bin is .4 away and two images there agree that it is; the second is one patient's.
+    assert debiased_calibration_error(truth, probabilities, groups, bins=2) == pytest.approx(np.sqrt(0.16 / 2))
 
 
 def test_the_debiased_error_of_a_perfectly_calibrated_model_is_about_0():
-    truth, probabilities, _, _ = predictions(images=100_000)
-    assert debiased_calibration_error(truth, probabilities) < 0.005
-    few = [predictions(seed, images=300)[:2] for seed in range(20)]
-    plain = np.mean([expected_calibration_error(*each) for each in few])
+    assert debiased_calibration_error(*predictions(images=100_000)[:3]) < 0.005
+    few = [predictions(seed, images=300)[:3] for seed in range(20)]
+    plain = np.mean([expected_calibration_error(*each[:2]) for each in few])
     assert np.mean([debiased_calibration_error(*each) for each in few]) < plain / 2
 
 
+def test_that_a_patients_slices_are_right_together_is_chance_not_error():
+    truth, probabilities, _, _ = predictions(images=60 * 300)
+    slices = np.repeat(np.arange(60 * 300), 10).reshape(60, 300 * 10)  # sixty studies of 300 patients, ten slices each
+    found = [
+        [
+            debiased_calibration_error(truth[rows], probabilities[rows], names.astype(str), bins=5)
+            for names in (np.arange(len(rows)), rows)
+        ]
+        for rows in slices
+    ]
+    images, patients = np.square(found).mean(axis=0)
+    assert images > 0.05**2  # as if 3000 images were 3000 patients
+    assert patients < images / 2
+
+
 def test_of_a_badly_calibrated_model_the_debiased_error_takes_next_to_nothing_away():
-    truth, probabilities, _, _ = predictions(images=20_000, sharpness=5, skill=1)
+    truth, probabilities, groups, _ = predictions(images=20_000, sharpness=5, skill=1)
     confidence, accuracy, count = reliability(truth, probabilities).T
     plain = np.sqrt(np.average((confidence - accuracy) ** 2, weights=count))
     assert plain > 0.3
-    assert debiased_calibration_error(truth, probabilities) == pytest.approx(plain, rel=0.005)
+    assert debiased_calibration_error(truth, probabilities, groups) == pytest.approx(plain, rel=0.005)
 
 
 # --- the report ---------------------------------------------------------------------------
 
 
 def test_an_overconfident_model_is_corrected_on_images_that_did_not_help_to():
-    truth, probabilities, _, folds = predictions(images=4000, sharpness=3)
-    found = calibration_report(truth, probabilities, folds, seed=0)
+    truth, probabilities, groups, folds = predictions(images=4000, sharpness=3)
+    found = calibration_report(truth, probabilities, folds, groups, seed=0)
     assert found["temperature"] == pytest.approx(3, rel=0.1)
     assert found["ece"]["before"] > 0.1
     assert found["ece"]["after"] < 0.03
@@ -167,15 +187,15 @@ def test_an_overconfident_model_is_corrected_on_images_that_did_not_help_to():
 
 
 def test_after_is_what_the_temperature_of_the_other_folds_gives():
-    truth, probabilities, _, folds = predictions(images=60, sharpness=3)
+    truth, probabilities, groups, folds = predictions(images=60, sharpness=3)
     expected = np.empty_like(probabilities)
     for row in range(60):
         others = folds != folds[row]
         temperature = fit_temperature(truth[others], probabilities[others])
         expected[row] = calibrate(probabilities[row : row + 1], temperature)[0]
     np.testing.assert_array_equal(cross_calibrate(truth, probabilities, folds), expected)
-    found = calibration_report(truth, probabilities, folds, seed=0)
-    assert found["ece"]["debiased"] == pytest.approx(debiased_calibration_error(truth, expected), abs=1e-6)
+    found = calibration_report(truth, probabilities, folds, groups, seed=0)
+    assert found["ece"]["debiased"] == pytest.approx(debiased_calibration_error(truth, expected, groups), abs=1e-6)
     assert found["brier"]["after"] == pytest.approx(brier(truth, expected), abs=1e-6)
     assert found["ece"]["after"] == pytest.approx(expected_calibration_error(truth, expected), abs=1e-6)
 
@@ -183,13 +203,13 @@ def test_after_is_what_the_temperature_of_the_other_folds_gives():
 def test_the_error_of_a_perfectly_calibrated_model_is_the_one_by_chance():
     drawn = [predictions(seed, images=400) for seed in range(30)]
     errors = [expected_calibration_error(truth, probabilities) for truth, probabilities, _, _ in drawn]
-    truth, probabilities, _, folds = drawn[0]
-    by_chance = calibration_report(truth, probabilities, folds, seed=0)["ece"]["by_chance"]
+    truth, probabilities, groups, folds = drawn[0]
+    by_chance = calibration_report(truth, probabilities, folds, groups, seed=0)["ece"]["by_chance"]
     assert by_chance == pytest.approx(np.mean(errors), rel=0.15)
     assert by_chance > 0.02
 
 
 def test_one_fold_alone_cannot_be_judged():
-    truth, probabilities, _, folds = predictions()
+    truth, probabilities, groups, folds = predictions()
     with pytest.raises(DataError, match="two folds or more"):
-        calibration_report(truth, probabilities, np.zeros_like(folds), seed=0)
+        calibration_report(truth, probabilities, np.zeros_like(folds), groups, seed=0)

@@ -21,7 +21,7 @@ def draw(folder, with_positives=True, **changes):
     classes = CLASSES[: probabilities.shape[1]]
     shared = (truth, probabilities, folds, groups, classes)
     metrics = {
-        "calibration": calibration_report(truth, probabilities, folds, seed=0),
+        "calibration": calibration_report(truth, probabilities, folds, groups, seed=0),
         "conformal": conformal_report(*shared, 0.9, **SETTINGS),
     }
     if with_positives:

@@ -134,7 +134,7 @@ class Evaluation(Component[EvaluationConfig]):
         kinds = (out_of_fold.groups, how.classes)
         draws: dict[str, Any] = {"resamples": how.resamples, "confidence": how.confidence, "seed": how.seed}
         found = {
-            "calibration": calibration_report(*judged, seed=how.seed),
+            "calibration": calibration_report(*judged, out_of_fold.groups, seed=how.seed),
             "conformal": conformal_report(*judged, *kinds, self.config.coverage, **draws),
         }
         if self.config.operating:

@@ -108,10 +108,10 @@ def _positive(table: Predictions, config: EvaluationConfig) -> tuple[int, ...]:
 
 def _calibration(table: Predictions, seed: int) -> dict[str, Any]:
     """Errors of the mean as it is served: what a further temperature would make of it is left out."""
-    found = calibration_report(table.truth, table.probabilities, folds_of(table), seed=seed)
+    found = calibration_report(table.truth, table.probabilities, folds_of(table), table.groups, seed=seed)
     errors = {name: {"before": found[name]["before"], "after": found[name]["before"]} for name in ("brier", "log_loss")}
     ece = found["ece"]["before"]
-    debiased = round(debiased_calibration_error(table.truth, table.probabilities), 6)
+    debiased = round(debiased_calibration_error(table.truth, table.probabilities, table.groups), 6)
     return {"temperature": 1.0, "ece": {"before": ece, "after": ece, "debiased": debiased}, **errors}
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from cnnClassifier.decision import calibrate
@@ -60,14 +61,23 @@ def expected_calibration_error(truth: Integers, probabilities: Floats, bins: int
     return _binned_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, bins)
 
 
-def debiased_calibration_error(truth: Integers, probabilities: Floats, bins: int = BINS) -> float:
+def debiased_calibration_error(
+    truth: Integers, probabilities: Floats, groups: NDArray[np.str_], bins: int = BINS
+) -> float:
     """Root mean squared distance of accuracy from confidence, less what chance adds to each bin; 0 at least.
 
-    The estimator of Kumar, Liang and Ma 2019 ("Verified Uncertainty Calibration", section 5) on the same bins.
+    The estimator of Kumar, Liang and Ma 2019 ("Verified Uncertainty Calibration", section 5) on the same bins. Images
+    of one of `groups` (n), a patient, are right or wrong together, so what chance adds is the variance of a mean over
+    groups (Liang and Zeger 1986), not over images. A bin of a single group says nothing and counts as 0.
     """
-    confidence, accuracy, count = reliability(truth, probabilities, bins).T
-    noise = accuracy * (1 - accuracy) / np.maximum(count - 1, 1)
-    return float(np.sqrt(max(np.average((confidence - accuracy) ** 2 - noise, weights=count), 0)))
+    confidence = probabilities.max(axis=1)
+    surplus = (probabilities.argmax(axis=1) == truth) - confidence
+    number = np.unique(_bin_numbers(confidence, bins), return_inverse=True)[1]
+    count = np.bincount(number)
+    distance = np.bincount(number, surplus) / count
+    noise = _variance_of_means(surplus - distance[number], number, groups)
+    left = np.where(np.isfinite(noise), distance**2 - noise, 0)
+    return float(np.sqrt(max(np.average(left, weights=count), 0)))
 
 
 def reliability(truth: Integers, probabilities: Floats, bins: int = BINS) -> Floats:
@@ -76,13 +86,14 @@ def reliability(truth: Integers, probabilities: Floats, bins: int = BINS) -> Flo
 
 
 def calibration_report(
-    truth: Integers, probabilities: Floats, folds: Integers, *, bins: int = BINS, seed: int
+    truth: Integers, probabilities: Floats, folds: Integers, groups: NDArray[np.str_], *, bins: int = BINS, seed: int
 ) -> dict[str, Any]:
     """The temperature of all images, and error before and after calibration.
 
     "after" is cross-fitted: each fold at the temperature of the others, so no image helps to choose its own. `ece`
     has two more, since few images never give 0: `by_chance`, the mean of CHANCE_DRAWS where every probability is
-    true, and `debiased`, what is left of "after" when that is accounted for.
+    true and every image stands for itself, and `debiased`, what is left of "after" without chance, which is larger
+    where images share one of `groups` (n).
     """
     after = cross_calibrate(truth, probabilities, folds)
     measures: dict[str, Callable[[Integers, Floats], float]] = {
@@ -94,7 +105,7 @@ def calibration_report(
         name: {"before": round(measure(truth, probabilities), 6), "after": round(measure(truth, after), 6)}
         for name, measure in measures.items()
     }
-    report["ece"]["debiased"] = round(debiased_calibration_error(truth, after, bins), 6)
+    report["ece"]["debiased"] = round(debiased_calibration_error(truth, after, groups, bins), 6)
     report["ece"]["by_chance"] = round(_error_by_chance(after.max(axis=1), bins, seed), 6)
     return {"temperature": fit_temperature(truth, probabilities), **report}
 
@@ -123,12 +134,26 @@ def calibrated_by_others(
 
 
 def _bin(confidence: Floats, right: Flags, bins: int) -> Floats:
-    # By rank, so that equal confidences share a bin whatever the order of the images.
-    rank = np.searchsorted(np.sort(confidence), confidence)
-    number = rank * bins // len(confidence)
+    number = _bin_numbers(confidence, bins)
     count = np.bincount(number, minlength=bins)
     sums = np.stack([np.bincount(number, values, bins) for values in (confidence, right)], axis=1)
     return np.column_stack([sums[count > 0] / count[count > 0, None], count[count > 0]])
+
+
+def _bin_numbers(confidence: Floats, bins: int) -> Integers:
+    # By rank, so that equal confidences share a bin whatever the order of the images.
+    rank = np.searchsorted(np.sort(confidence), confidence)
+    return rank * bins // len(confidence)
+
+
+def _variance_of_means(residuals: Floats, number: Integers, groups: NDArray[np.str_]) -> Floats:
+    """How far each bin's mean lies from the true one, squared: of groups drawn, not of images; infinite for one."""
+    group = np.unique(groups, return_inverse=True)[1]
+    pairs, pair = np.unique(number * len(groups) + group, return_inverse=True)
+    bin_of = pairs // len(groups)
+    spread = np.bincount(bin_of, np.bincount(pair, residuals) ** 2) / np.bincount(number) ** 2
+    drawn = np.bincount(bin_of)
+    return np.where(drawn > 1, spread * drawn / np.maximum(drawn - 1, 1), np.inf)
 
 
 def _binned_error(confidence: Floats, right: Flags, bins: int) -> float:
