@@ -88,11 +88,12 @@ function looks(preprocessing, explains) {
   return [preprocessingInWords(preprocessing), why];
 }
 
-function versionRow({ version, aliases, gate }) {
+function versionRow({ version, aliases, gate, promoted }) {
   const badges = aliases.map((alias) => make("span", { className: `badge badge-${alias}`, textContent: alias }));
   const first = make("th", { scope: "row", textContent: version });
-  const said = gate ? sentence(gate) : "–";
-  return make("tr", {}, first, make("td", {}, ...(badges.length ? badges : ["–"])), make("td", { textContent: said }));
+  const said = [gate ? sentence(gate) : "–"];
+  if (promoted) said.push(make("p", { className: "promoted", textContent: `Promoted by hand: ${sentence(promoted)}` }));
+  return make("tr", {}, first, make("td", {}, ...(badges.length ? badges : ["–"])), make("td", {}, ...said));
 }
 
 function line(textContent) {

@@ -53,6 +53,17 @@ def test_it_says_where_it_comes_from_and_what_rounding_did(paths, tmp_path):
     assert 0 < release.rounding.largest_difference < 0.01
 
 
+def test_a_version_that_is_not_champion_is_warned_of_unless_somebody_promoted_it(paths, tmp_path, caplog):
+    write_json(read_json(paths.registration) | {"champion": False, "reason": "not better"}, paths.registration)
+    folder = pack(paths, tmp_path)
+    assert "this version did not become champion: not better" in caplog.text
+    caplog.clear()
+    pack_release(load_settings(PARAMS), PARAMS, paths, tmp_path / "models", "checked by hand")
+    assert "champion" not in caplog.text
+    release = read_release(folder)
+    assert (release.gate, release.promoted) == ("not better", "checked by hand")
+
+
 def test_it_computes_in_single_precision_with_rounded_weights(paths, tmp_path):
     served = Classifier.load(pack(paths, tmp_path), NAME, "1", threads=1)
     exact = Classifier.load(paths.package, NAME, "3", threads=1)

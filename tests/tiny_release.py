@@ -42,9 +42,9 @@ def finished_run(root: Path) -> Paths:
     return paths
 
 
-def released(root: Path) -> Path:
+def released(root: Path, promoted: str | None = None) -> Path:
     """A released model's folder, `root`/models/chest_ct."""
-    pack_release(load_settings(PARAMS), PARAMS, finished_run(root / "project"), root / "models")
+    pack_release(load_settings(PARAMS), PARAMS, finished_run(root / "project"), root / "models", promoted)
     return root / "models" / NAME
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 from cnnClassifier import feature_sharing
 from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
+from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.errors import CnnClassifierError, ConfigError
 from cnnClassifier.features import spaces
 from cnnClassifier.files import read_json, write_text
@@ -47,13 +48,13 @@ def reproduce() -> None:
     """Run `dvc repro` on the active parameters; what is bad in them or the tracking server is told before."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.tracking.connection import connect
-    from cnnClassifier.tracking.registry import is_registered
+    from cnnClassifier.tracking.registry import registered_as
 
     connection = connect(project.tracking)
     connection.check()
     log.info("running the pipeline for %s", settings.registration.name)
     _repro()
-    if not is_registered(connection, project.paths.registration):
+    if registered_as(connection, project.paths.registration) is None:
         log.info("%s has not heard of this model, which was registered elsewhere", connection.title)
         _repro("--force", "--single-item", "registration")
 
@@ -159,12 +160,24 @@ def release() -> str:
     settings, project = load_settings(), load_project()
     from cnnClassifier.release.packing import MIB, MODELS, pack_release, size_of
 
-    packed = pack_release(settings, PARAMS_FILE, project.paths)
+    packed = pack_release(settings, PARAMS_FILE, project.paths, promoted=_why_promoted(project))
     folder, rounding = MODELS / packed.name, packed.rounding
     return (
         f"{folder}: {size_of(folder) / MIB:.1f} MiB, {packed.metric} {packed.score:.4f}; half precision changes no "
         f"answer to {rounding.images} test images, and probabilities by at most {rounding.largest_difference:.2g}"
     )
+
+
+def _why_promoted(project: ProjectConfig) -> str | None:
+    """Why somebody made the finished run's version champion; None if nobody did, or there is no finished run."""
+    if not project.paths.registration.is_file():
+        return None
+    from cnnClassifier.tracking import connection, registry
+
+    server = connection.connect(project.tracking)
+    server.check()
+    found = registry.registered_as(server, project.paths.registration)
+    return found.tags.get(registry.PROMOTED_TAG) if found else None
 
 
 def import_released() -> str:

@@ -24,6 +24,10 @@ def test_models_with_the_alias_are_listed_and_their_versions_newest_first(place,
         Version(str(second), (registry.CHALLENGER,), None),
         Version(str(first), (registry.CHAMPION,), "there is no champion yet"),
     ]
+    registry.promote(place, name, second, "checked by hand")
+    promoted, before = list_versions(place, name)
+    assert (promoted.promoted, before.promoted) == ("checked by hand", None)
+    assert set(promoted.aliases) == {registry.CHALLENGER, registry.CHAMPION}
     run.finish()
 
 

@@ -93,8 +93,8 @@ def test_a_registry_knows_the_version_that_registration_names_by_its_run(local, 
     file = tmp_path / "registration.json"
     named = {"name": registry_content.NAME, "version": 1, "run_id": "of another registry"}
     write_json(named, file)
-    assert not registry.is_registered(local, file)
+    assert registry.registered_as(local, file) is None
     registry_content.fill_registry(local, [package])
-    assert not registry.is_registered(local, file)
+    assert registry.registered_as(local, file) is None
     write_json(named | {"run_id": registry.find_version(local, named["name"], 1).run_id}, file)
-    assert registry.is_registered(local, file)
+    assert registry.registered_as(local, file).version == 1

@@ -49,6 +49,12 @@ def test_it_becomes_version_1_and_champion_with_the_evidence_of_a_pipeline_run(p
         import_release(place, released, tmp_path / "cache")
 
 
+def test_that_somebody_had_promoted_it_comes_along(local, tmp_path):
+    folder = tiny_release.released(tmp_path / "promoted", promoted="no noise upsets it")
+    import_release(local, folder, tmp_path / "cache")
+    assert registry.find(local, NAME, CHAMPION).tags["promoted.because"] == "no noise upsets it"
+
+
 def test_an_empty_local_registry_gets_it_once(local, released, tmp_path):
     assert import_if_empty(local, released, tmp_path) == 1
     assert import_if_empty(local, released, tmp_path) is None

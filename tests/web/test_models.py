@@ -94,7 +94,7 @@ def test_models_are_listed_the_default_first_and_described_once_loaded(client):
     ask(client, "other")
     described = client.get(f"{V1}/models/other").json
     assert described["description"] == "The other one."
-    assert described["versions"][1] == {"version": "1", "aliases": ["champion"], "gate": "the first"}
+    assert described["versions"][1] == {"version": "1", "aliases": ["champion"], "gate": "the first", "promoted": None}
 
 
 def test_a_registry_that_is_lost_stops_no_model_that_is_loaded(client, offer):

@@ -134,7 +134,10 @@ def two_models(classifier, deciding) -> Iterator[str]:
     started.load_once()
     registry = Registry(
         names=lambda: ["colours", "deciding"],
-        versions=lambda _: [Version("8", ("champion",), "better by 0.02"), Version("9", ("challenger",), None)],
+        versions=lambda _: [
+            Version("8", ("champion",), "better by 0.02"),
+            Version("9", ("challenger",), None, "looked at by hand"),
+        ],
         holder=lambda _: ModelHolder(lambda: deciding),
     )
     with running(create_app(Models(started, registry), CONFIG, ROOT)) as address:
@@ -172,3 +175,4 @@ def test_the_page_of_the_models_names_champion_and_challenger(browser, two_model
         expect(versions.nth(1)).to_contain_text("8champion")
         expect(versions.nth(1)).to_contain_text("Better by 0.02.")
         expect(versions.nth(2)).to_contain_text("9challenger")
+        expect(versions.nth(2)).to_contain_text("Promoted by hand: Looked at by hand.")

@@ -30,7 +30,10 @@ class Rounding(Section):
 
 
 class Release(Section):
-    """release.json. `files` gives each file's SHA-256; `data` the SHA-256 of the manifest and of the test split."""
+    """release.json. `files` gives each file's SHA-256; `data` the SHA-256 of the manifest and of the test split.
+
+    `gate` is what the gate decided when it was registered, `promoted` why somebody made it champion all the same.
+    """
 
     format: Literal[1] = 1
     name: str
@@ -41,6 +44,7 @@ class Release(Section):
     metric: str
     score: float
     gate: str
+    promoted: str | None = None
     data: dict[str, str]
     rounding: Rounding
     files: dict[str, str]

@@ -25,11 +25,14 @@ LARGEST = 32 * 2**20  # bytes in all: it goes into git
 MIB = 2**20
 
 
-def pack_release(settings: Settings, params: Path, paths: Paths, models: Path = MODELS) -> Release:
+def pack_release(
+    settings: Settings, params: Path, paths: Paths, models: Path = MODELS, promoted: str | None = None
+) -> Release:
     """Write models/<name>/ from the last run's artifacts, replacing what is there, and say what it is.
 
-    `params` is the file that `settings` were read from. DataError if that run is not finished or was one of other
-    parameters; ModelError if rounding changes an answer or a probability by 0.01, or if the folder is 32 MiB or more.
+    `params` is the file that `settings` were read from, `promoted` why somebody made the version champion. DataError if
+    that run is not finished or was one of other parameters; ModelError if rounding changes an answer or a probability
+    by 0.01, or if the folder is 32 MiB or more.
     """
     registration = _finished(settings, paths)
     with new_folder(models / settings.registration.name) as folder:
@@ -38,11 +41,14 @@ def pack_release(settings: Settings, params: Path, paths: Paths, models: Path = 
         rounding = measure_rounding(paths.package, folder, paths.images, read_predictions(paths.predictions))
         check_rounding(rounding, paths.package)
         release = Release(
-            **_origin(registration, paths), rounding=rounding, files={f.name: _sha256(f) for f in _files(folder)}
+            **_origin(registration, paths),
+            promoted=promoted,
+            rounding=rounding,
+            files={f.name: _sha256(f) for f in _files(folder)},
         )
         write_text(release.model_dump_json(indent=2) + "\n", folder / RELEASE_FILE)
         _check_size(folder)
-    if not registration["champion"]:
+    if not registration["champion"] and promoted is None:
         log.warning("this version did not become champion: %s", registration["reason"])
     return release
 

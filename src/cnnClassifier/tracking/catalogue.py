@@ -1,17 +1,20 @@
 """Which models a registry offers, and a model's versions, for people to choose from; asked as `peek` asks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.peek import ask_server, query
 
 NAMES = "SELECT name FROM registered_model_aliases WHERE alias = ? ORDER BY name"
 VERSIONS = """
-    SELECT version.version, alias.alias, tag.value
+    SELECT version.version, alias.alias, gate.value, promoted.value
     FROM model_versions AS version
     LEFT JOIN registered_model_aliases AS alias ON alias.name = version.name AND alias.version = version.version
-    LEFT JOIN model_version_tags AS tag
-        ON tag.name = version.name AND tag.version = version.version AND tag.key = 'gate.reason'
+    LEFT JOIN model_version_tags AS gate
+        ON gate.name = version.name AND gate.version = version.version AND gate.key = 'gate.reason'
+    LEFT JOIN model_version_tags AS promoted
+        ON promoted.name = version.name AND promoted.version = version.version AND promoted.key = 'promoted.because'
     WHERE version.name = ? ORDER BY version.version DESC
 """
 MOST = 200  # models or versions that are listed
@@ -19,11 +22,12 @@ MOST = 200  # models or versions that are listed
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version: its aliases, and what the gate said of it if it was asked."""
+    """A registered version: its aliases, what the gate said if it was asked, why somebody promoted it if one did."""
 
     version: str
     aliases: tuple[str, ...]
     gate: str | None
+    promoted: str | None = None
 
 
 def list_models(connection: Connection, alias: str) -> list[str]:
@@ -51,7 +55,7 @@ def list_versions(connection: Connection, name: str) -> list[Version]:
         Version(
             version["version"],
             tuple(alias for alias, number in aliases.items() if number == version["version"]),
-            next((tag["value"] for tag in version.get("tags", []) if tag["key"] == "gate.reason"), None),
+            *(_tag(version, key) for key in ("gate.reason", "promoted.because")),
         )
         for version in rows
     ]
@@ -59,12 +63,17 @@ def list_versions(connection: Connection, name: str) -> list[Version]:
 
 def _gathered(rows: list[tuple[object, ...]]) -> list[Version]:
     """Versions of rows that hold one alias each."""
-    aliases: dict[str, tuple[str, ...]] = {}
-    gates: dict[str, str | None] = {}
-    for version, alias, gate in rows:
-        aliases[str(version)] = (*aliases.get(str(version), ()), *([str(alias)] if alias else []))
-        gates[str(version)] = str(gate) if gate is not None else None
-    return [Version(version, tuple(sorted(aliases[version])), gate) for version, gate in gates.items()]
+    found: dict[str, Version] = {}
+    for version, alias, *told in rows:
+        gate, promoted = (None if each is None else str(each) for each in told)
+        before = found.get(str(version), Version(str(version), (), gate, promoted))
+        aliases = sorted([*before.aliases, *([str(alias)] if alias else [])])
+        found[str(version)] = replace(before, aliases=tuple(aliases))
+    return list(found.values())
+
+
+def _tag(version: dict[str, Any], key: str) -> str | None:
+    return next((tag["value"] for tag in version.get("tags", []) if tag["key"] == key), None)
 
 
 def _aliases(model: dict[str, object]) -> dict[str, str]:

@@ -27,6 +27,7 @@ MODEL_FOLDER = "model"  # in the run's artifacts
 PACKAGE_FOLDER = f"artifacts/{PACKAGE_ARTIFACT}"  # in the model folder
 READY_SECONDS = 60
 TEST_DATA_TAG = "data.test_sha256"
+PROMOTED_TAG = "promoted.because"
 TAG_LENGTH = 5000  # what servers keep of a version's tag
 UNSUPPORTED = ("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
 ABSENT = (
@@ -91,11 +92,11 @@ def find_version(connection: Connection, name: str, version: int) -> RegisteredM
     return next(each for each in known if each.version == version)
 
 
-def is_registered(connection: Connection, registration: Path) -> bool:
-    """Whether a registry has the version that registration.json names, of the same run; a clone's own has not."""
+def registered_as(connection: Connection, registration: Path) -> RegisteredModel | None:
+    """The version that registration.json names, of the same run; None where a registry lacks it, as a clone's own."""
     told = read_json(registration)
     known = versions(connection, told["name"])
-    return (told["version"], told["run_id"]) in [(each.version, each.run_id) for each in known]
+    return next((each for each in known if (each.version, each.run_id) == (told["version"], told["run_id"])), None)
 
 
 def versions(connection: Connection, name: str | None = None) -> list[RegisteredModel]:
@@ -136,8 +137,8 @@ def promote(connection: Connection, name: str, version: int, because: str) -> in
         return before
     record = {"because": because, "at": datetime.now(UTC).isoformat(timespec="seconds")}
     # The record comes first: a champion without one must not be, whenever the server is lost.
-    replaced = {"promoted.replaced": str(before or "none")}
-    _set_tags(connection, name, version, replaced | {f"promoted.{key}": text for key, text in record.items()})
+    promoted = {PROMOTED_TAG: because, "promoted.at": record["at"], "promoted.replaced": str(before or "none")}
+    _set_tags(connection, name, version, promoted)
     set_alias(connection, name, version, CHAMPION)
     if before is not None:
         by = {"replaced.by": str(version)}

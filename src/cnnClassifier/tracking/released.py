@@ -95,6 +95,7 @@ def _register(run: PipelineRun, folder: Path, release: Release, settings: Settin
         registry.TEST_DATA_TAG: release.data["test_sha256"],
         "synthetic": str(spec.synthetic).lower(),
         "gate.reason": f"imported from {folder}; when it was made: {release.gate}",
+        **({registry.PROMOTED_TAG: release.promoted} if release.promoted else {}),
         "released.date": release.date,
         WEIGHTS_TAG: release.weights_sha256,
     }

@@ -228,11 +228,15 @@ class ReadyAnswer(Message):
 
 
 class VersionAnswer(Message):
-    """A registered version; `aliases` such as champion and challenger, `gate` what the gate said of it."""
+    """A registered version; `aliases` such as champion and challenger, `gate` what the gate said of it.
+
+    `promoted` is why somebody made it champion, whatever the gate said.
+    """
 
     version: str
     aliases: list[str]
     gate: str | None = None
+    promoted: str | None = None
 
 
 class ModelAnswer(Message):

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 from werkzeug.exceptions import NotFound
 
@@ -82,7 +83,7 @@ class Models:
         """One model with its versions; 404 if there is none."""
         classifier = self.get(name)
         found = self._registry.versions(name) if self._registry else []
-        versions = [VersionAnswer(version=each.version, aliases=list(each.aliases), gate=each.gate) for each in found]
+        versions = [VersionAnswer.model_validate(asdict(each)) for each in found]
         return _described(classifier).model_copy(update={"versions": versions})
 
     def _describe(self, name: str) -> ModelAnswer:
