@@ -3,8 +3,8 @@
 One after the other on the same images with the same weights, each in a process of its own whose imports count:
 
 - family: frozen VGG16 at 224, Flatten and a softmax, Keras `fit` on augmented images, 20 epochs with validation;
-- bare: nothing but the frozen network's forward passes over preprocessed batches that lie in memory, in the precision
-  that the experiment computes in; for eight bits also those in float32 that it takes its ranges from;
+- bare: nothing but the forward passes of the frozen network that cold needs, one for each image and view, over batches
+  in memory, in the precision that the experiment computes in; for eight bits also those in float32 for its ranges;
 - cold: the training component (search and refit) with an empty feature cache, as config/experiments/chest_ct.yaml says;
 - warm: the same once more with another learning rate.
 
@@ -104,10 +104,10 @@ def print_table(found: dict[str, Measured]) -> None:
         "warm cache, another learning rate": (*without_folds(warm), warm.memory),
     }
     passes = told["forward"] - told["ranging"]
-    speed = told["gflop"] * told["images"] / passes
+    speed = told["gflop"] * told["passes"] / passes
     lines = [
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {told['images']:.0f} images, {told['gflop']:.1f} "
-        f"GFLOP an image, matrix product {told['peak']:.0f} GFLOP/s",
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {told['passes']:.0f} images and views, "
+        f"{told['gflop']:.1f} GFLOP each, matrix product {told['peak']:.0f} GFLOP/s",
         "| | seconds | CPU seconds | peak memory, MB | times faster | by CPU seconds |\n|---|---|---|---|---|---|",
         *(
             f"| {name} | {wall:.1f} | {cpu:.1f} | {memory:.0f} | {whole[0] / wall:.1f} | {whole[1] / cpu:.1f} |"
@@ -117,9 +117,9 @@ def print_table(found: dict[str, Measured]) -> None:
         f"{warm.told['folds']:.1f} s warm",
         f"family: {family.told['step']:.2f} s a training step of {family.told['size']:.0f} images, "
         f"{family.told['valid_step']:.2f} s a validation step",
-        f"bare: {1000 * passes / told['images']:.0f} ms an image, {speed / told['peak']:.0%} of the matrix product's "
+        f"bare: {1000 * passes / told['passes']:.0f} ms each, {speed / told['peak']:.0%} of the matrix product's "
         f"speed, and {told['ranging']:.1f} s for ranges; decoding and preprocessing "
-        f"{1000 * told['pixels'] / told['images']:.1f} ms, one thread",
+        f"{1000 * told['pixels'] / told['passes']:.1f} ms, one thread",
         f"warm: imports {warm.told['imports']:.1f} s, search {warm.told['search']:.1f}, refit {warm.told['refit']:.1f}",
     ]
     print("\n".join(lines))  # noqa: T201
@@ -175,7 +175,7 @@ def pass_forward(options: argparse.Namespace) -> dict[str, float]:
     parts = cut(model, spec.freeze)
     # In a cache of its own: the cold run finds no network in eight bits.
     call = open_features(parts, spec, paths.model_copy(update={"cache": options.work / "bare"})).forward
-    records = records_of(options)
+    records = records_of(options) * (1 + settings_of(options).training.augmentation.views)
     passes = pass_over(records, call, paths, spec.preprocessing)
     ranging = np.zeros(3)
     if spec.precision == "int8":
@@ -185,7 +185,7 @@ def pass_forward(options: argparse.Namespace) -> dict[str, float]:
         "forward_cpu": passes[1] + ranging[1],
         "ranging": ranging[0],
         "pixels": passes[2],
-        "images": len(records),
+        "passes": len(records),
         "gflop": count_operations(parts.trunk) / 1e9,
         "peak": matrix_peak() / 1e9,
     }
