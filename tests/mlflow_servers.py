@@ -35,6 +35,7 @@ class MlflowServer:
     options: list[str] = field(default_factory=list)
     environ: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=lambda: free_port())
+    host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -44,7 +45,7 @@ class MlflowServer:
     def start(self) -> "MlflowServer":
         """Start without waiting: servers need many seconds, and others can use them."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        where = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        where = ["--host", self.host, "--port", str(self.port), "--workers", "1"]
         store = ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
         artifacts = ["--artifacts-destination", str(self.folder / "artifacts")]
         with (self.folder / "server.log").open("ab") as log:

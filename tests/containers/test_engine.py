@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from engine import Engine
 from images import FULL, Builder, Image
 from served import ask
@@ -17,12 +18,14 @@ from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.released import import_release
 from cnnClassifier.web.model_source import digest
 from imports import ROOT
+from mlflow_servers import SCRIPTS, MlflowServer
 from served_app import wait_until_ready
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(3600)]
 
 RELEASED = ROOT / "models/chest_ct"
 APP, MLFLOW = "http://127.0.0.1:8080", "http://127.0.0.1:5000"
+HOST = "host.containers.internal"  # what podman calls the machine that a container runs on
 VERSIONS = "SELECT name, version FROM model_versions"
 HARDENED = "--read-only --tmpfs /tmp --tmpfs /app/.cache --cap-drop ALL --security-opt no-new-privileges"
 
@@ -45,8 +48,7 @@ def engine(builder: Builder, serving: Image, tmp_path_factory: pytest.TempPathFa
 
 
 def test_it_answers_as_the_documentation_starts_it(engine, picture, tmp_path):
-    alone, mounted, from_a_server = lines_of("serving.md", "docker run")
-    assert "--env-file" in from_a_server  # not run: it wants a .env that names a server
+    alone, mounted, _ = lines_of("serving.md", "docker run")
     with engine.running(alone, tmp_path) as server:
         wait_until_ready(APP, server)
         assert set(ask(APP, picture)["probabilities"]) >= {"normal", "adenocarcinoma"}
@@ -56,6 +58,22 @@ def test_it_answers_as_the_documentation_starts_it(engine, picture, tmp_path):
         wait_until_ready(APP, server)
         assert ask(APP, picture)["version"] == digest(RELEASED)
     assert server.returncode == 0
+
+
+def test_it_takes_the_champion_of_the_server_that_env_names(engine, picture, tmp_path):
+    (line,) = [line for line in lines_of("serving.md", "docker run") if "--env-file" in line]
+    every = {"MLFLOW_SERVER_ALLOWED_HOSTS": "*"}
+    mlflow = MlflowServer(SCRIPTS / "mlflow", tmp_path / "mlflow", environ=every, host="0.0.0.0").start()  # noqa: S104 the container is no loopback
+    try:
+        import_release(Connection(mlflow.wait()), RELEASED, tmp_path / "cache")
+        (tmp_path / ".env").write_text(f"MLFLOW_TRACKING_URI=http://{HOST}:{mlflow.port}\n")
+        with engine.running(line, tmp_path) as app:
+            wait_until_served("1", app)
+            assert set(ask(APP, picture)["probabilities"]) >= {"normal", "adenocarcinoma"}
+            (version,) = requests.get(f"{APP}/api/v1/models/chest_ct", timeout=30).json()["versions"]
+        assert "champion" in version["aliases"]  # which only the server knows
+    finally:
+        mlflow.kill()
 
 
 def test_without_capabilities_on_a_read_only_root_it_is_healthy(engine, picture, tmp_path):

@@ -66,11 +66,11 @@ def test_a_study_is_named_by_what_makes_trials_comparable(settings):
 
 def test_the_command_sets_each_key_and_adds_those_that_the_file_does_not_have():
     values = {"prepare_base_model.head": {"pooling": "grid", "grid": 3}, "training.learning_rate": 0.002}
-    values |= {"prepare_base_model.preprocessing.contrast": [1, 95], "training.augmentation.zoom": 0.3}
+    values |= {"prepare_base_model.preprocessing.contrast": [1, 95], "training.warmup": 3}
     assert shlex.split(command(values, read_yaml(CHEST)))[3:] == [
         "-S", "prepare_base_model.head.pooling=grid",
         "-S", "+prepare_base_model.head.grid=3",
         "-S", "training.learning_rate=0.002",
         "-S", "prepare_base_model.preprocessing.contrast=[1, 95]",
-        "-S", "+training.augmentation.zoom=0.3",
+        "-S", "+training.warmup=3",
     ]  # fmt: skip
