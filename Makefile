@@ -10,7 +10,7 @@ LOWEST_TOOLS := pytest pytest-timeout pytest-xdist hypothesis playwright threadp
 LOWEST_TESTS := tests/web/test_predict.py tests/web/test_api.py tests/web/test_inference.py tests/web/test_server.py \
   tests/web/test_observer.py tests/web/test_limits.py tests/asking tests/test_dicom.py tests/test_preprocessing.py tests/test_body_crop.py \
   tests/test_archives.py tests/test_modeling.py tests/test_cross_validation.py tests/metrics tests/audit tests/pipeline/test_dvc.py
-CONTAINER_TOOLS := buildah debootstrap podman runc netavark aardvark-dns iptables
+CONTAINER_TOOLS := buildah debootstrap docker.io iptables
 # $(call debian,CHECK,PACKAGES,WHAT FOR) installs Debian's packages unless the check succeeds.
 debian = { $(1); } >/dev/null 2>&1 || { echo "installing Debian's $(2) for $(3)"; \
   $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq $(2) >/dev/null'; }
@@ -72,8 +72,9 @@ test-lowest: .venv/.dev  ## the lowest versions that pyproject.toml allows, all 
 	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --no-deps --editable .
 	@.venv-lowest/bin/python -m pytest -p no:cacheprovider -m "not ($(APART))" $(LOWEST_TESTS)
 
-test-containers: .venv/.dev  ## build the images by buildah, run them and Compose by podman, the pipeline in one (root)
-	@$(call debian,command -v buildah && command -v debootstrap && command -v podman && command -v runc,$(CONTAINER_TOOLS),the images)
+test-containers: .venv/.dev  ## build the images by buildah, run them and Compose in Docker, the pipeline in one (root)
+	@$(call debian,command -v buildah && command -v debootstrap && command -v dockerd && command -v docker,$(CONTAINER_TOOLS),the images)
+	@tests/containers/get_compose.sh
 	@$(BIN)/python -m pytest -m containers tests/containers
 
 test-docs: .venv/.dev  ## build docs/ without a warning and run the commands of its first pages

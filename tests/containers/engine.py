@@ -1,44 +1,42 @@
-"""podman, as `docker`, on the images that buildah made: an engine with networks, seccomp and health checks."""
+"""Docker, with the images that buildah made: a daemon of its own, with networks, seccomp and health checks."""
 
 import os
 import shutil
 import signal
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from images import run
 
-# `docker` as the documentation writes it; podman-compose takes the files of Docker's compose.
-DOCKER = """#!/bin/sh
-if [ "$1" = compose ]; then shift; exec "{compose}" "$@"; fi
-exec podman "$@"
-"""
+START_SECONDS = 60
 
 
 class Engine:
-    """A folder for PATH with a program `docker`, and the settings that podman needs where root may not raise limits."""
+    """A Docker daemon whose images, containers and socket lie below a folder."""
 
     def __init__(self, folder: Path) -> None:
-        compose = Path(sys.executable).with_name("podman-compose")
-        for tool in ("podman", "runc", compose):
+        for tool in ("dockerd", "docker"):
             assert shutil.which(tool), f"{tool} is missing: make test-containers installs it"
-        settings = folder / "containers.conf"
-        settings.write_text(
-            '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
-            '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
-        )
-        program = folder / "bin" / "docker"
-        program.parent.mkdir()
-        program.write_text(DOCKER.format(compose=compose))
-        program.chmod(0o755)
-        self.environment = {
-            **os.environ,
-            "CONTAINERS_CONF": str(settings),
-            "PATH": f"{program.parent}:{os.environ['PATH']}",
-        }
+        self.folder = folder
+        self.environment = {**os.environ, "DOCKER_HOST": f"unix://{folder}/docker.sock"}
+        places = {"--data-root": "data", "--exec-root": "run", "--pidfile": "docker.pid"}
+        options = [part for option, name in places.items() for part in (option, str(folder / name))]
+        with (folder / "dockerd.log").open("wb") as log:
+            command = ["dockerd", "--host", self.environment["DOCKER_HOST"], *options]
+            self._daemon = subprocess.Popen(command, stdout=log, stderr=log)
+        self._wait()
+
+    def load(self, image: str, *names: str) -> None:
+        """Take over an image of buildah's under the names that lines of the documentation have for it."""
+        archive = self.folder / "image.tar"
+        run("buildah", "push", "--quiet", image, f"docker-archive:{archive}:{image}:latest")
+        self.docker("load", "--quiet", "--input", archive)
+        archive.unlink()
+        for name in names:
+            self.docker("tag", image, name)
 
     def docker(self, *arguments: object) -> str:
         """What `docker` prints of these arguments."""
@@ -59,6 +57,15 @@ class Engine:
                 process.wait(timeout=120)
 
     def close(self) -> None:
-        """End and remove every container, and what they kept."""
-        for command in ("pod rm --all --force", "rm --all --force", "volume rm --all --force", "network prune --force"):
-            subprocess.run(["docker", *command.split()], env=self.environment, check=False, capture_output=True)
+        """End and remove every container and what it kept, and the daemon."""
+        if containers := self.docker("ps", "--all", "--quiet").split():
+            self.docker("rm", "--force", "--volumes", *containers)
+        self._daemon.terminate()
+        self._daemon.wait(timeout=60)
+
+    def _wait(self) -> None:
+        end = time.monotonic() + START_SECONDS
+        while subprocess.run(["docker", "info"], env=self.environment, check=False, capture_output=True).returncode:
+            stopped = self._daemon.poll() is not None or time.monotonic() > end
+            assert not stopped, f"no Docker daemon: {(self.folder / 'dockerd.log').read_text()[-2000:]}"
+            time.sleep(0.5)

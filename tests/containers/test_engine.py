@@ -1,11 +1,11 @@
-"""The serving image and compose.yaml in a container engine, by the lines that the documentation has for Docker."""
+"""The serving image and compose.yaml in Docker, by the lines that the documentation has for it."""
 
 import re
 import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,8 +25,14 @@ pytestmark = [pytest.mark.containers, pytest.mark.timeout(3600)]
 
 RELEASED = ROOT / "models/chest_ct"
 APP, MLFLOW = "http://127.0.0.1:8080", "http://127.0.0.1:5000"
-HOST = "host.containers.internal"  # what podman calls the machine that a container runs on
+GATEWAY = "{{(index .IPAM.Config 0).Gateway}}"  # where a container finds the machine that it runs on
+HEALTH = "{{.State.Health.Status}}"
+EVENTS = "{{.TimeNano}} {{.Actor.Attributes.name}} {{.Action}}"
 VERSIONS = "SELECT name, version FROM model_versions"
+WAITED = [  # each service for the health of what it needs
+    "cnnclassifier-database-1 start", "cnnclassifier-database-1 health_status: healthy",
+    "cnnclassifier-mlflow-1 start", "cnnclassifier-mlflow-1 health_status: healthy", "cnnclassifier-app-1 start",
+]  # fmt: skip
 HARDENED = "--read-only --tmpfs /tmp --tmpfs /app/.cache --cap-drop ALL --security-opt no-new-privileges"
 
 
@@ -39,10 +45,12 @@ def lines_of(page: str, start: str) -> list[str]:
 @pytest.fixture(scope="module")
 def engine(builder: Builder, serving: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """With every image that the documentation's lines and compose.yaml ask for."""
+    builder.build_folder(ROOT / "deploy/mlflow", "mlflow", "--from", FULL)  # the slim one has no pip here
+    builder.build_folder(Path(__file__).parent / "postgres", "postgres")
     engine = Engine(tmp_path_factory.mktemp("engine"))
-    engine.docker("tag", "serving", "cnnclassifier")
-    builder.build_folder(ROOT / "deploy/mlflow", "cnnclassifier_mlflow", "--from", FULL)  # the slim one has no pip here
-    builder.build_folder(Path(__file__).parent / "postgres", "docker.io/library/postgres:17-bookworm")
+    engine.load("serving", "cnnclassifier")
+    engine.load("mlflow", "cnnclassifier-mlflow")
+    engine.load("postgres", "postgres:17-bookworm")
     yield engine
     engine.close()
 
@@ -66,7 +74,8 @@ def test_it_takes_the_champion_of_the_server_that_env_names(engine, picture, tmp
     mlflow = MlflowServer(SCRIPTS / "mlflow", tmp_path / "mlflow", environ=every, host="0.0.0.0").start()  # noqa: S104 the container is no loopback
     try:
         import_release(Connection(mlflow.wait()), RELEASED, tmp_path / "cache")
-        (tmp_path / ".env").write_text(f"MLFLOW_TRACKING_URI=http://{HOST}:{mlflow.port}\n")
+        host = engine.docker("network", "inspect", "--format", GATEWAY, "bridge")
+        (tmp_path / ".env").write_text(f"MLFLOW_TRACKING_URI=http://{host}:{mlflow.port}\n")
         with engine.running(line, tmp_path) as app:
             wait_until_served("1", app)
             assert set(ask(APP, picture)["probabilities"]) >= {"normal", "adenocarcinoma"}
@@ -81,7 +90,7 @@ def test_without_capabilities_on_a_read_only_root_it_is_healthy(engine, picture,
     with engine.running(line, tmp_path) as server:
         wait_until_ready(APP, server)
         ask(APP, picture)
-        engine.docker("healthcheck", "run", "hardened")  # the image's own; an error if it fails
+        wait_until(lambda: engine.docker("inspect", "--format", HEALTH, "hardened") == "healthy")
         status = engine.docker("exec", "hardened", "cat", "/proc/1/status")
     told = dict(line.split(":\t", 1) for line in status.splitlines())
     assert (told["Uid"].split()[0], int(told["CapEff"], 16), told["NoNewPrivs"]) == ("10001", 0, "1")
@@ -92,20 +101,34 @@ def test_without_capabilities_on_a_read_only_root_it_is_healthy(engine, picture,
 def test_compose_brings_up_app_mlflow_and_postgresql_and_the_app_takes_a_champion_from_there(engine, picture, tmp_path):
     (line,) = lines_of("deploy.md", "POSTGRES_PASSWORD=... docker compose")
     command = line.removeprefix("POSTGRES_PASSWORD=... ").replace("deploy/", f"{ROOT}/deploy/")
+    started = time.time()
     with engine.running(command, tmp_path, POSTGRES_PASSWORD=secrets.token_hex()) as compose:
         wait_until_ready(APP, compose)
+        assert [each for each in happened(engine, started) if each in WAITED] == WAITED
         assert ask(APP, picture)["version"] != "1"  # the model that comes with the code
         assert import_release(Connection(MLFLOW), RELEASED, tmp_path / "cache") == 1
         wait_until_served("1", compose)
         assert ask(APP, picture)["version"] == "1"
-        tables = engine.docker("exec", "cnnclassifier_database_1", "psql", "--username=mlflow", "-Atc", VERSIONS)
+        tables = engine.docker("exec", "cnnclassifier-database-1", "psql", "--username=mlflow", "-Atc", VERSIONS)
     assert tables == "chest_ct|1"
+
+
+def happened(engine: Engine, since: float) -> list[str]:
+    """Starts of containers and the first time that each was healthy, in order."""
+    asked = ["--since", str(since), "--until", str(time.time()), "--format", EVENTS]
+    kinds = ["--filter", "event=start", "--filter", "event=health_status"]
+    told = sorted(engine.docker("events", *asked, *kinds).splitlines())
+    return list(dict.fromkeys(line.split(" ", 1)[1] for line in told))
 
 
 def wait_until_served(version: str, server: subprocess.Popen[bytes]) -> None:
     """The app looks for a new champion every half minute."""
+    wait_until(lambda: wait_until_ready(APP, server).json()["version"] == version)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
     for _ in range(120):
-        if wait_until_ready(APP, server).json()["version"] == version:
+        if true():
             return
         time.sleep(1)
-    raise AssertionError(f"version {version} is not served within two minutes")
+    raise AssertionError("not within two minutes")
