@@ -74,7 +74,7 @@ test-lowest: .venv/.dev  ## the lowest versions that pyproject.toml allows, all 
 
 test-containers: .venv/.dev  ## build the images by buildah, run them and Compose in Docker, the pipeline in one (root)
 	@$(call debian,command -v buildah && command -v debootstrap && command -v dockerd && command -v docker,$(CONTAINER_TOOLS),the images)
-	@tests/containers/get_compose.sh
+	@tests/containers/get_docker_plugins.sh
 	@$(BIN)/python -m pytest -m containers tests/containers
 
 test-docs: .venv/.dev  ## build docs/ without a warning and run the commands of its first pages

@@ -60,6 +60,7 @@ class Engine:
         """End and remove every container and what it kept, and the daemon."""
         if containers := self.docker("ps", "--all", "--quiet").split():
             self.docker("rm", "--force", "--volumes", *containers)
+        self.docker("network", "prune", "--force")
         self._daemon.terminate()
         self._daemon.wait(timeout=60)
 

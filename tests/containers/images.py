@@ -89,21 +89,33 @@ class Builder:
         return Image(config, Path(run("buildah", "mount", container)))
 
     def build_folder(self, folder: Path, tag: str, *more: str) -> None:
-        """A folder's Dockerfile. pip and uv are told of this machine's certificates, pip to use Debian's Python."""
-        pip, uv = self.folder / "pip.conf", self.folder / "uv.toml"
-        pip.write_text(f"[global]\ncert = {CERTIFICATES}\nbreak-system-packages = true\n")
-        uv.write_text("system-certs = true\n")
-        lent = {CERTIFICATES: CERTIFICATES, pip: "/etc/pip.conf", uv: "/etc/uv/uv.toml"}
-        mounts = [part for source, inside in lent.items() for part in ("--volume", f"{source}:{inside}:ro")]
+        """A folder's Dockerfile, with what this machine lends mounted."""
+        mounts = [part for source, inside in self._lent().items() for part in ("--volume", f"{source}:{inside}:ro")]
         # As Docker writes images: the other format keeps no HEALTHCHECK.
         known = ("--pull-never", "--format", "docker", "--network", "host")
         run("buildah", "build", *known, *mounts, *more, "--tag", tag, folder)
+
+    def lend(self, base: str) -> str:
+        """A base image with what this machine lends inside, for Docker, which mounts nothing; its name."""
+        container = run("buildah", "from", "--pull-never", base)
+        for source, inside in self._lent().items():
+            run("buildah", "copy", "--quiet", container, source, inside)
+        name = f"lent-{base.rpartition(':')[2]}"
+        run("buildah", "commit", "--quiet", "--rm", "--format", "docker", container, name)
+        return name
 
     def close(self) -> None:
         """Unmount and remove everything."""
         run("buildah", "umount", "--all")
         run("buildah", "rm", "--all")
         run("buildah", "rmi", "--all", "--force")
+
+    def _lent(self) -> dict[Path, str]:
+        """Files and their places in an image: this machine's certificates for pip and uv, Debian's Python for pip."""
+        pip, uv = self.folder / "pip.conf", self.folder / "uv.toml"
+        pip.write_text(f"[global]\ncert = {CERTIFICATES}\nbreak-system-packages = true\n")
+        uv.write_text("system-certs = true\n")
+        return {Path(CERTIFICATES): CERTIFICATES, pip: "/etc/pip.conf", uv: "/etc/uv/uv.toml"}
 
     def _commit(self, root: Path, name: str) -> None:
         container = run("buildah", "from", "scratch")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 from engine import Engine
-from images import FULL, Builder, Image
+from images import FULL, SLIM, Builder, run
 from served import ask
 
 from cnnClassifier.tracking.connection import Connection
@@ -43,16 +43,23 @@ def lines_of(page: str, start: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def engine(builder: Builder, serving: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(builder: Builder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """With every image that the documentation's lines and compose.yaml ask for."""
     builder.build_folder(ROOT / "deploy/mlflow", "mlflow", "--from", FULL)  # the slim one has no pip here
     builder.build_folder(Path(__file__).parent / "postgres", "postgres")
     engine = Engine(tmp_path_factory.mktemp("engine"))
-    engine.load("serving", "cnnclassifier")
+    for base in (FULL, SLIM):
+        engine.load(builder.lend(base), base.removeprefix("docker.io/library/"))
+    (line,) = lines_of("serving.md", "docker build")
+    run(*line.split(), cwd=ROOT, env=engine.environment)
     engine.load("mlflow", "cnnclassifier-mlflow")
     engine.load("postgres", "postgres:17-bookworm")
     yield engine
     engine.close()
+
+
+def test_the_serving_image_that_docker_builds_is_below_450_mb(engine):
+    assert 300e6 < int(engine.docker("image", "inspect", "--format", "{{.Size}}", "cnnclassifier")) < 450e6
 
 
 def test_it_answers_as_the_documentation_starts_it(engine, picture, tmp_path):
