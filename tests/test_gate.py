@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnClassifier.config.types import RegistrationConfig
-from cnnClassifier.gate import COMMON, Decision, Rival, decide, meet
+from cnnClassifier.gate import COMMON, Decision, Rival, decide, meet, way_round
 from cnnClassifier.metrics.predictions import Predictions
 
 CLASSES = ("disc", "square", "star")
@@ -49,7 +49,7 @@ def predictions(wrong: int = 0, classes: tuple[str, ...] = CLASSES, images: rang
 def judge(
     rival: Rival | None, score: float = 0.9, metrics: Any = None, audit: Any = SATISFIED, **changes: Any
 ) -> Decision:
-    return decide(7, score, rival, calibrated() if metrics is None else metrics, audit, bars(**changes))
+    return decide(score, rival, calibrated() if metrics is None else metrics, audit, bars(**changes))
 
 
 # --- better -------------------------------------------------------------------------------
@@ -176,10 +176,14 @@ def test_an_audit_that_says_nothing_of_its_policy_does_not_pass():
     assert not judge(None, audit={}).promote
 
 
-def test_every_obstacle_is_told_and_the_recorded_way_round_them_last():
+def test_every_obstacle_is_told():
     worse = meet(3, predictions(wrong=30), predictions(wrong=6), bars())
     reason = judge(worse, metrics=calibrated(0.2), audit={}).reason
     assert "not more than the margin" in reason
     assert "above the bar" in reason
     assert "policy is broken" in reason
-    assert reason.endswith('`python main.py promote 7 --because "..."` makes it champion all the same')
+
+
+def test_the_way_round_is_a_command_that_names_what_is_not_the_active_model():
+    assert way_round(7).startswith('`python main.py promote 7 --because "..."`')
+    assert "promote 7 --name both --because" in way_round(7, "both")

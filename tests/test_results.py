@@ -87,7 +87,8 @@ def test_the_report_of_a_phantom_says_loudly_that_it_is_synthetic(tmp_path):
 
 
 def test_a_model_that_did_not_win_is_called_a_challenger(tmp_path):
-    assert "version 3 (challenger)" in printed(finished(tmp_path, synthetic=False, champion=False))
+    text = " ".join(printed(finished(tmp_path, synthetic=False, champion=False)).split())
+    assert 'version 3 (challenger): better by 0.02. `python main.py promote 3 --because "..."` makes it' in text
 
 
 def test_before_the_first_run_the_report_says_what_to_run(tmp_path):

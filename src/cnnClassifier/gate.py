@@ -25,7 +25,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, why in one plain sentence, and the numbers that were looked at."""
+    """What to do, why in plain words without a full stop, and the numbers that were looked at."""
 
     promote: bool
     reason: str
@@ -40,7 +40,6 @@ class _Check:
 
 
 def decide(
-    version: int,
     score: float,
     rival: Rival | None,
     metrics: Mapping[str, Any],
@@ -57,9 +56,14 @@ def decide(
     failed = [check.reason for check in checks if not check.passed]
     numbers = {name: value for check in checks for name, value in check.numbers.items() if math.isfinite(value)}
     if failed:
-        way_round = f'`python main.py promote {version} --because "..."` makes it champion all the same'
-        return Decision(False, f"{'; '.join(failed)}. {way_round}", numbers)
+        return Decision(False, "; ".join(failed), numbers)
     return Decision(True, "; ".join(check.reason for check in checks), numbers)
+
+
+def way_round(version: int, name: str | None = None) -> str:
+    """What a person may do with a version that is not promoted; `name` is needed where it is not the active one's."""
+    named = f" --name {name}" if name else ""
+    return f'`python main.py promote {version}{named} --because "..."` makes it champion all the same'
 
 
 def meet(

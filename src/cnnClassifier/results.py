@@ -11,6 +11,7 @@ from cnnClassifier import DISCLAIMER
 from cnnClassifier.config.types import Paths
 from cnnClassifier.errors import DataError
 from cnnClassifier.files import read_json, write_json
+from cnnClassifier.gate import way_round
 from cnnClassifier.model_spec import read_spec
 
 SHOWN = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "macro_roc_auc": "macro ROC-AUC"}
@@ -35,11 +36,16 @@ def terminal_report(paths: Paths) -> Group:
     return Group(
         _table(metrics, title=f"{registration['name']}: {spec.backbone}, {len(spec.classes)} classes"),
         *(f"[yellow]{sentence}[/]" for sentence in metrics["controls"]["verdicts"]),
-        f"{kind}Registered {registration['name']} version {registration['version']}"
-        f" ({'champion' if registration['champion'] else 'challenger'}): {registration['reason']}",
+        f"{kind}Registered {registration['name']} version {registration['version']} {_verdict(registration)}",
         "Next: `make serve` and open http://127.0.0.1:8080, or `make ui` to compare runs",
         f"[dim]{DISCLAIMER}[/]",
     )
+
+
+def _verdict(registration: Mapping[str, Any]) -> str:
+    if registration["champion"]:
+        return f"(champion): {registration['reason']}"
+    return f"(challenger): {registration['reason']}. {way_round(registration['version'])}"
 
 
 def markdown_table(results: Mapping[str, Path]) -> str:

@@ -142,13 +142,15 @@ def test_the_decision_and_its_numbers_are_with_the_version_the_run_and_the_file(
 
 
 @pytest.mark.parametrize("metric", ["grouped_cv.balanced_accuracy", "published.macro_f1"])
-def test_a_model_that_is_not_surely_better_stays_challenger(trained, metric):
+def test_a_model_that_is_not_surely_better_stays_challenger(trained, metric, caplog):
+    caplog.set_level("INFO")
     trained.register(wrong=6, metric=metric)
     registered = trained.register(wrong=5, metric=metric)
     assert not registered["champion"]
     assert trained.champion() == 1
     assert trained.tags(2)["gate"] == "failed"
-    assert "python main.py promote 2" in registered["reason"]
+    assert registered["reason"].endswith("which is not more than the margin of 0.0000")
+    assert 'python main.py promote 2 --because "..."' in caplog.text
 
 
 @pytest.mark.parametrize(

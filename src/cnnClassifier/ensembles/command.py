@@ -23,7 +23,7 @@ from cnnClassifier.ensembles.merging import check_equal, merge
 from cnnClassifier.ensembles.rules import Fitted, fit_rules, mean_of
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.files import read_json, scratch_folder, write_json
-from cnnClassifier.gate import Decision, Rival, decide, meet
+from cnnClassifier.gate import Decision, Rival, decide, meet, way_round
 from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.predictions import read_predictions, write_again
 from cnnClassifier.model_card.card import Registered, write_card
@@ -68,15 +68,16 @@ def make_ensemble(name: str, asked: Sequence[str], settings: Settings, paths: Pa
             registered = Registered(_today(), run.run_id, run_tags().get("mlflow.source.git.commit"))
             write_card(package, bars, spec, audit, metrics, registered)
             version = _register(run, package, spec, bars, metrics, members, work)
-            decision = _decide(run, version, fitted, obstacle, audit, bars, paths, work)
+            decision = _decide(run, fitted, obstacle, audit, bars, paths, work)
             _carry_out(run, version, decision, bars)
             decided = replace(registered, version=version, champion=decision.promote, reason=decision.reason)
             card = work / "card"
             card.mkdir()
             write_card(card, bars, spec, audit, metrics, decided)
             _log(run, work, package, fitted, metrics, paths)
-    place = "champion" if decision.promote else "challenger"
-    return f"{name} version {version}, {place}: {decision.reason}\n{bars.description}"
+    if decision.promote:
+        return f"{name} version {version}, champion: {decision.reason}\n{bars.description}"
+    return f"{name} version {version}, challenger: {decision.reason}. {way_round(version, name)}\n{bars.description}"
 
 
 def _bars(name: str, settings: Settings) -> RegistrationConfig:
@@ -152,7 +153,6 @@ def _score(metrics: dict[str, Any], bars: RegistrationConfig) -> float | None:
 
 def _decide(
     run: PipelineRun,
-    version: int,
     fitted: Fitted | None,
     obstacle: str,
     audit: dict[str, Any],
@@ -161,17 +161,13 @@ def _decide(
     work: Path,
 ) -> Decision:
     """The gate's decision, as for any other version of that name."""
-    promote = f'`python main.py promote {version} --name {bars.name} --because "..."`'
     score = None if fitted is None else _score(fitted.metrics, bars)
     if fitted is None or score is None:
         why = obstacle or f"its {bars.metric} cannot be said"
-        return Decision(False, f"nothing says how good it is: {why}. {promote} makes it champion all the same", {})
+        return Decision(False, f"nothing says how good it is: {why}", {})
     champion = registry.find(run.connection, bars.name, registry.CHAMPION)
     rival = None if champion is None else _meet(run, champion, fitted, bars, paths, work)
-    decision = decide(version, score, rival, fitted.metrics, audit, bars)
-    return replace(
-        decision, reason=decision.reason.replace(f"promote {version} ", f"promote {version} --name {bars.name} ")
-    )
+    return decide(score, rival, fitted.metrics, audit, bars)
 
 
 def _meet(
