@@ -57,7 +57,7 @@ test-cluster: .venv/.dev java  ## score on a Ray cluster of two nodes, and the r
 	@$(BIN)/python -m pytest -m cluster tests/scoring
 
 test-services: .venv/.dev postgresql promtool  ## on Debian's PostgreSQL and promtool, and an S3 stand-in
-	@$(BIN)/python -m pytest -m services tests/services tests/web/test_alerts.py
+	@$(BIN)/python -m pytest -m services -n 2 --dist loadfile --no-loadscope-reorder tests/services tests/web/test_alerts.py
 
 notebooks: .venv/.dev  ## run the four notebooks of research/ from top to bottom on a small phantom
 	@$(BIN)/python -m pytest -m notebooks tests/test_notebooks.py
@@ -78,7 +78,7 @@ test-containers: .venv/.dev  ## build the images by buildah, run them and Compos
 	@$(BIN)/python -m pytest -m containers tests/containers
 
 test-docs: .venv/.dev  ## build docs/ without a warning and run the commands of its first pages
-	@$(BIN)/python -m pytest -m documentation
+	@$(BIN)/python -m pytest -m documentation -n 2 --dist loadfile --no-loadscope-reorder
 
 test-real: .venv/.dev  ## train the real chest CT set from ingestion to champion (needs KAGGLEHUB_CACHE or Kaggle)
 	@$(BIN)/python -m pytest -m real_data

@@ -97,6 +97,9 @@ def before(line: str, project: Project) -> None:
     if "main.py release" in line:
         # A run is released that is finished: single stages were run since, and results came out of DVC's cache.
         project.dvc("repro", "--force", "--single-item", "registration")
+    if "--out answers/" in line:
+        # The champion may be another by now, and a folder holds answers of one.
+        shutil.rmtree(project.root / "answers", ignore_errors=True)
     if "main.py restore" in line:
         for path in (*project.root.glob("mlruns"), *project.root.glob("mlflow.db"), *project.root.glob("log")):
             path.rename(f"{path}.gone-{time.time_ns()}")
