@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnClassifier.config.types import RegistrationConfig
-from cnnClassifier.gate import COMMON, Decision, Rival, decide, meet, way_round
+from cnnClassifier.gate import COMMON, Decision, Rival, decide, meet, with_way_round
 from cnnClassifier.metrics.predictions import Predictions
 
 CLASSES = ("disc", "square", "star")
@@ -185,5 +185,6 @@ def test_every_obstacle_is_told():
 
 
 def test_the_way_round_is_a_command_that_names_what_is_not_the_active_model():
-    assert way_round(7).startswith('`python main.py promote 7 --because "..."`')
-    assert "promote 7 --name both --because" in way_round(7, "both")
+    assert with_way_round("not better", False, 7).startswith('not better. `python main.py promote 7 --because "..."`')
+    assert "promote 7 --name both --because" in with_way_round("not better", False, 7, "both")
+    assert with_way_round("better", True, 7) == "better"

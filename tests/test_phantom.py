@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from cnnClassifier.config.data import PhantomFaults, PhantomSource
 from cnnClassifier.datasets.contact_sheet import contact_sheet
 from cnnClassifier.datasets.phantom.dataset import write_phantom
 from cnnClassifier.errors import ConfigError, DataError
+from waiting import wait_until
 
 SMALL = PhantomSource(kind="phantom", seed=3, patients_per_class=3, slices_per_patient=3, size=64)
 FAULTS = PhantomFaults(exact_copies=3, recropped_copies=2, label_conflicts=1, masks_among_images=2, unreadable=3)
@@ -234,11 +234,11 @@ def test_a_kill_half_way_leaves_no_phantom_and_no_worker(tmp_path: Path):
         "write_phantom(Path('phantom'), PhantomSource(kind='phantom', patients_per_class=60), workers=2)"
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, start_new_session=True)
-    wait_until(lambda: any(partial.rglob("*.png")))
+    wait_until(lambda: any(partial.rglob("*.png")), seconds=60)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not root.exists()
-    wait_until(lambda: not session_is_alive(process.pid))
+    wait_until(lambda: not session_is_alive(process.pid), seconds=60)
 
 
 def digest_of(root: Path, path: str) -> str:
@@ -253,13 +253,6 @@ def best_likeness(copy: np.ndarray, source: np.ndarray) -> float:
         image.resize((size, size), box=(left, top, size - right, size - bottom)) for left, top, right, bottom in crops
     )
     return max(float(np.corrcoef(np.asarray(crop, float).ravel(), copy.ravel())[0, 1]) for crop in stretched)
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def session_is_alive(leader: int) -> bool:

@@ -60,10 +60,12 @@ def decide(
     return Decision(True, "; ".join(check.reason for check in checks), numbers)
 
 
-def way_round(version: int, name: str | None = None) -> str:
-    """What a person may do with a version that is not promoted; `name` is needed where it is not the active one's."""
+def with_way_round(reason: str, promoted: bool, version: int, name: str | None = None) -> str:
+    """A decision's reason and, if it did not promote, what a person may do; `name` where it is not the active one's."""
+    if promoted:
+        return reason
     named = f" --name {name}" if name else ""
-    return f'`python main.py promote {version}{named} --because "..."` makes it champion all the same'
+    return f'{reason}. `python main.py promote {version}{named} --because "..."` makes it champion all the same'
 
 
 def meet(

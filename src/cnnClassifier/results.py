@@ -11,7 +11,7 @@ from cnnClassifier import DISCLAIMER
 from cnnClassifier.config.types import Paths
 from cnnClassifier.errors import DataError
 from cnnClassifier.files import read_json, write_json
-from cnnClassifier.gate import way_round
+from cnnClassifier.gate import with_way_round
 from cnnClassifier.model_spec import read_spec
 
 SHOWN = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "macro_roc_auc": "macro ROC-AUC"}
@@ -43,9 +43,9 @@ def terminal_report(paths: Paths) -> Group:
 
 
 def _verdict(registration: Mapping[str, Any]) -> str:
-    if registration["champion"]:
-        return f"(champion): {registration['reason']}"
-    return f"(challenger): {registration['reason']}. {way_round(registration['version'])}"
+    champion, version = registration["champion"], registration["version"]
+    place = "champion" if champion else "challenger"
+    return f"({place}): {with_way_round(registration['reason'], champion, version)}"
 
 
 def markdown_table(results: Mapping[str, Path]) -> str:

@@ -5,7 +5,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from cnnClassifier.web.model_source import digest
 from imports import ROOT
 from mlflow_servers import SCRIPTS, MlflowServer
 from served_app import wait_until_ready
+from waiting import wait_until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(3600)]
 
@@ -97,7 +98,7 @@ def test_without_capabilities_on_a_read_only_root_it_is_healthy(engine, picture,
     with engine.running(line, tmp_path) as server:
         wait_until_ready(APP, server)
         ask(APP, picture)
-        wait_until(lambda: engine.docker("inspect", "--format", HEALTH, "hardened") == "healthy")
+        wait_until(lambda: engine.docker("inspect", "--format", HEALTH, "hardened") == "healthy", seconds=120, pause=1)
         status = engine.docker("exec", "hardened", "cat", "/proc/1/status")
     told = dict(line.split(":\t", 1) for line in status.splitlines())
     assert (told["Uid"].split()[0], int(told["CapEff"], 16), told["NoNewPrivs"]) == ("10001", 0, "1")
@@ -130,12 +131,4 @@ def happened(engine: Engine, since: float) -> list[str]:
 
 def wait_until_served(version: str, server: subprocess.Popen[bytes]) -> None:
     """The app looks for a new champion every half minute."""
-    wait_until(lambda: wait_until_ready(APP, server).json()["version"] == version)
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    for _ in range(120):
-        if true():
-            return
-        time.sleep(1)
-    raise AssertionError("not within two minutes")
+    wait_until(lambda: wait_until_ready(APP, server).json()["version"] == version, seconds=120, pause=1)

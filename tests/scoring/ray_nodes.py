@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -104,12 +104,3 @@ def wait_for_cores(address: str, environment: dict[str, str], count: int) -> Non
                 return
         assert time.monotonic() < end, f"no {count} cores at {address}"
         time.sleep(0.5)
-
-
-def wait_until(condition: Callable[[], bool], running: subprocess.Popen) -> None:
-    """Until something is so while a command runs that is then killed, or loses a node."""
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert running.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < end
-        time.sleep(0.01)

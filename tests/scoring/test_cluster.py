@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from answers import many_pictures, parts_of, rows_of
-from ray_nodes import SECONDS, wait_until
+from ray_nodes import SECONDS
 
 from cnnClassifier.scoring.run import Wish, score_images
 from project import Project
+from waiting import wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -45,7 +46,7 @@ def start(project: Project, cluster, images: Path, package: Path, tmp_path: Path
 
 def test_a_node_killed_half_way_costs_no_answer_and_doubles_none(start, node, local, tmp_path):
     running = start()
-    wait_until(lambda: node.is_at_work and len(parts_of(tmp_path / "out")) > 30, running)
+    wait_until(lambda: node.is_at_work and len(parts_of(tmp_path / "out")) > 30, running, seconds=SECONDS)
     node.kill()
     answered = len(parts_of(tmp_path / "out"))
     assert answered < IMAGES / PART
@@ -55,7 +56,7 @@ def test_a_node_killed_half_way_costs_no_answer_and_doubles_none(start, node, lo
 
 def test_a_driver_killed_half_way_goes_on_where_it_was(start, node, local, tmp_path):
     running = start()
-    wait_until(lambda: len(parts_of(tmp_path / "out")) > 30, running)
+    wait_until(lambda: len(parts_of(tmp_path / "out")) > 30, running, seconds=SECONDS)
     running.kill()
     running.wait()
     before = parts_of(tmp_path / "out")

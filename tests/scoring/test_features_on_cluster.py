@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ray_nodes import SECONDS, wait_until
+from ray_nodes import SECONDS
 
 from cnnClassifier.augmentation import all_views
 from cnnClassifier.components.data_audit import DataAudit
@@ -28,6 +28,7 @@ from cnnClassifier.ray_cluster import Cluster
 from environment import clean_environment
 from project import Project, copy_project, make_tiny
 from tiny_pipeline import contents
+from waiting import wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -82,10 +83,10 @@ def local(eight_bits: Project, tmp_path_factory: pytest.TempPathFactory) -> Kept
 def test_a_node_and_then_the_driver_killed_cost_no_feature_and_double_none(start, node, local):
     paths = load_project().paths
     running = start()
-    wait_until(lambda: node.is_at_work and len(shards(paths)) > 5, running)
+    wait_until(lambda: node.is_at_work and len(shards(paths)) > 5, running, seconds=SECONDS)
     node.kill()
     lost_at = len(shards(paths))
-    wait_until(lambda: len(shards(paths)) > lost_at + 5, running)
+    wait_until(lambda: len(shards(paths)) > lost_at + 5, running, seconds=SECONDS)
     running.kill()
     running.wait()
     before = kept(paths)

@@ -3,7 +3,6 @@
 import csv
 import shutil
 import signal
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import psycopg
 import pytest
 
 from sweep_project import SweepProject, make_template
+from waiting import wait_until
 
 WANTED = 6
 HEARD_OF = """
@@ -38,7 +38,7 @@ def test_two_machines_share_a_sweep_and_one_of_them_dies(machines, postgres):
     options = ("--trials", str(WANTED), "--storage", storage)
     with first.process(*options) as doomed, second.process(*options) as other:
         with psycopg.connect(storage, autocommit=True) as database:
-            wait_until(lambda: both_at_work(database), doomed, other)
+            wait_until(lambda: both_at_work(database), doomed, other, seconds=300, pause=0.05)
             doomed.send_signal(signal.SIGKILL)
             doomed.wait()
         shown, errors = other.communicate(timeout=400)
@@ -68,12 +68,3 @@ def both_at_work(database: "psycopg.Connection[tuple[int]]") -> bool:
         return database.execute(HEARD_OF).fetchone() == (2,)
     except psycopg.errors.UndefinedTable:
         return False
-
-
-def wait_until(holds, *running, seconds: int = 300) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        for process in running:
-            assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.05)

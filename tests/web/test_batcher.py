@@ -11,6 +11,7 @@ from cnnClassifier.errors import ModelError
 from cnnClassifier.preprocessing import preprocess
 from cnnClassifier.web.admission import Admission, OverloadedError
 from cnnClassifier.web.batcher import Batcher, TooLateError
+from waiting import wait_until
 
 
 class Network:
@@ -220,12 +221,3 @@ def test_only_so_many_decode_at_once():
         wait_until(lambda: len(inside) == 2)
         go.set()
         assert max(count.result() for count in counts) <= 2
-
-
-def wait_until(condition, seconds: float = 30) -> None:
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.005)):
-        if condition():
-            return
-        pause.wait(0.005)
-    raise TimeoutError

@@ -31,6 +31,7 @@ from cnnClassifier.web.limits import Guard
 from cnnClassifier.web.reloading import Adjustable
 from imports import PACKAGE
 from mlflow_servers import free_port
+from waiting import wait_until
 
 KEY, OTHER_KEY = "sesame-open-sesame", "another-open-sesame"
 CLIENTS = 12
@@ -190,7 +191,7 @@ def test_sighup_reads_settings_and_key_again_and_a_mistake_changes_nothing(proje
         (project / ".env").write_text(f"CNNCLASSIFIER_API_KEY={OTHER_KEY}\n")
         change(project, queue=4, max_upload_mb=8)
         server.process.send_signal(signal.SIGHUP)
-        _wait_for(lambda: status(OTHER_KEY) == 200)
+        wait_until(lambda: status(OTHER_KEY) == 200, seconds=20, pause=0.1)
         assert status(KEY) == 401
         change(project, queue="many")
         server.process.send_signal(signal.SIGHUP)
@@ -209,13 +210,6 @@ def test_sighup_reads_settings_and_key_again_and_a_mistake_changes_nothing(proje
     assert "serving.queue" in kept[0]
     assert "the API key is gone" in kept[1]
     assert KEY not in " ".join(lines)
-
-
-def _wait_for(true) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from cnnClassifier.export import check_as_trained, check_equal, export_package, 
 from cnnClassifier.features.engine import ranging_pixels, ranging_records
 from cnnClassifier.features.network import open_features
 from cnnClassifier.files import new_folder, read_json, scratch_folder, write_json
-from cnnClassifier.gate import Decision, Rival, decide, meet, way_round
+from cnnClassifier.gate import Decision, Rival, decide, meet, with_way_round
 from cnnClassifier.metrics.classification import OVERALL
 from cnnClassifier.metrics.predictions import Predictions, read_predictions
 from cnnClassifier.model_card.card import PROTOCOLS, Registered, write_card
@@ -178,10 +178,9 @@ class Registration(Component[RegistrationConfig]):
         registry.record_decision(self.pipeline_run, self.config.name, version, tags, decision.numbers)
         if decision.promote:
             registry.set_alias(self.pipeline_run.connection, self.config.name, version, registry.CHAMPION)
-            log.info("%s version %d is champion: %s", self.config.name, version, decision.reason)
-        else:
-            reason = f"{decision.reason}. {way_round(version)}"
-            log.info("%s version %d stays challenger: %s", self.config.name, version, reason)
+        verdict = "is champion" if decision.promote else "stays challenger"
+        reason = with_way_round(decision.reason, decision.promote, version)
+        log.info("%s version %d %s: %s", self.config.name, version, verdict, reason)
 
 
 def find_metric(metrics: Mapping[str, Any], name: str) -> float:

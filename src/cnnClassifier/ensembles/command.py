@@ -23,7 +23,7 @@ from cnnClassifier.ensembles.merging import check_equal, merge
 from cnnClassifier.ensembles.rules import Fitted, fit_rules, mean_of
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.files import read_json, scratch_folder, write_json
-from cnnClassifier.gate import Decision, Rival, decide, meet, way_round
+from cnnClassifier.gate import Decision, Rival, decide, meet, with_way_round
 from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.predictions import read_predictions, write_again
 from cnnClassifier.model_card.card import Registered, write_card
@@ -75,9 +75,9 @@ def make_ensemble(name: str, asked: Sequence[str], settings: Settings, paths: Pa
             card.mkdir()
             write_card(card, bars, spec, audit, metrics, decided)
             _log(run, work, package, fitted, metrics, paths)
-    if decision.promote:
-        return f"{name} version {version}, champion: {decision.reason}\n{bars.description}"
-    return f"{name} version {version}, challenger: {decision.reason}. {way_round(version, name)}\n{bars.description}"
+    place = "champion" if decision.promote else "challenger"
+    reason = with_way_round(decision.reason, decision.promote, version, name)
+    return f"{name} version {version}, {place}: {reason}\n{bars.description}"
 
 
 def _bars(name: str, settings: Settings) -> RegistrationConfig:

@@ -72,7 +72,7 @@ def debiased_calibration_error(
     """
     confidence = probabilities.max(axis=1)
     surplus = (probabilities.argmax(axis=1) == truth) - confidence
-    number = np.unique(_bin_numbers(confidence, bins), return_inverse=True)[1]
+    number = _bin_numbers(confidence, bins)
     count = np.bincount(number)
     distance = np.bincount(number, surplus) / count
     noise = _variance_of_means(surplus - distance[number], number, groups)
@@ -135,15 +135,16 @@ def calibrated_by_others(
 
 def _bin(confidence: Floats, right: Flags, bins: int) -> Floats:
     number = _bin_numbers(confidence, bins)
-    count = np.bincount(number, minlength=bins)
-    sums = np.stack([np.bincount(number, values, bins) for values in (confidence, right)], axis=1)
-    return np.column_stack([sums[count > 0] / count[count > 0, None], count[count > 0]])
+    count = np.bincount(number)
+    means = [np.bincount(number, values) / count for values in (confidence, right)]
+    return np.column_stack([*means, count])
 
 
 def _bin_numbers(confidence: Floats, bins: int) -> Integers:
+    """Each image's bin, from 0 without a gap."""
     # By rank, so that equal confidences share a bin whatever the order of the images.
     rank = np.searchsorted(np.sort(confidence), confidence)
-    return rank * bins // len(confidence)
+    return np.unique(rank * bins // len(confidence), return_inverse=True)[1]
 
 
 def _variance_of_means(residuals: Floats, number: Integers, groups: NDArray[np.str_]) -> Floats:
