@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from aws_lambda import AwsLambda, aws_lambda, http_event
 from cnnClassifier.config.loading import load_project
 from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.errors import ConfigError
@@ -66,22 +68,9 @@ def function(site: str) -> Function:
 
 
 def http_api(body: Any, headers: dict[str, str] | None = None, method: str = "POST", binary: bool = False) -> dict:
-    """An event of an HTTP API, payload format 2.0, as AWS documents it."""
-    return {
-        "version": "2.0",
-        "routeKey": "POST /detect",
-        "rawPath": "/detect",
-        "rawQueryString": "",
-        "headers": {"content-type": "application/json", "x-api-key": KEY, "host": "x.example"} | (headers or {}),
-        "requestContext": {
-            "accountId": "123456789012",
-            "http": {"method": method, "path": "/detect", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"},
-            "requestId": "id=",
-            "stage": "$default",
-        },
-        "body": body if isinstance(body, str) else json.dumps(body),
-        "isBase64Encoded": binary,
-    }
+    """An event of an HTTP API, with JSON and the key unless `headers` say otherwise."""
+    known = {"content-type": "application/json", "x-api-key": KEY, "host": "x.example"} | (headers or {})
+    return http_event(body if isinstance(body, str) else json.dumps(body), known, method, binary)
 
 
 def rest_api(body: Any, headers: dict[str, str] | None = None) -> dict:
@@ -184,80 +173,34 @@ def test_further_hosts_come_from_the_environment():
     assert make_function(environ, serving).fetcher.hosts == ["c.example", "a.example", "b.example:8000"]
 
 
-class Gateway(http.server.ThreadingHTTPServer):
-    """Lambda's Runtime API: hands out one event, and takes the answer."""
-
-    def __init__(self, event: dict) -> None:
-        super().__init__(("127.0.0.1", 0), Invocations)
-        self.event, self.answer, self.answered = json.dumps(event).encode(), b"", threading.Event()
-        self.posted: list[str] = []
-
-
-class Invocations(http.server.BaseHTTPRequestHandler):
-    server: Gateway
-
-    def do_GET(self) -> None:
-        """The one event; after it there is none, and the client waits."""
-        if self.server.event:
-            event, self.server.event = self.server.event, b""
-            self.send_response(200)
-            self.send_header("Lambda-Runtime-Aws-Request-Id", "1")
-            self.send_header("Content-Length", str(len(event)))
-            self.end_headers()
-            self.wfile.write(event)
-        else:
-            threading.Event().wait(30)
-
-    def do_POST(self) -> None:
-        self.server.posted.append(self.path)
-        self.server.answer = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(202)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-        self.server.answered.set()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 def test_the_command_of_the_image_serves_events_of_the_runtime_api(tmp_path):
     """As deploy/lambda/Dockerfile starts it; a module that cannot be imported stands where TensorFlow would."""
     (tmp_path / "tensorflow.py").write_text("raise ImportError('TensorFlow is not in this image')")
-    with Gateway(http_api({"image": as_base64(PICTURE)})) as gateway:
-        threading.Thread(target=gateway.serve_forever, daemon=True).start()
-        environ = clean_environment() | {
-            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{gateway.server_port}",
-            "CNNCLASSIFIER_API_KEY": KEY,
-            "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, ROOT / "src"))),
-        }
-        process = start(environ)
-        answered = gateway.answered.wait(60)
-        process.kill()
-        gateway.shutdown()
-    assert answered, process.communicate()[0]
-    assert gateway.posted == ["/2018-06-01/runtime/invocation/1/response"]
-    answer = json.loads(gateway.answer)
+    with aws_lambda() as aws:
+        aws.events.put(http_api({"image": as_base64(PICTURE)}))
+        with started(aws, CNNCLASSIFIER_API_KEY=KEY, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT / 'src'}"):
+            answer = json.loads(aws.answers.get(timeout=60))
+    assert aws.posted == ["/2018-06-01/runtime/invocation/1/response"]
     assert (answer["statusCode"], json.loads(answer["body"])["model"]) == (200, "chest_ct")
 
 
 def test_a_function_that_cannot_start_says_so_to_lambda():
-    with Gateway({}) as gateway:
-        threading.Thread(target=gateway.serve_forever, daemon=True).start()
-        environ = clean_environment() | {
-            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{gateway.server_port}",
-            "PYTHONPATH": str(ROOT / "src"),
-        }
-        process = start(environ)
-        assert gateway.answered.wait(60)
+    with aws_lambda() as aws, started(aws, PYTHONPATH=str(ROOT / "src")) as process:
+        told = json.loads(aws.answers.get(timeout=60))
         assert process.wait(10) == 1
-        gateway.shutdown()
-    assert gateway.posted == ["/2018-06-01/runtime/init/error"]
-    assert "CNNCLASSIFIER_API_KEY" in json.loads(gateway.answer)["errorMessage"]
+    assert aws.posted == ["/2018-06-01/runtime/init/error"]
+    assert "CNNCLASSIFIER_API_KEY" in told["errorMessage"]
 
 
-def start(environ: dict[str, str]) -> subprocess.Popen:
-    command = [sys.executable, str(ROOT / "deploy/lambda/runtime.py")]
-    return subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+@contextmanager
+def started(aws: AwsLambda, **environ: str) -> Iterator[subprocess.Popen]:
+    """The image's command, until it is killed."""
+    known = {**clean_environment(), **environ, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{aws.server_port}"}
+    with subprocess.Popen([sys.executable, str(ROOT / "deploy/lambda/runtime.py")], env=known, cwd=ROOT) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_the_shipped_configuration_fetches_from_nowhere():

@@ -12,6 +12,7 @@ from pathlib import Path
 from images import run
 
 START_SECONDS = 60
+GATEWAY = "{{(index .IPAM.Config 0).Gateway}}"
 
 
 class Engine:
@@ -41,6 +42,11 @@ class Engine:
     def docker(self, *arguments: object) -> str:
         """What `docker` prints of these arguments."""
         return run("docker", *arguments, env=self.environment)
+
+    @property
+    def host(self) -> str:
+        """Where a container finds the machine that it runs on."""
+        return self.docker("network", "inspect", "--format", GATEWAY, "bridge")
 
     @contextmanager
     def running(self, line: str, folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:

@@ -1,5 +1,7 @@
 """The serving image and compose.yaml in Docker, by the lines that the documentation has for it."""
 
+import json
+import os
 import re
 import secrets
 import shutil
@@ -14,6 +16,7 @@ from engine import Engine
 from images import FULL, SLIM, Builder, run
 from served import ask
 
+from aws_lambda import aws_lambda
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.released import import_release
 from cnnClassifier.web.model_source import digest
@@ -26,7 +29,6 @@ pytestmark = [pytest.mark.containers, pytest.mark.timeout(3600)]
 
 RELEASED = ROOT / "models/chest_ct"
 APP, MLFLOW = "http://127.0.0.1:8080", "http://127.0.0.1:5000"
-GATEWAY = "{{(index .IPAM.Config 0).Gateway}}"  # where a container finds the machine that it runs on
 HEALTH = "{{.State.Health.Status}}"
 EVENTS = "{{.TimeNano}} {{.Actor.Attributes.name}} {{.Action}}"
 VERSIONS = "SELECT name, version FROM model_versions"
@@ -82,8 +84,7 @@ def test_it_takes_the_champion_of_the_server_that_env_names(engine, picture, tmp
     mlflow = MlflowServer(SCRIPTS / "mlflow", tmp_path / "mlflow", environ=every, host="0.0.0.0").start()  # noqa: S104 the container is no loopback
     try:
         import_release(Connection(mlflow.wait()), RELEASED, tmp_path / "cache")
-        host = engine.docker("network", "inspect", "--format", GATEWAY, "bridge")
-        (tmp_path / ".env").write_text(f"MLFLOW_TRACKING_URI=http://{host}:{mlflow.port}\n")
+        (tmp_path / ".env").write_text(f"MLFLOW_TRACKING_URI=http://{engine.host}:{mlflow.port}\n")
         with engine.running(line, tmp_path) as app:
             wait_until_served("1", app)
             assert set(ask(APP, picture)["probabilities"]) >= {"normal", "adenocarcinoma"}
@@ -119,6 +120,24 @@ def test_compose_brings_up_app_mlflow_and_postgresql_and_the_app_takes_a_champio
         assert ask(APP, picture)["version"] == "1"
         tables = engine.docker("exec", "cnnclassifier-database-1", "psql", "--username=mlflow", "-Atc", VERSIONS)
     assert tables == "chest_ct|1"
+
+
+def test_the_lambda_image_answers_behind_an_http_api(engine, picture, tmp_path):
+    """As Lambda starts it: on a read-only root, and SIGKILL ends it."""
+    (build,) = lines_of("deploy.md", "docker build -f deploy/lambda/")
+    (question,) = lines_of("deploy.md", "curl")
+    run(*build.split(), cwd=ROOT, env=engine.environment)
+    shutil.copyfile(picture, tmp_path / "slice.png")
+    key = secrets.token_hex()
+    with aws_lambda("0.0.0.0") as aws:  # noqa: S104 the container is no loopback
+        settings = f"-e AWS_LAMBDA_RUNTIME_API={engine.host}:{aws.server_port} -e CNNCLASSIFIER_API_KEY={key}"
+        line = f"docker run --rm --name function {HARDENED} {settings} cnnclassifier-lambda"
+        with engine.running(line, tmp_path):
+            asked = question.replace("https://...", f"http://127.0.0.1:{aws.server_port}")
+            answer = json.loads(run("bash", "-c", asked, cwd=tmp_path, env={**os.environ, "KEY": key}))
+            engine.docker("kill", "function")
+    assert answer["model"] == "chest_ct"
+    assert set(answer["probabilities"]) >= {"normal", "adenocarcinoma"}
 
 
 def happened(engine: Engine, since: float) -> list[str]:

@@ -62,11 +62,15 @@ def test_a_slip_in_them_is_found(tmp_path, tool, file, right, wrong):
 
 
 @pytest.mark.parametrize("dockerfile", ["Dockerfile", "deploy/lambda/Dockerfile"])
-def test_what_an_image_copies_is_there(dockerfile):
+def test_what_an_image_copies_is_there_and_not_kept_from_the_builder(dockerfile):
     lines = (ROOT / dockerfile).read_text().splitlines()
-    copies = [line.split()[1:-1] for line in lines if line.startswith("COPY") and "--from" not in line]
+    copies = [Path(source) for line in lines if line.startswith("COPY") and "--from" not in line
+              for source in line.split()[1:-1]]  # fmt: skip
+    let_in = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     assert copies
-    assert all((ROOT / source).exists() for sources in copies for source in sources)
+    for source in copies:
+        assert (ROOT / source).exists()
+        assert any(each.match(pattern) for each in (source, *source.parents) for pattern in let_in), source
 
 
 def test_kustomization_has_every_manifest_and_their_image():
