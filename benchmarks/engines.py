@@ -55,7 +55,8 @@ def main() -> None:
     records = [each for each in read_manifest(arguments.project / "artifacts/data_audit/manifest.csv") if is_seen(each)]
     for size in arguments.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            prepare(Path(folder), arguments.project, records[:: len(records) // IMAGES][:IMAGES], size)
+            some = records[:: max(1, len(records) // IMAGES)][:IMAGES]
+            prepare(Path(folder), arguments.project, some, size)
             compare(Path(folder), size, arguments.rounds)
 
 

@@ -33,7 +33,7 @@ SIZES = (1000, 10_000, 100_000)
 SIDE = 32  # pixels of a drawn image
 STEP = 64  # images a training step
 EPOCHS = 2
-REAL, ROUNDS = 64, 3  # images through VGG16, and how often
+REAL, ROUNDS = 64, 3  # images through VGG16, at most, and how often
 
 
 def main() -> None:
@@ -131,7 +131,7 @@ def measure_extraction(project: Path) -> None:
         with tempfile.TemporaryDirectory() as cache:
             extractor = FeatureExtractor(Path(cache), images, Space(preprocessing, "benchmark"), network)
             decoded = timed(lambda: [prepare(record) for record in records])
-            bare = timed(lambda: [network(pixels[i : i + BATCH]) for i in range(0, REAL, BATCH)])
+            bare = timed(lambda: [network(pixels[i : i + BATCH]) for i in range(0, len(records), BATCH)])
             whole = timed(lambda: extractor.ensure(records, [PLAIN]))  # noqa: B023
         rounds.append((decoded, bare, whole))
     print("\n| | ms an image | core-ms an image | cores busy |\n|---|---|---|---|")  # noqa: T201
@@ -140,7 +140,8 @@ def measure_extraction(project: Path) -> None:
     for name, (seconds, busy), core in zip(
         ("decode, one core", "bare forward", "extraction"), best, cores, strict=True
     ):
-        print(f"| {name} | {1000 * seconds / REAL:.1f} | {1000 * core / REAL:.1f} | {busy / seconds:.2f} |")  # noqa: T201
+        each, of_core = (1000 * spent / len(records) for spent in (seconds, core))
+        print(f"| {name} | {each:.1f} | {of_core:.1f} | {busy / seconds:.2f} |")  # noqa: T201
     print(  # noqa: T201
         f"extraction / bare forward: {best[2][0] / best[1][0]:.2f} by the clock, {cores[2] / cores[1]:.2f} by core time"
     )

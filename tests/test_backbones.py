@@ -15,21 +15,13 @@ from cnnClassifier.export import export_package
 from cnnClassifier.model_spec import ONNX_FILE, ModelSpec
 from cnnClassifier.modeling import POOL, build_classifier, cut
 from cnnClassifier.onnx_weights import store_in_half
+from random_weights import save_random_weights
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing listens there
 
 
 def network_of(name: str, weights: str, size: int = 32) -> Any:
     return keras.Model(*build_backbone(name, size, weights))
-
-
-def mirror(folder: Path, name: str, seed: int = 5) -> Any:
-    """Save a network of its own random weights as an offline site would keep the pretrained ones."""
-    keras.utils.set_random_seed(seed)
-    network = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(32, 32, 3))
-    folder.mkdir(exist_ok=True)
-    network.save_weights(folder / f"{name.lower()}_notop.weights.h5")
-    return network
 
 
 def same_weights(one: Any, other: Any) -> bool:
@@ -76,12 +68,12 @@ def test_an_unknown_backbone_is_refused_with_the_names_there_are():
 
 
 def test_the_folder_of_weights_is_looked_in_first(mirrored):
-    pretrained = mirror(mirrored, "MobileNetV2")
+    pretrained = save_random_weights(mirrored, "MobileNetV2")
     assert same_weights(network_of("MobileNetV2", "imagenet"), pretrained)
 
 
 def test_a_file_of_weights_can_be_named(tmp_path):
-    pretrained = mirror(tmp_path, "MobileNetV2")
+    pretrained = save_random_weights(tmp_path, "MobileNetV2")
     assert same_weights(network_of("MobileNetV2", str(tmp_path / "mobilenetv2_notop.weights.h5")), pretrained)
 
 
@@ -117,7 +109,7 @@ def test_a_named_file_that_does_not_exist_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("content", ["another network", "a truncated file", "no file of weights"])
 def test_the_wrong_file_is_an_error_that_says_how_the_right_one_is_made(mirrored, content, recwarn):
-    mirror(mirrored, "DenseNet121" if content == "another network" else "MobileNetV2")
+    save_random_weights(mirrored, "DenseNet121" if content == "another network" else "MobileNetV2")
     wrong = next(mirrored.iterdir()).rename(mirrored / "mobilenetv2_notop.weights.h5")
     if content == "a truncated file":
         wrong.write_bytes(wrong.read_bytes()[:100_000])
@@ -134,7 +126,7 @@ def test_the_small_cnn_has_no_pretrained_weights():
 
 
 def test_mirrored_efficientnet_weights_see_the_image_as_keras_own_download_does(mirrored):
-    pretrained = mirror(mirrored, "EfficientNetB0")
+    pretrained = save_random_weights(mirrored, "EfficientNetB0")
     normalisation = next(layer for layer in pretrained.layers if isinstance(layer, keras.layers.Normalization))
     # What Keras' file holds: the deviation where a variance should be.
     normalisation.set_weights([np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]), np.int32(1)])

@@ -9,6 +9,7 @@ import yaml
 
 from environment import clean_environment
 from project import Project, copy_project, make_tiny
+from random_weights import save_random_weights
 
 BUCKET = "bucket"
 
@@ -25,7 +26,7 @@ def finished_run(folder: Path, store: dict[str, str]) -> Project:
     make_small(project.root / "config")
     project.commit("As it is cloned, but small")
     project.main()
-    write_weights(folder / "weights")
+    save_random_weights(folder / "weights", "ResNet50")
     bring_files(project.root)
     fill_bucket(project.root / "scans", store)
     return project
@@ -42,15 +43,6 @@ def make_small(config: Path) -> None:
     settings = yaml.safe_load((config / "config.yaml").read_text())
     settings["serving"]["released"] = None
     (config / "config.yaml").write_text(yaml.safe_dump(settings))
-
-
-def write_weights(folder: Path) -> None:
-    """Random ones where ImageNet's are asked for: their numbers do not matter here."""
-    import keras
-
-    folder.mkdir()
-    network = keras.applications.ResNet50(include_top=False, weights=None)
-    network.save_weights(folder / "resnet50_notop.weights.h5")
 
 
 def bring_files(root: Path) -> None:
