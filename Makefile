@@ -10,18 +10,19 @@ LOWEST_TOOLS := pytest pytest-timeout pytest-xdist hypothesis playwright threadp
 LOWEST_TESTS := tests/web/test_predict.py tests/web/test_api.py tests/web/test_inference.py tests/web/test_server.py \
   tests/web/test_observer.py tests/web/test_limits.py tests/asking tests/test_dicom.py tests/test_preprocessing.py tests/test_body_crop.py \
   tests/test_archives.py tests/test_modeling.py tests/test_cross_validation.py tests/metrics tests/audit tests/pipeline/test_dvc.py
+FUZZ_SECONDS ?= 600
 CONTAINER_TOOLS := buildah debootstrap docker.io iptables
 # $(call debian,CHECK,PACKAGES,WHAT FOR) installs Debian's packages unless the check succeeds.
 debian = { $(1); } >/dev/null 2>&1 || { echo "installing Debian's $(2) for $(3)"; \
   $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq $(2) >/dev/null'; }
 # Markers with targets of their own.
-APART := real_data or notebooks or slow or cluster or services or packaging or containers or documentation
+APART := real_data or notebooks or slow or cluster or services or packaging or containers or documentation or benchmarks
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help run serve ui tracking-server dagshub test test-slow test-cluster test-services test-packaging test-lowest test-containers \
-  test-docs notebooks test-real fuzz check format lock docs licences sbom audit readme clean
+  test-benchmarks test-docs notebooks test-real fuzz check format lock docs licences sbom audit readme clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -74,8 +75,11 @@ test-lowest: .venv/.dev  ## the lowest versions that pyproject.toml allows, all 
 
 test-containers: .venv/.dev  ## build the images by buildah, run them and Compose in Docker, the pipeline in one (root)
 	@$(call debian,command -v buildah && command -v debootstrap && command -v dockerd && command -v docker,$(CONTAINER_TOOLS),the images)
-	@tests/containers/get_docker_plugins.sh
+	@tests/containers/get_from_debian_13.sh
 	@$(BIN)/python -m pytest -m containers tests/containers
+
+test-benchmarks: .venv/.dev  ## every benchmark on little, so that it works when it is to measure
+	@$(BIN)/python -m pytest -m benchmarks tests/test_benchmarks.py
 
 test-docs: .venv/.dev  ## build docs/ without a warning and run the commands of its first pages
 	@$(BIN)/python -m pytest -m documentation -n 2 --dist loadfile --no-loadscope-reorder
@@ -84,7 +88,7 @@ test-real: .venv/.dev  ## train the real chest CT set from ingestion to champion
 	@$(BIN)/python -m pytest -m real_data
 
 fuzz: .venv/.dev  ## damaged files for ten minutes, more than the tests have time for
-	@mkdir -p .cache/fuzz && $(BIN)/python tests/fuzz/decode_fuzzer.py -max_total_time=600 .cache/fuzz .cache/fuzz-seeds
+	@mkdir -p .cache/fuzz && $(BIN)/python tests/fuzz/decode_fuzzer.py -max_total_time=$(FUZZ_SECONDS) .cache/fuzz .cache/fuzz-seeds
 
 # Without its cache: that one knows a module as another's for ever, if it was looked for before it was there.
 check: .venv/.dev  ## ruff and mypy

@@ -44,12 +44,13 @@ ELSEWHERE = {
     r"^make docs$": "tests/documentation/test_pages.py",
     r"^make run$": "tests/pipeline/conftest.py",
     r"datasets\.tissue": "tests/datasets/test_tissue.py",
+    r"-lambda|/detect": "tests/containers/test_engine.py",
+    r"^python benchmarks/": "tests/test_benchmarks.py",
+    r"^make (fuzz|format|audit|sbom)$": "tests/documentation/test_make.py",
+    r"^make (test-packaging|test-containers)$": "Makefile",
 }
 NOT_RUN = {
-    r"^kubectl ": "there is no cluster; a validator of schemas reads the manifests",
-    r"-lambda|/detect": "there is no account of AWS; the function itself is tested",
-    r"^python benchmarks/": "minutes of a quiet machine",
-    r"^make (fuzz|format|audit|sbom|test-packaging|test-containers)$": "for a person: long, or of the network",
+    r"^kubectl ": "there is no cluster; tests/containers/test_kubernetes.py looks at what it would send",
 }
 STAND_INS = {
     "~/scans": "scans", "/data/scans": "scans", "/data/test": "scans", "/where/your/scans/are": "scans",
