@@ -25,11 +25,10 @@ from cnnClassifier.cross_validation import deal_folds
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
 from cnnClassifier.features.extraction import FeatureExtractor
 from cnnClassifier.features.network import PLAIN, open_features, predict_tail
-from cnnClassifier.fit_state import assign, values_of
+from cnnClassifier.fit_state import assign, read_history, values_of
 from cnnClassifier.fitting import make_deterministic
 from cnnClassifier.modeling import cut, forward, load_model
 from cnnClassifier.recipe import Recipe
-from cnnClassifier.robustness import best_epochs
 from cnnClassifier.weighting import example_weights
 
 FROZEN_UP_TO = "block4_pool"
@@ -56,7 +55,7 @@ def main() -> None:
     activations = open_features(upper, spec, paths)
     for extractor in (recipe.features, activations):
         extractor.ensure(records, [PLAIN])
-    untouched, epochs = values_of(upper.tail.variables), best_epochs(paths.history)
+    untouched, epochs = values_of(upper.tail.variables), read_history(paths.history).best_epoch + 1
     fold = deal_folds(records, settings.training.folds, settings.training.seed)
     told = np.empty((options.epochs + 1, len(records), len(spec.classes)))
     for number in sorted(set(fold.tolist())):

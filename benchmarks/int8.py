@@ -18,10 +18,10 @@ from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.cross_validation import cross_validate, deal_folds
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
 from cnnClassifier.features.network import PLAIN, open_features
+from cnnClassifier.fit_state import read_history
 from cnnClassifier.fitting import make_deterministic
 from cnnClassifier.modeling import cut, load_model
 from cnnClassifier.recipe import Recipe
-from cnnClassifier.robustness import best_epochs
 
 Floats = NDArray[np.float64]
 PRECISIONS = ("float32", "int8")
@@ -53,7 +53,7 @@ def main() -> None:
     say(f"features differ by {apart.mean():.2%} of their length, at most {apart.max():.2%}")
     # Before any fit: they share the tail, and each starts from its weights as they are now.
     recipes = {name: Recipe(parts.tail, each, spec, settings.training) for name, each in extractors.items()}
-    epochs = best_epochs(paths.history)
+    epochs = read_history(paths.history).best_epoch + 1
     found = [judge(deal, recipes, records, epochs) for deal in range(options.deals)]
     differences = np.array([figures["int8"] - figures["float32"] for figures in found])
     say("| int8 - float32 | mean | standard error | of each deal |\n|---|---|---|---|")

@@ -112,6 +112,7 @@ def test_all_wrong_keys_are_told_at_once(tmp_path):
     (b"- a\n- b\n", "expected a mapping of sections. Received: list"),
     (b"", "Received: NoneType"),
     (b"a: \xe9\n", "cannot be read as UTF-8 text"),
+    (b"a: 1\nb:\n  c: 1\n  c: 2\n", "not valid YAML: c stands twice"),
     (b"a: !!python/object:os.system {}\n", "not valid YAML"),
 ])  # fmt: skip
 def test_a_file_that_is_no_mapping_is_one_line(content, words, tmp_path):

@@ -77,6 +77,21 @@ def test_an_image_has_its_fold_whatever_the_order_of_listing(seed):
     np.testing.assert_array_equal(shuffled, deal_folds(records, 4, seed)[order])
 
 
+def test_no_class_falls_wholly_into_one_fold_where_a_patient_has_images_of_two_classes():
+    """scikit-learn balances counts of images: with seed 0 it puts every image of c into one fold."""
+    images = {("p1", "a"): 2, ("p1", "b"): 1, ("p2", "a"): 10, ("p3", "b"): 1, ("p4", "b"): 2,
+              ("p5", "c"): 10, ("p6", "c"): 1, ("p7", "c"): 2}  # fmt: skip
+    records = [
+        record(f"{group}{label}{number}.png", label, group)
+        for (group, label), count in images.items()
+        for number in range(count)
+    ]
+    labels = np.array([each.label for each in records])
+    for seed in range(20):
+        fold = deal_folds(records, 2, seed)
+        assert all(set(labels[fold != number]) == {"a", "b", "c"} for number in (0, 1))
+
+
 def test_another_seed_deals_otherwise():
     records = patients(a=20, b=20)
     assert not np.array_equal(deal_folds(records, 5, seed=1), deal_folds(records, 5, seed=2))

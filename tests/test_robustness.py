@@ -17,7 +17,7 @@ from cnnClassifier.errors import DataError
 from cnnClassifier.features.extraction import FeatureExtractor
 from cnnClassifier.files import read_json
 from cnnClassifier.recipe import Recipe
-from cnnClassifier.robustness import Answers, best_epochs, measure_robustness, sample_by_group, table, worst_mild
+from cnnClassifier.robustness import Answers, measure_robustness, sample_by_group, table, worst_mild
 from tiny_pipeline import CLASSES, SPLITS, base_model, ingest_and_audit, prepare, train, training, write_data
 
 HOW = EvaluationConfig(seed=1, resamples=400)
@@ -103,14 +103,6 @@ def test_the_worst_mild_corruption_is_not_a_strong_one():
     assert worst_mild([*mild, strong[1]]) == mild[1]
     with pytest.raises(DataError, match="no mild corruption"):
         worst_mild(strong)
-
-
-def test_the_epochs_are_those_of_the_lowest_validation_loss(tmp_path):
-    history = tmp_path / "history.csv"
-    history.write_text("epoch,loss,val_loss\n0,1.0,1.0\n1,0.9,0.8\n2,0.8,0.9\n")
-    assert best_epochs(history) == 2
-    with pytest.raises(DataError, match="run `python main"):
-        best_epochs(tmp_path / "none.csv")
 
 
 # --- measured on a tiny pipeline ----------------------------------------------------------

@@ -15,24 +15,42 @@ from cnnClassifier.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
+DEALS = 100  # tried until every class is in more than one fold
+
 
 def deal_folds(records: Sequence[ImageRecord], folds: int, seed: int) -> NDArray[np.int64]:
     """A fold for each record, (n,) from 0: no group in two folds, classes spread as evenly as the groups allow.
 
     A class of fewer groups than `folds` is missing from some folds, never from what is fitted on. Raises DataError
-    for a class whose images are all of one group.
+    for a class whose images are all of one group, or where no deal keeps every class in what is fitted on.
     """
+    of_class = check_groups(records)
+    folds = min(folds, max(map(len, of_class.values())))  # scikit-learn deals no more than that
+    labels = np.array([record.label for record in records])
+    groups = [record.group for record in records]
+    for attempt in range(DEALS):
+        fold = _deal(labels, groups, folds, seed if attempt == 0 else _another(seed, attempt))
+        if all(len(np.unique(fold[labels == label])) > 1 for label in of_class):
+            return fold
+    raise DataError(
+        f"training.folds: in {DEALS} deals some class fell wholly into one of {folds} folds, so that nothing of it was "
+        "left to fit on; its groups hold images of several classes. Raise training.folds, or bring more patients"
+    )
+
+
+def _deal(labels: NDArray[np.str_], groups: Sequence[str], folds: int, seed: int) -> NDArray[np.int64]:
     from sklearn.model_selection import StratifiedGroupKFold  # a second, which only dealing needs
 
-    of_class = check_groups(records)
-    labels = [record.label for record in records]
-    groups = [record.group for record in records]
-    folds = min(folds, max(map(len, of_class.values())))  # scikit-learn deals no more than that
-    fold = np.empty(len(records), np.int64)
+    fold = np.empty(len(labels), np.int64)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for number, (_, members) in enumerate(splitter.split(labels, labels, groups)):
         fold[members] = number
     return fold
+
+
+def _another(seed: int, attempt: int) -> int:
+    """A seed far from those of neighbouring deals: sweeps count theirs up from `seed`."""
+    return int(np.random.default_rng([seed, attempt]).integers(2**31))
 
 
 def check_groups(records: Iterable[ImageRecord]) -> dict[str, set[str]]:

@@ -47,9 +47,9 @@ def largest_difference(model: Any, package: Path, images: Iterable[Path], typica
     for image in images:
         pixels = preprocess(image.read_bytes(), served.spec.preprocessing)[np.newaxis]
         probabilities, features, maps = (output.numpy() for output in keras_model(pixels, training=False))
-        answer, served_maps = served.explain_pixels(pixels)
+        answer, served_features, served_maps = served.run([OUTPUT, FEATURES, MAPS], pixels)
         differences.append(np.abs(answer - probabilities).max())
-        differences.append(_relative(served.features_of_pixels(pixels), features))
+        differences.append(_relative(served_features, features))
         of_maps.append(_relative(served_maps, maps))
     # Half: at a unit that is all but 0, the maps of a hidden ReLU layer jump, and rounding decides which way.
     # Unlike Python's max, NumPy's is not a number where any difference is none.
@@ -86,8 +86,9 @@ def check_as_trained(parts: Cut, trunk: Forward, package: Path, images: Iterable
     for image in images:
         pixels = preprocess(image.read_bytes(), served.spec.preprocessing)[np.newaxis]
         features = trunk(pixels)
-        differences.append(_relative(served.features_of_pixels(pixels), features))
-        differences.append(float(np.abs(served.classify_pixels(pixels) - softmax(tail(features))).max()))
+        probabilities, served_features = served.run([OUTPUT, FEATURES], pixels)
+        differences.append(_relative(served_features, features))
+        differences.append(float(np.abs(probabilities - softmax(tail(features))).max()))
     difference = float(np.max(differences))
     if not difference <= tolerance:
         raise ModelError(

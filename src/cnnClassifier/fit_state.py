@@ -1,5 +1,6 @@
 """Where a fit stands, as arrays: what a checkpoint holds, and the history as a table."""
 
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from cnnClassifier.errors import DataError
 
 LEARNING_RATE = "learning_rate"  # in the history of a fit whose rate changes
 
@@ -82,6 +85,16 @@ def history_table(state: FitState) -> str:
     names = list(state.history[0])
     rows = [[str(epoch), *(_digits(name, row[name]) for name in names)] for epoch, row in enumerate(state.history)]
     return "".join(",".join(row) + "\n" for row in [["epoch", *names], *rows])
+
+
+def read_history(path: Path) -> FitState:
+    """The state that a history.csv tells of, without weights; DataError if there is none."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no history; run `python main.py training` first") from None
+    return FitState([{name: float(value) for name, value in row.items() if name != "epoch"} for row in rows])
 
 
 def _digits(name: str, value: float) -> str:

@@ -128,11 +128,11 @@ class Classifier:
 
     def classify_pixels(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Uncalibrated probabilities, shape (N, classes), of N images as `preprocess` returns them."""
-        return self._run([OUTPUT], batch)[0]
+        return self.run([OUTPUT], batch)[0]
 
     def features_of_pixels(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pooled features, shape (N, d), of N images as `preprocess` returns them."""
-        return self._run([FEATURES], batch)[0]
+        return self.run([FEATURES], batch)[0]
 
     def explain_batch(self, batch: NDArray[np.float32], crowded: bool = False) -> list[Explanation]:
         """The same, each with every class's map."""
@@ -143,8 +143,14 @@ class Classifier:
     def explain_pixels(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Uncalibrated probabilities (N, classes), and where the evidence for each class lies (N, classes, h, w)."""
         self._check_maps()
-        probabilities, maps = self._run([OUTPUT, MAPS], batch)
+        probabilities, maps = self.run([OUTPUT, MAPS], batch)
         return probabilities, maps
+
+    def run(self, outputs: list[str], batch: NDArray[np.float32], crowded: bool = False) -> list[NDArray[np.float32]]:
+        """Outputs of the network (OUTPUT, FEATURES, MAPS) for N images as `preprocess` returns them, in one pass."""
+        session = self.one_core if crowded and self.one_core else self.session
+        arrays: list[NDArray[np.float32]] = session.run(outputs, {INPUT: batch})
+        return arrays
 
     def self_test(self) -> None:
         """Classify a drawn picture; ModelError if the answer is not one probability a class, summing to 1."""
@@ -180,7 +186,7 @@ class Classifier:
         """The network's outputs for N images: probabilities, features where anything needs them, and `more`."""
         needs_features = self.reference is not None or self.training is not None
         outputs = [OUTPUT, *([FEATURES] if needs_features else []), *more]
-        return dict(zip(outputs, self._run(outputs, batch, crowded), strict=True))
+        return dict(zip(outputs, self.run(outputs, batch, crowded), strict=True))
 
     def _decide(self, found: Mapping[str, NDArray[np.float32]]) -> list[Prediction]:
         """What the model's rules make of them."""
@@ -198,11 +204,6 @@ class Classifier:
             Prediction(**vars(answer), model=self.name, version=self.version, distance=far, components=tuple(along))
             for answer, far, along in zip(answers, distance, components, strict=True)
         ]
-
-    def _run(self, outputs: list[str], batch: NDArray[np.float32], crowded: bool = False) -> list[NDArray[np.float32]]:
-        session = self.one_core if crowded and self.one_core else self.session
-        arrays: list[NDArray[np.float32]] = session.run(outputs, {INPUT: batch})
-        return arrays
 
 
 def open_session(path: Path, threads: int) -> Any:

@@ -1,6 +1,5 @@
 """What corruptions of its pictures cost a model: the same images clean and corrupted, compared in pairs."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
 from cnnClassifier.errors import DataError
 from cnnClassifier.features.network import PLAIN, open_features, predict_tail
 from cnnClassifier.files import new_folder, scratch_folder, write_json
+from cnnClassifier.fit_state import read_history
 from cnnClassifier.fitting import make_deterministic
 from cnnClassifier.judgement import truth_of
 from cnnClassifier.metrics.classification import Floats, Integers, bootstrap_weights
@@ -91,22 +91,14 @@ def ask_untrained(
     views: Sequence[CorruptedView],
     deals: int,
 ) -> Answers:
-    """Out-of-fold answers of the base model, fitted for as many epochs as `training` found best."""
+    """Out-of-fold answers of the base model, fitted for as many epochs, at the rates, that `training` found best."""
     model, spec = load_model(paths.base_model)
     parts = cut(model, spec.freeze)
     recipe = Recipe(parts.tail, open_features(parts, spec, paths), spec, settings.training)
+    search = read_history(paths.history)
+    recipe.rates = search.rates
     with scratch_folder(paths.work / "robustness") as scratch:
-        return ask_by_groups(recipe, records, asked, views, best_epochs(paths.history), deals, scratch)
-
-
-def best_epochs(history: Path) -> int:
-    """How many epochs history.csv says were best; DataError if it is not there."""
-    try:
-        with history.open(newline="", encoding="utf-8") as file:
-            losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        raise DataError(f"{history}: no history; run `python main.py training` first") from None
-    return int(np.argmin(losses)) + 1
+        return ask_by_groups(recipe, records, asked, views, search.best_epoch + 1, deals, scratch)
 
 
 def sample_by_group(records: Sequence[ImageRecord], count: int, seed: int) -> list[ImageRecord]:

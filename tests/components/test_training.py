@@ -11,8 +11,8 @@ import pytest
 
 from cnnClassifier import fitting
 from cnnClassifier.components.base import NoLog
-from cnnClassifier.components.training import hold_out
 from cnnClassifier.datasets.manifest import read_manifest
+from cnnClassifier.datasets.splits import hold_out
 from cnnClassifier.errors import DataError
 from cnnClassifier.modeling import digest_weights, load_model
 from imports import ROOT

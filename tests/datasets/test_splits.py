@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cnnClassifier.config.data import RandomSplit
 from cnnClassifier.datasets.manifest import ImageRecord
-from cnnClassifier.datasets.splits import assign_splits, deal_splits
+from cnnClassifier.datasets.splits import assign_splits, deal_splits, hold_out
 
 SHARES = RandomSplit(valid=0.1, test=0.2)
 
@@ -38,20 +38,34 @@ def test_every_class_comes_within_half_a_group_of_its_shares(sizes, seed):
         assert abs(counts[label, "test"] + counts[label, "valid"] - 0.3 * total) <= largest / 2 + 1
 
 
-def test_a_class_with_one_large_group_still_has_some_of_each_split():
-    sizes = {"a": [40, 2, 1], "b": [5] * 20}
-    records = [
+def records_of(sizes):
+    return [
         ImageRecord(f"{label}{place}.{number}", "", label, "train", f"{label}{place}", "", "", 1, 1, "L", "PNG", 1)
         for label, groups in sizes.items()
         for place, size in enumerate(groups)
         for number in range(size)
     ]
+
+
+def test_a_class_with_one_large_group_still_has_some_of_each_split():
+    sizes = {"a": [40, 2, 1], "b": [5] * 20}
+    records = records_of(sizes)
     for seed in range(20):
         dealt = deal_splits(records, SHARES, seed)
         found = {(item.label, item.split) for item in dealt}
         assert found == {(label, split) for label in sizes for split in ("train", "valid", "test")}
         assert {item.split for item in dealt if item.group == "a0"} == {"train"}
         assert len({(item.group, item.split) for item in dealt}) == len({item.group for item in dealt})
+
+
+@pytest.mark.parametrize("groups", [2, 3, 4])
+@pytest.mark.parametrize("share", [0.15, 0.5])
+def test_two_groups_a_class_are_enough_to_hold_one_out(groups, share):
+    records = records_of({"a": [4] * groups, "b": [5] * groups})
+    for seed in range(10):
+        fitted, held_out = hold_out(records, share, seed)
+        assert {item.label for item in fitted} == {item.label for item in held_out} == {"a", "b"}
+        assert not {item.group for item in fitted} & {item.group for item in held_out}
 
 
 def test_another_seed_draws_other_groups():

@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 from PIL import Image
 
-from cnnClassifier.components.training import hold_out
 from cnnClassifier.config.loading import load_settings
 from cnnClassifier.datasets.manifest import read_classes
+from cnnClassifier.datasets.splits import hold_out
 from cnnClassifier.datasets.tissue import COLUMNS, SIDE, main, write_histopathology
 from imports import ROOT
 from ingestion import ingest

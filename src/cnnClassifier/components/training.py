@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cnnClassifier.components.base import Component
-from cnnClassifier.config.data import RandomSplit
 from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.cross_validation import cross_validate, deal_folds
 from cnnClassifier.datasets.manifest import ImageRecord, digest_records, read_manifest
-from cnnClassifier.datasets.splits import assign_splits
+from cnnClassifier.datasets.splits import hold_out
 from cnnClassifier.distribution import over_devices
-from cnnClassifier.errors import DataError
 from cnnClassifier.features.network import open_features
 from cnnClassifier.files import new_folder, write_text
 from cnnClassifier.fit_state import FitState, history_table
@@ -79,22 +77,3 @@ class Training(Component[TrainingConfig]):
         images = f"{digest_records(records)}|{groups}|{recipe.features.space.key}"
         text = f"{self.config.model_dump_json()}|{digest_weights(model)}|{model.to_json()}|{images}"
         return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def hold_out(records: Sequence[ImageRecord], share: float, seed: int) -> tuple[list[ImageRecord], list[ImageRecord]]:
-    """Two lists without a common group: to fit on, and about `share` of each class for early stopping.
-
-    Raises DataError when a class has too few groups to hold one out and keep one.
-    """
-    shares = RandomSplit(valid=share, test=0.0)
-    splits = assign_splits(((record.group, record.label) for record in records), shares, seed)
-    fitted = [record for record in records if splits[record.group] == "train"]
-    held_out = [record for record in records if splits[record.group] == "valid"]
-    for label in sorted({record.label for record in records}):
-        if label not in {record.label for record in held_out} & {record.label for record in fitted}:
-            groups = len({record.group for record in records if record.label == label})
-            raise DataError(
-                f"training.validation: no group of class {label!r} is left to fit on or to stop early by (it has "
-                f"{groups}, the share held out is {share}); raise the share or bring more images"
-            )
-    return fitted, held_out

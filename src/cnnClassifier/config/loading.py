@@ -20,6 +20,20 @@ EXPERIMENTS = Path("config/experiments")
 SectionT = TypeVar("SectionT", bound=Section)
 
 
+class OnceOnlyLoader(yaml.SafeLoader):
+    """YAML's own rule, which PyYAML does not hold: a key stands once in its mapping. The last one would win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping; yaml.constructor.ConstructorError for a key that stands twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load_settings(path: Path = PARAMS_FILE) -> Settings:
     """Read an experiment's parameters; raise ConfigError naming file and key."""
     return validate(read_yaml(path), Settings, path)
@@ -44,7 +58,7 @@ def read_yaml(path: Path) -> Box:
 def parse_yaml(text: str, source: Path) -> Box:
     """A text's YAML mapping with dot access; raise ConfigError, naming its source, when it is none."""
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, OnceOnlyLoader)  # noqa: S506 a SafeLoader
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):

@@ -8,6 +8,6 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
-    """A block of YAML: immutable, and a misspelt key is an error, not a silent default."""
+    """A block of YAML: immutable, and a misspelt key is an error, not a silent default. Numbers are finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

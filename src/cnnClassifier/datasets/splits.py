@@ -1,4 +1,4 @@
-"""Draw splits where a source has none: by group, stratified by class, independent of listing order."""
+"""Draw splits where there are none: by group, stratified by class, independent of listing order."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -7,13 +7,35 @@ from dataclasses import replace
 
 from cnnClassifier.config.data import RandomSplit, Split
 from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.errors import DataError
 
 
 def deal_splits(records: Sequence[ImageRecord], shares: RandomSplit, seed: int) -> list[ImageRecord]:
     """The records with a split drawn by their groups; every class has some of each split if it has three groups."""
     images = [(record.group, record.label) for record in records]
-    splits = _fill_gaps(assign_splits(images, shares, seed), images, shares)
+    wanted: tuple[Split, ...] = ("train", "test", "valid") if shares.valid else ("train", "test")
+    splits = _fill_gaps(assign_splits(images, shares, seed), images, wanted)
     return [replace(record, split=splits[record.group]) for record in records]
+
+
+def hold_out(records: Sequence[ImageRecord], share: float, seed: int) -> tuple[list[ImageRecord], list[ImageRecord]]:
+    """Two lists without a common group: to fit on, and about `share` of each class for early stopping.
+
+    Raises DataError when a class has too few groups to hold one out and keep one.
+    """
+    images = [(record.group, record.label) for record in records]
+    drawn = assign_splits(images, RandomSplit(valid=share, test=0.0), seed)
+    splits = _fill_gaps(drawn, images, ("train", "valid"))
+    fitted = [record for record in records if splits[record.group] == "train"]
+    held_out = [record for record in records if splits[record.group] == "valid"]
+    on_both_sides = {record.label for record in fitted} & {record.label for record in held_out}
+    for label in sorted({label for _, label in images} - on_both_sides):
+        groups = len({record.group for record in records if record.label == label})
+        raise DataError(
+            f"training.validation: no group of class {label!r} is left to fit on or to stop early by (it has "
+            f"{groups}, the share held out is {share}); bring images of more patients or scans"
+        )
+    return fitted, held_out
 
 
 def assign_splits(images: Iterable[tuple[str, str]], shares: RandomSplit, seed: int) -> dict[str, Split]:
@@ -37,13 +59,14 @@ def _sizes_by_class(images: Iterable[tuple[str, str]]) -> Mapping[str, dict[str,
     return by_class
 
 
-def _fill_gaps(splits: Mapping[str, Split], images: Iterable[tuple[str, str]], shares: RandomSplit) -> dict[str, Split]:
-    """The splits, with a class's smallest group that can be spared moved to one that the class has nothing of.
+def _fill_gaps(
+    splits: Mapping[str, Split], images: Iterable[tuple[str, str]], wanted: Sequence[Split]
+) -> dict[str, Split]:
+    """The splits, with a class's smallest group that can be spared moved to a wanted one that it has nothing of.
 
     One large group on the shares' ruler can push all others of its class past a split.
     """
     filled = dict(splits)
-    wanted: tuple[Split, ...] = ("train", "test", "valid") if shares.valid else ("train", "test")
     for sizes in _sizes_by_class(images).values():
         for split in wanted:
             counts = Counter(filled[group] for group in sizes)

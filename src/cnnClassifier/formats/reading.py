@@ -25,7 +25,12 @@ def open_format(kind: Format, folder: Path) -> Run:
 def run_package(folder: Path) -> Run:
     """What runs a served package on ONNX Runtime."""
     served = Classifier.load(folder, folder.name, "unregistered")
-    return lambda batch: (served.classify_pixels(batch), served.features_of_pixels(batch))
+
+    def run(batch: Floats) -> tuple[Floats, Floats]:
+        probabilities, features = served.run([OUTPUT, FEATURES], batch)
+        return probabilities, features
+
+    return run
 
 
 def run_keras(model: Any) -> Run:

@@ -27,7 +27,7 @@ PROTOCOLS = {
     "deduplicated": "the same, without exact and near copies of training images",
     "grouped_cv": "cross-validation: all images of a group (patient or scan) are held out at once",
 }
-SPECIAL = str.maketrans({sign: f"\\{sign}" for sign in "\\*[]<>|#"} | {"\n": " "})
+SPECIAL = str.maketrans({sign: f"\\{sign}" for sign in "\\`*[]<>&|#"} | {"\n": " "})
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from cnnClassifier.components.prepare_base_model import base_spec
-from cnnClassifier.components.training import hold_out
 from cnnClassifier.config.types import Paths, Settings
 from cnnClassifier.cross_validation import cross_validate, deal_folds
 from cnnClassifier.datasets.manifest import Classes, ImageRecord, read_classes, read_manifest
+from cnnClassifier.datasets.splits import hold_out
 from cnnClassifier.errors import DataError
 from cnnClassifier.features.network import open_features
 from cnnClassifier.fitting import make_deterministic
