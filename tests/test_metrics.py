@@ -68,16 +68,35 @@ def test_confusion_counts_true_classes_in_rows():
     np.testing.assert_array_equal(counts, sk.confusion_matrix(truth, probabilities.argmax(axis=1)))
 
 
-def test_a_draw_without_a_class_is_scored_on_the_others():
+def test_of_a_draw_without_a_class_no_mean_over_classes_can_be_said():
     truth, probabilities = predictions(1)
-    weights = (truth != 3).astype(float)[None]
-    found = score(truth, probabilities, weights)
     kept = truth != 3
-    assert found.balanced_accuracy[0] == pytest.approx(found.recall[0, :3].mean())
+    found = score(truth, probabilities, kept.astype(float)[None])
     assert found.accuracy[0] == pytest.approx((probabilities.argmax(axis=1) == truth)[kept].mean())
-    areas = [sk.roc_auc_score(truth[kept] == label, probabilities[kept, label]) for label in range(3)]
-    assert found.macro_roc_auc[0] == pytest.approx(np.mean(areas))
+    assert np.isnan([found.balanced_accuracy, found.macro_f1, found.macro_roc_auc, found.macro_pr_auc]).all()
     assert np.isnan([found.precision[0, 3], found.recall[0, 3], found.f1[0, 3]]).all()
+    assert not np.isnan(found.recall[0, :3]).any()
+
+
+def test_images_without_a_class_are_scored_on_the_others():
+    truth, probabilities = predictions(1)
+    truth, probabilities = truth[truth != 3], probabilities[truth != 3]
+    found = score(truth, probabilities, np.ones((1, len(truth))))
+    assert found.balanced_accuracy[0] == pytest.approx(found.recall[0, :3].mean())
+    areas = [sk.roc_auc_score(truth == label, probabilities[:, label]) for label in range(3)]
+    assert found.macro_roc_auc[0] == pytest.approx(np.mean(areas))
+
+
+def test_draws_that_lost_a_small_class_do_not_widen_the_interval():
+    """Of 12 images a third is right, of 2 both: without the 2 a draw would say a third."""
+    truth = np.array([0] * 12 + [1] * 2)
+    right = np.array([True] * 4 + [False] * 8 + [True] * 2)
+    called = np.where(right, truth, 1 - truth)
+    found = report(
+        truth, np.eye(2)[called], np.arange(14).astype(str), ("a", "b"), resamples=2000, confidence=0.95, seed=0
+    )["balanced_accuracy"]
+    assert found["value"] == pytest.approx(2 / 3, abs=1e-6)
+    assert found["low"] >= 0.5
 
 
 def test_a_certain_mistake_has_a_finite_loss():

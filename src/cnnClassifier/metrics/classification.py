@@ -48,10 +48,10 @@ def score(truth: Integers, probabilities: Floats, weights: Floats) -> Scores:
     certainty = np.clip(probabilities[np.arange(len(truth)), truth], SMALLEST_PROBABILITY, 1)
     return Scores(
         accuracy=_ratio(hits.sum(axis=1), counts.sum(axis=(1, 2))),
-        balanced_accuracy=_mean(recall),
-        macro_f1=_mean(f1),
-        macro_roc_auc=_mean(np.stack([roc for roc, _ in curves], axis=1)),
-        macro_pr_auc=_mean(np.stack([pr for _, pr in curves], axis=1)),
+        balanced_accuracy=_mean(recall, truth),
+        macro_f1=_mean(f1, truth),
+        macro_roc_auc=_mean(np.stack([roc for roc, _ in curves], axis=1), truth),
+        macro_pr_auc=_mean(np.stack([pr for _, pr in curves], axis=1), truth),
         loss=_ratio(weights @ -np.log(certainty), weights.sum(axis=1)),
         precision=precision,
         recall=recall,
@@ -100,7 +100,10 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return quotient
 
 
-def _mean(values: Floats) -> Floats:
-    """Mean over the classes that a draw has."""
-    known = ~np.isnan(values)
-    return _ratio(np.where(known, values, 0).sum(axis=1), known.sum(axis=1))
+def _mean(values: Floats, truth: Integers) -> Floats:
+    """Mean over the classes that the images have, nan for a draw that lacks one of them.
+
+    The mean of the others would be another metric: it jumps where the missing class is an easy or a hard one.
+    """
+    mean: Floats = values[:, np.unique(truth)].mean(axis=1)
+    return mean

@@ -84,11 +84,15 @@ def score_in_parts(truth: Integers, probabilities: Floats, weights: Floats) -> S
 
 
 def with_interval(value: float, drawn: Floats, confidence: float) -> Interval:
-    """`{value, low, high}`: a value and the percentiles of its bootstrap draws that hold `confidence` of them."""
-    if np.isnan(value):
+    """`{value, low, high}`: a value and the percentiles of its bootstrap draws that hold `confidence` of them.
+
+    Draws of which the value cannot be said, having lost a class, are left out.
+    """
+    drawn = drawn[~np.isnan(drawn)]
+    if np.isnan(value) or not len(drawn):
         return {"value": None, "low": None, "high": None}
     tail = 100 * (1 - confidence) / 2
-    low, high = np.nanpercentile(drawn, [tail, 100 - tail])
+    low, high = np.percentile(drawn, [tail, 100 - tail])
     return {"value": round(float(value), 6), "low": round(float(low), 6), "high": round(float(high), 6)}
 
 
