@@ -115,8 +115,8 @@ def results(nearest, blind, model=(0.946, 0.920, 0.971)):
 
 def test_a_control_within_the_interval_is_told_in_words():
     assert verdicts(results(nearest=0.940, blind=0.400)) == [
-        "published: the 1-nearest-neighbour rule (balanced accuracy 0.940) is as good as the model (0.946, 0.920 to "
-        "0.971): this number measures how similar these images are to the training images as much as what the model "
+        "published: the 1-nearest-neighbour rule (balanced accuracy 0.940) cannot be told from the model (0.946, 0.920 "
+        "to 0.971): this number measures how similar these images are to the training images as much as what the model "
         "learned."
     ]
 
@@ -124,8 +124,16 @@ def test_a_control_within_the_interval_is_told_in_words():
 def test_a_control_above_the_interval_is_better_and_one_at_its_lower_end_is_near_enough():
     nearest, blind = verdicts(results(nearest=0.980, blind=0.920))
     assert "is better than the model" in nearest
-    assert "is as good as the model" in blind
+    assert "cannot be told from the model" in blind
     assert "without looking at what the pictures show" in blind
+
+
+def test_protocols_of_the_same_images_are_told_in_one_sentence():
+    found = results(nearest=0.940, blind=0.400)
+    for part in (found, found["controls"]):
+        part["without_exact_copies"] = part["published"]
+    (sentence,) = verdicts(found)
+    assert sentence.startswith("published, without exact copies: the 1-nearest-neighbour rule")
 
 
 def test_controls_below_the_interval_are_not_worth_a_word():

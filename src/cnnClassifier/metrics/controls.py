@@ -74,15 +74,17 @@ def grouped(control: Control, vectors: NDArray[np.floating], labels: Integers, f
 
 
 def verdicts(metrics: Mapping[str, Any], metric: str = "balanced_accuracy") -> list[str]:
-    """A sentence for each protocol and control that comes within the model's interval, or above it.
+    """A sentence for each control that comes within the model's interval, or above it; once for protocols of the same
+    figures.
 
     `metrics` as in metrics.json: `controls.<protocol>.<control>` beside the protocols themselves.
     """
-    return [
-        _sentence(protocol, RULES[control], found[metric]["value"], metrics[protocol][metric], metric)
-        for protocol, control, found in _controls(metrics)
-        if _comes_near(found[metric]["value"], metrics[protocol][metric])
-    ]
+    said: dict[str, list[str]] = {}
+    for protocol, control, found in _controls(metrics):
+        value, model = found[metric]["value"], metrics[protocol][metric]
+        if _comes_near(value, model):
+            said.setdefault(_sentence(RULES[control], value, model, metric), []).append(protocol.replace("_", " "))
+    return [f"{', '.join(protocols)}: {sentence}" for sentence, protocols in said.items()]
 
 
 def _controls(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -96,14 +98,12 @@ def _comes_near(control: float | None, model: Mapping[str, float | None]) -> boo
     return control is not None and model["low"] is not None and control >= model["low"]
 
 
-def _sentence(protocol: str, rule: tuple[str, str], control: float, model: Mapping[str, float], metric: str) -> str:
+def _sentence(rule: tuple[str, str], control: float, model: Mapping[str, float], metric: str) -> str:
     name, meaning = rule
-    verdict = "is better than" if control > model["high"] else "is as good as"
+    verdict = "is better than" if control > model["high"] else "cannot be told from"
     interval = f"{model['value']:.3f}, {model['low']:.3f} to {model['high']:.3f}"
     measure = metric.replace("_", " ")
-    return (
-        f"{protocol.replace('_', ' ')}: {name} ({measure} {control:.3f}) {verdict} the model ({interval}): {meaning}."
-    )
+    return f"{name} ({measure} {control:.3f}) {verdict} the model ({interval}): {meaning}."
 
 
 def _directions(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
