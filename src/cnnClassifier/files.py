@@ -24,6 +24,11 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def sqlite_to_read(path: Path) -> str:
+    """The URI by which SQLite opens a file for reading only (`uri=True`), whatever characters its path has."""
+    return f"{path.absolute().as_uri()}?mode=ro"
+
+
 @contextmanager
 def new_file(destination: Path) -> Iterator[Path]:
     """Give a path to write to; it becomes `destination`, replacing what is there, only if the block succeeds."""
