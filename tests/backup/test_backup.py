@@ -161,6 +161,27 @@ def test_a_killed_restore_leaves_an_unused_registry_and_can_be_repeated(saved, l
     assert content(connection_in(tmp_path).client) == content(connection_in(laptop).client)
 
 
+def test_a_restore_that_failed_at_the_tables_can_be_repeated_with_its_log(laptop, tmp_path):
+    log, file, new = tmp_path / "log.db", tmp_path / "both.tar", tmp_path / "new"
+    with closing(sqlite3.connect(log)) as base:
+        base.execute("CREATE TABLE predictions (time REAL, label TEXT)")
+    backup(store_in(laptop), file, log)
+    newer = tmp_path / "newer.tar"
+    with tarfile.open(file) as tar:
+        tar.extractall(tmp_path / "newer", filter="data")
+    with closing(sqlite3.connect(tmp_path / "newer/registry.db")) as tables:
+        tables.execute("UPDATE alembic_version SET version_num = 'of years to come'")
+        tables.commit()
+    with tarfile.open(newer, "w") as tar:
+        for name in ("registry.db", "artifacts", "predictions.db", "backup.json"):
+            tar.add(tmp_path / "newer" / name, name)
+    with pytest.raises(TrackingError, match=r"of a newer MLflow .*install the version"):
+        restore(newer, store_in(new), new / "log.db")
+    restore(file, store_in(new), new / "log.db")
+    assert content(connection_in(new).client) == content(connection_in(laptop).client)
+    assert (new / "log.db").is_file()
+
+
 @pytest.mark.parametrize("members", [0, 1, -1])
 def test_a_backup_that_was_cut_off_is_refused(saved, tmp_path, members):
     with tarfile.open(saved) as tar:
@@ -183,6 +204,9 @@ def test_the_prediction_log_travels_too(laptop, saved, tmp_path):
     new = tmp_path / "new"
     with pytest.raises(DataError, match="--log where it goes"):
         restore(file, store_in(new))
+    with closing(sqlite3.connect(log)) as base:
+        base.execute("INSERT INTO predictions VALUES (2.5, 'normal')")
+        base.commit()
     with pytest.raises(DataError, match="overwrites nothing"):
         restore(file, store_in(new), log)
     with pytest.raises(DataError, match="holds no prediction log"):

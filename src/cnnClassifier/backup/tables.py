@@ -123,10 +123,16 @@ def _copy_file(source: Path, file: Path) -> None:
 def _upgrade(database: str) -> None:
     """Today's tables of MLflow, made or brought up to date."""
     import_mlflow()
+    from alembic.util import CommandError
     from mlflow.db import upgrade  # what `mlflow db upgrade` calls
 
-    with _one_line(database):
-        upgrade.callback(database)
+    try:
+        with _one_line(database):
+            upgrade.callback(database)
+    except CommandError as error:
+        raise TrackingError(
+            f"{masked(database)}: its tables are of a newer MLflow ({error}); install the version here that wrote them"
+        ) from None
 
 
 @contextmanager
