@@ -1,6 +1,7 @@
 """Write so that a kill at any moment leaves the old or the new under a name, or nothing, but never a half."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,11 @@ def read_json(path: Path) -> Any:
 def sqlite_to_read(path: Path) -> str:
     """The URI by which SQLite opens a file for reading only (`uri=True`), whatever characters its path has."""
     return f"{path.absolute().as_uri()}?mode=ro"
+
+
+def in_utf8(path: str) -> str:
+    """A path as text can hold it: bytes that are not UTF-8, which are lone surrogates to Python, as `\\xe4`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 @contextmanager

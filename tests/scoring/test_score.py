@@ -1,6 +1,7 @@
 """score: every image one row, once, however often it is killed or begun again."""
 
 import csv
+import os
 import subprocess
 import sys
 import time
@@ -148,6 +149,18 @@ def test_a_manifest_names_images_below_itself_or_elsewhere_and_twice_is_once(her
     wish = Wish(package=package, images=str(images / "000"))
     assert score_images(str(tmp_path / "list.parquet"), tmp_path / "other", wish) == 0
     assert [row["path"] for row in rows_of(tmp_path / "other")] == [str(images / "000/00002.png")]
+
+
+def test_a_name_that_is_not_utf8_is_a_row_and_the_others_are_answered(here, package, tmp_path):
+    images = many_pictures(tmp_path / "images", 2)
+    broken = os.fsencode(images) + b"/sch\xe4del.png"
+    Path(os.fsdecode(broken)).write_bytes(picture(1))
+    for source in (str(images), os.fsdecode(broken)):
+        assert score_images(source, tmp_path / "out", Wish(package=package)) == 1
+    rows = {row["path"].removeprefix(f"{images}/"): row["reason"] for row in rows_of(tmp_path / "out")}
+    assert rows == {
+        "000/00000.png": None, "000/00001.png": None, "sch\\xe4del.png": "its name is not UTF-8; rename it"
+    }  # fmt: skip
 
 
 def test_the_projects_own_manifest_is_of_the_projects_images(here, package, tmp_path):
