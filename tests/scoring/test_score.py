@@ -163,6 +163,14 @@ def test_a_name_that_is_not_utf8_is_a_row_and_the_others_are_answered(here, pack
     }  # fmt: skip
 
 
+def test_a_manifest_as_excel_writes_it_is_read(here, package, tmp_path):
+    images = many_pictures(tmp_path / "images", 1)
+    table = images / "list.csv"
+    table.write_text("path,age\r\n000/00000.png,61\r\n", encoding="utf-8-sig", newline="")  # "CSV UTF-8": with a BOM
+    assert score_images(str(table), tmp_path / "out", Wish(package=package)) == 0
+    assert [row["path"] for row in rows_of(tmp_path / "out")] == [str(images / "000/00000.png")]
+
+
 def test_the_projects_own_manifest_is_of_the_projects_images(here, package, tmp_path):
     images, manifest = here / "artifacts/data_ingestion/images", here / "artifacts/data_ingestion/manifest.csv"
     many_pictures(images, 2)
@@ -177,10 +185,12 @@ def test_the_projects_own_manifest_is_of_the_projects_images(here, package, tmp_
         ("nowhere", "no such folder or file"),
         ("foo://bucket/a", "not a store that can be read"),
         ("no_paths.csv", "'path'"),
+        ("no_table.csv", "field larger than field limit"),
     ],
 )
 def test_a_source_that_is_none_is_one_line_and_leaves_nothing_to_be_answered(here, package, tmp_path, source, said):
     Path("no_paths.csv").write_text("file\na.png\n")
+    Path("no_table.csv").write_text("path\n" + 200_000 * "a")
     with pytest.raises(DataError, match=said):
         score_images(source, tmp_path / "out", Wish(package=package))
     assert parts_of(tmp_path / "out") == {}

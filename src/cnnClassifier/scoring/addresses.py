@@ -122,9 +122,9 @@ def _manifest_paths(manifest: Path) -> Iterator[str]:
             for batch in pq.ParquetFile(manifest).iter_batches(columns=[COLUMN]):
                 yield from batch.column(COLUMN).to_pylist()
             return
-        with manifest.open(newline="", encoding="utf-8") as file:
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
             yield from (row[COLUMN] for row in csv.DictReader(file))
-    except (KeyError, ValueError, *STORE_ERRORS) as error:
+    except (KeyError, ValueError, csv.Error, *STORE_ERRORS) as error:
         raise DataError(f"{manifest}: not a table with a column {COLUMN!r}: {_reason(error)}") from None
 
 
