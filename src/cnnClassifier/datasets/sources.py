@@ -63,7 +63,7 @@ def download_kaggle(source: KaggleSource) -> Path:
 
 
 def unpack_zip(source: ZipSource, destination: Path) -> Path:
-    """Unpack an archive; raise DataError for one that is damaged or locked, or has a member that would land outside."""
+    """Unpack an archive; DataError for one that is no file, damaged or locked, or has a member that lands outside."""
     destination.mkdir(parents=True, exist_ok=True)
     try:
         with zipfile.ZipFile(source.path) as archive:
@@ -74,6 +74,9 @@ def unpack_zip(source: ZipSource, destination: Path) -> Path:
                 archive.extract(member, destination)
     except FileNotFoundError:
         raise DataError(f"{source.path}: no such file; correct `data_ingestion.source.path`") from None
+    except OSError as error:  # a folder, one that may not be read, a full disk
+        why = error.strerror or error
+        raise DataError(f"{source.path}: cannot be unpacked: {why}; correct `data_ingestion.source.path`") from None
     except BROKEN_ARCHIVE as error:
         raise DataError(f"{source.path}: not a whole zip archive: {_one_line(error)}") from None
     return _sub_folder(destination, source.root, str(source.path))
