@@ -50,3 +50,8 @@ class WeightsError(ModelError):
 
 class TrackingError(CnnClassifierError):
     """The tracking server or the model registry refuses, lacks something or does not answer."""
+
+
+def one_line(error: BaseException) -> str:
+    """What a library says of an error, as it may stand in a message of ours: on one line, and not all of a page."""
+    return " ".join(str(error).split())[:300]

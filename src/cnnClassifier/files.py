@@ -1,5 +1,6 @@
 """Write so that a kill at any moment leaves the old or the new under a name, or nothing, but never a half."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,6 +24,12 @@ def write_json(content: Any, path: Path) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sqlite_to_read(path: Path) -> str:
