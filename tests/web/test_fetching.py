@@ -4,13 +4,17 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from itertools import islice
 
 import pytest
-from tiny_app import CONFIG, app_serving
+import requests
+from tiny_app import CONFIG, app_serving, running
 from tiny_model import picture
 
 from cnnClassifier.fetching import Fetcher, FetchError, is_public
+from cnnClassifier.web import factory
 
 LIMIT = 50_000
 
@@ -141,3 +145,32 @@ def test_the_api_follows_no_address_unless_that_is_switched_on(client, classifie
     private = switched_on.post("/api/v1/predict", **sent)
     assert (private.status_code, private.json["type"]) == (422, "urn:cnnclassifier:problem:not-fetched")
     assert "private network" in private.json["detail"]
+
+
+class Waiting(Site):
+    """A host that answers when it is told to."""
+
+    go = threading.Event()
+
+    def do_GET(self) -> None:
+        assert self.go.wait(60)
+        super().do_GET()
+
+
+def test_who_waits_for_a_slow_host_is_let_in_like_all_others_and_one_too_many_is_refused(classifier, monkeypatch):
+    config = CONFIG.model_copy(update={"queue": 2, "threads": 4})
+    with listening(Waiting) as port:
+        # This machine is no public one: the app would not fetch from it.
+        monkeypatch.setattr(factory, "_fetcher", lambda _: fetcher(f"localhost:{port}", seconds=60))
+        sent = {"url": f"http://localhost:{port}/scan.png"}
+
+        def ask() -> requests.Response:
+            return requests.post(f"{address}/api/v1/predict", json=sent, timeout=60)
+
+        with running(app_serving(classifier, config), config) as address, ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(ask) for _ in range(4)]
+            refused = [done.result() for done in islice(as_completed(asked), 2)]
+            assert requests.get(f"{address}/health", timeout=5).ok
+            assert [(each.status_code, each.headers["Retry-After"]) for each in refused] == [(429, "1")] * 2
+            Waiting.go.set()
+            assert sorted(done.result().status_code for done in asked) == [200, 200, 429, 429]

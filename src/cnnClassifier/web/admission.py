@@ -1,6 +1,7 @@
 """How many requests are worked on at once, and how many pictures decoded: what keeps memory and waiting bounded.
 
-A request is refused before its picture is decoded: decoding it first would cost the others, and for nothing.
+A request is refused before its files are taken out of it, fetched, unpacked or decoded: doing that first would cost
+the others, and for nothing.
 """
 
 import math

@@ -88,25 +88,28 @@ def _add_asking(api: APIBlueprint, service: Service, reader: Reader, observer: O
     @api.post("/predict", responses={200: OneOrMany, **problems()}, **many)
     def predict(query: AskQuery) -> Response:
         """Classify one image; several, as a batch does."""
-        uploads = reader.many(request)
-        if len(uploads) > 1:
-            return as_json(service.batch(uploads, query, observer.request_id))
-        return as_json(service.answer(uploads[0].data, query, observer.request_id))
+        with reader.many(request) as uploads:
+            if len(uploads) > 1:
+                return as_json(service.batch(uploads, query, observer.request_id))
+            return as_json(service.answer(uploads[0].data, query, observer.request_id))
 
     @api.post("/explain", responses={200: ExplainAnswer, **problems()}, **one)
     def explain(query: AskQuery) -> Response:
         """Classify one image and show where each class shows in it."""
-        return as_json(service.explain(reader.one(request), query, observer.request_id))
+        with reader.one(request) as data:
+            return as_json(service.explain(data, query, observer.request_id))
 
     @api.post("/picture", responses={200: content("The picture", PNG), **problems()}, **one)
     def picture(query: AskQuery) -> Response:
         """Give an image as a PNG that browsers show: a DICOM file through its window."""
-        return Response(service.picture(reader.one(request), query), mimetype=PNG)
+        with reader.one(request) as data:
+            return Response(service.picture(data, query), mimetype=PNG)
 
     @api.post("/batch", responses={200: answer_or_table(BatchAnswer), **problems()}, **many)
     def batch(query: BatchQuery) -> Response:
         """Classify several images, or a zip of them; a bad file does not stop the others."""
-        answer = service.batch(reader.many(request), query, observer.request_id)
+        with reader.many(request) as uploads:
+            answer = service.batch(uploads, query, observer.request_id)
         return as_json(answer) if query.format == "json" else Response(as_csv(answer), mimetype="text/csv")
 
 

@@ -63,7 +63,7 @@ def create_app(
     journal = Journal(config)
     observer.metrics.registry.register(LogFigures(journal, models.loaded))
     service = Service(models, observer, admission, batcher, config, journal)
-    reader, samples = Reader(observer, _fetcher(config)), Samples(models, paths)
+    reader, samples = Reader(observer, admission, _fetcher(config)), Samples(models, paths)
     Routes(service, reader, samples, observer, config).register(app)
     app.register_api(make_api(service, reader, samples, observer))
     register_problems(app)

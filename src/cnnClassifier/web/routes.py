@@ -73,7 +73,8 @@ class Routes:
 
     def predict(self) -> Response:
         """Classify one image: as the family's clients ask, and with no more in the answer than they know."""
-        answer = self.service.answer(self.reader.one(request), AskQuery(), self.observer.request_id)
+        with self.reader.one(request) as data:
+            answer = self.service.answer(data, AskQuery(), self.observer.request_id)
         return as_json(PredictAnswer.model_validate(answer.model_dump()))
 
     def health(self) -> Response:

@@ -50,7 +50,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Service:
-    """Answers questions about uploaded files."""
+    """Answers questions about the files of requests that were let in (`uploads.Reader`)."""
 
     models: Models
     observer: Observer
@@ -60,17 +60,15 @@ class Service:
     journal: Journal
 
     def answer(self, data: bytes, ask: AskQuery, request_id: str) -> Answer:
-        """The answer for one file; ImageError if it cannot be read, OverloadedError if too many ask at once."""
+        """The answer for one file; ImageError if it cannot be read, OverloadedError if too many images wait."""
         classifier = self.models.get(ask.model)
-        with self.admission.admitted():
-            return self._note(self._find(data, ask, classifier), classifier, request_id)
+        return self._note(self._find(data, ask, classifier), classifier, request_id)
 
     def explain(self, data: bytes, ask: AskQuery, request_id: str) -> ExplainAnswer:
         """The answer, and where in the picture each class shows; NoMapsError for a model that cannot tell."""
         classifier = self.models.get(ask.model)
-        with self.admission.admitted():
-            picture, pixels, _ = self._prepare(data, ask, classifier, look=False)
-            explained: Explanation = self.batcher.run(classifier.explain_batch, pixels)
+        picture, pixels, _ = self._prepare(data, ask, classifier, look=False)
+        explained: Explanation = self.batcher.run(classifier.explain_batch, pixels)
         # Not in the journal: whoever wants maps, as the page does, has asked for the answer, too.
         answer = self._tell(explained.prediction, picture, classifier, request_id)
         maps = zip(classifier.spec.classes, explained.maps, strict=True)
@@ -78,7 +76,7 @@ class Service:
 
     def picture(self, data: bytes, ask: AskQuery) -> bytes:
         """A file as a PNG that any browser shows."""
-        with self.admission.admitted(), self.admission.decoding():
+        with self.admission.decoding():
             return as_png(read_picture(data, ask, self._most_pixels).pixels)
 
     def batch(self, uploads: Sequence[Upload], ask: AskQuery, request_id: str) -> BatchAnswer:
@@ -86,7 +84,7 @@ class Service:
         classifier = self.models.get(ask.model)
         members = self._members(uploads)
         series = len(members) > 1 and all(member.data is not None and is_dicom(member.data) for member in members)
-        with self.admission.admitted(), ThreadPoolExecutor(IMAGES_AT_ONCE) as pool:
+        with ThreadPoolExecutor(IMAGES_AT_ONCE) as pool:
             ordered = list(enumerate(order_slices(members) if series else members))
             found = pool.map(lambda item: self._try(item[1], ask, classifier), ordered)
             results = [

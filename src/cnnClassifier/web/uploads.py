@@ -1,8 +1,10 @@
-"""From a request to the bytes of its files, held in memory only."""
+"""From a request that is let in to the bytes of its files, held in memory only."""
 
 import base64
 import binascii
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TypeVar
 
@@ -11,6 +13,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from cnnClassifier.fetching import Fetcher
+from cnnClassifier.web.admission import Admission
 from cnnClassifier.web.answers import BatchRequest, Message, PredictRequest, UrlRequest
 from cnnClassifier.web.observer import Observer
 
@@ -41,20 +44,33 @@ class InMemoryRequest(Request):
 
 @dataclass(frozen=True)
 class Reader:
-    """Takes the files out of requests; addresses in them are followed only if there is a `fetcher`."""
+    """Takes the files out of requests that it lets in; addresses in them are followed only if there is a `fetcher`.
+
+    A request stays in for the length of the block that has its files: nobody has them before they are let in.
+    """
 
     observer: Observer
+    admission: Admission
     fetcher: Fetcher | None = None
 
-    def one(self, request: Request) -> bytes:
-        """The one file of a request; 400 if it is not there, 415 for a kind of body that is not read."""
-        with self.observer.step("read"):
-            return self._one(request)
+    @contextmanager
+    def one(self, request: Request) -> Iterator[bytes]:
+        """The one file of a request; 400 if it is not there, 415 for a kind of body that is not read.
 
-    def many(self, request: Request) -> list[Upload]:
-        """All files of a request, one or more; 400 if there is none."""
-        with self.observer.step("read"):
-            return self._many(request)
+        OverloadedError at once, with nothing read or fetched, if too many ask.
+        """
+        with self.admission.admitted():
+            with self.observer.step("read"):
+                data = self._one(request)
+            yield data
+
+    @contextmanager
+    def many(self, request: Request) -> Iterator[list[Upload]]:
+        """All files of a request, one or more, likewise; 400 if there is none."""
+        with self.admission.admitted():
+            with self.observer.step("read"):
+                uploads = self._many(request)
+            yield uploads
 
     def _one(self, request: Request) -> bytes:
         if request.mimetype in RAW_KINDS:
