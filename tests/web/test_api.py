@@ -13,6 +13,7 @@ from tiny_model import CLASSES, picture, with_spot, write_package
 
 from cnnClassifier.inference import Classifier
 from cnnClassifier.web import ModelHolder, Models, create_app
+from hostile import zip_files as zips
 from hostile.corpus import BODY_LIMIT, CASES
 
 V1 = "/api/v1"
@@ -101,6 +102,22 @@ def test_more_files_than_a_batch_may_have_are_refused(classifier):
     few = app_serving(classifier, CONFIG.model_copy(update={"max_files": 2})).test_client()
     response = few.post(f"{V1}/batch", data=files(*[(picture(), "a.png")] * 3))
     assert (response.status_code, response.json["detail"]) == (422, "3 files are more than the 2 taken at a time")
+
+
+def test_archives_that_together_are_too_much_are_refused_though_each_alone_is_not(client):
+    archive = zips.write({f"{number}": bytes(2**20) for number in range(30)})
+    sent = files(*((archive, f"{number}.zip") for number in range(12)))
+    response = client.post(f"{V1}/batch", data=sent)
+    assert (response.status_code, response.json["type"]) == (422, "urn:cnnclassifier:problem:unreadable-archive")
+    assert "more than the 256 MB" in response.json["detail"]
+
+
+def test_archives_files_are_counted_over_all_of_a_request(classifier):
+    few = app_serving(classifier, CONFIG.model_copy(update={"max_files": 3})).test_client()
+    archive = zipped(a=picture(), b=picture())
+    response = few.post(f"{V1}/batch", data=files((archive, "1.zip"), (archive, "2.zip")))
+    assert (response.status_code, response.json["detail"]) == (422, "4 files are more than the 3 taken at a time")
+    assert few.post(f"{V1}/batch", data=files((archive, "1.zip"), (picture(), "a.png"))).json["answered"] == 3
 
 
 def test_an_explanation_lies_over_the_picture_and_peaks_where_the_colour_is(explaining):
