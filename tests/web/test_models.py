@@ -30,11 +30,15 @@ class Offer:
         self.packages = packages
         self.loaded: list[str] = []
         self.answers = True
+        self.unlisted: list[str] = []
 
     def names(self) -> list[str]:
         if not self.answers:
             raise TrackingError("the server does not answer")
         return list(self.packages)
+
+    def offers(self, name: str) -> bool:
+        return name in [*self.names(), *self.unlisted]
 
     def versions(self, _name: str) -> list[Version]:
         return [Version("2", ("challenger",), None), Version("1", ("champion",), "the first")]
@@ -56,7 +60,7 @@ def offer(packages):
 def client(offer):
     default = offer.holder("colours")
     default.load_once()
-    models = Models(default, Registry(offer.names, offer.versions, offer.holder))
+    models = Models(default, Registry(offer.names, offer.offers, offer.versions, offer.holder))
     return create_app(models, CONFIG, ROOT).test_client()
 
 
@@ -85,7 +89,20 @@ def test_each_model_answers_under_its_own_name_and_is_loaded_when_it_is_asked_fo
 
 def test_a_model_that_nobody_registered_is_not_found(client):
     response = ask(client, "third")
-    assert (response.status_code, "GET /api/v1/models" in response.json["detail"]) == (404, True)
+    assert (response.status_code, response.json["type"]) == (404, "urn:cnnclassifier:problem:unknown-model")
+    assert "GET /api/v1/models" in response.json["detail"]
+
+
+def test_a_model_beyond_the_end_of_the_list_is_asked_for_by_its_name(client, offer, packages):
+    offer.packages, offer.unlisted = {"colours": packages["colours"]}, ["other"]
+    assert [each["name"] for each in client.get(f"{V1}/models").json["models"]] == ["colours"]
+    offer.load = lambda name: Classifier.load(packages[name], name, "1", threads=1)
+    assert ask(client, "other").json["model"] == "other"
+
+
+def test_an_unlisted_model_is_not_found_while_the_registry_is_lost(client, offer):
+    offer.answers = False
+    assert ask(client, "third").status_code == 404
 
 
 def test_models_are_listed_the_default_first_and_described_once_loaded(client):

@@ -134,6 +134,7 @@ def two_models(classifier, deciding) -> Iterator[str]:
     started.load_once()
     registry = Registry(
         names=lambda: ["colours", "deciding"],
+        offers=["colours", "deciding"].__contains__,
         versions=lambda _: [
             Version("8", ("champion",), "better by 0.02"),
             Version("9", ("challenger",), None, "looked at by hand"),
