@@ -4,7 +4,7 @@ import io
 import threading
 
 import pytest
-from tiny_app import CONFIG, ROOT
+from tiny_app import CONFIG, ROOT, app_serving
 from tiny_model import SPEC, picture, write_package
 
 from cnnClassifier.errors import TrackingError
@@ -112,6 +112,13 @@ def test_models_are_listed_the_default_first_and_described_once_loaded(client):
     described = client.get(f"{V1}/models/other").json
     assert described["description"] == "The other one."
     assert described["versions"][1] == {"version": "1", "aliases": ["champion"], "gate": "the first", "promoted": None}
+
+
+def test_behind_a_proxy_a_card_s_address_has_the_proxy_s_prefix(carded):
+    client = app_serving(carded).test_client()
+    (model,) = client.get(f"{V1}/models", base_url="http://localhost/ward").json["models"]
+    assert model["card"] == "/ward/model-card?model=carded"
+    assert client.get(model["card"].removeprefix("/ward"), base_url="http://localhost/ward").status_code == 200
 
 
 def test_a_registry_that_is_lost_stops_no_model_that_is_loaded(client, offer):

@@ -57,3 +57,4 @@ def test_the_document_is_a_page_too(client: FlaskClient):
         assert f"{V1}{path}" in page.text
     assert "http://" not in page.text.replace("http://localhost/", "")
     assert "<script" not in page.text
+    assert "http://localhost/ward/api/v1/predict" in client.get(f"{V1}/docs", base_url="http://localhost/ward").text

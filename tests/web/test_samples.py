@@ -67,6 +67,12 @@ def test_samples_are_drawn_for_a_model_of_the_classes_that_can_be_drawn(client):
     assert client.get("/samples/other.png").status_code == 404
 
 
+def test_behind_a_proxy_a_sample_s_address_has_the_proxy_s_prefix(client):
+    samples = client.get(f"{V1}/samples", base_url="http://localhost/ward").json["samples"]
+    assert samples
+    assert all(sample["url"].startswith("/ward/") for sample in samples)
+
+
 def test_a_model_of_other_classes_has_no_drawn_samples(tmp_path):
     spec = SPEC.model_copy(update={"classes": ("benign", "malignant", "a", "b")})
     client = app_serving(Classifier.load(write_package(tmp_path / "m", spec), "m", "1")).test_client()

@@ -56,7 +56,7 @@ def registry_of(project: ProjectConfig, environ: Mapping[str, str]) -> "Registry
     """The other models that may be asked; none where a folder is served and no registry is asked."""
     if environ.get(MODEL_DIR):
         return None
-    from cnnClassifier.web.models import Registry  # for the web app alone: `predict` does without its types
+    from cnnClassifier.web.models import Registry  # brings Flask, which `predict` does without
 
     return Registry(
         lambda: list_models(connect(project.tracking), project.serving.alias),

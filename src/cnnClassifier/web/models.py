@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
+from flask import url_for
+
 from cnnClassifier.errors import NoSuchModelError, TrackingError
 from cnnClassifier.inference import Classifier
 from cnnClassifier.tracking.catalogue import Version
@@ -87,7 +89,7 @@ class Models:
         return [classifier for holder in holders if (classifier := _if_there(holder))]
 
     def answers(self) -> list[ModelAnswer]:
-        """All that may be asked, the default first."""
+        """All that may be asked, the default first; in a request, whose addresses they have."""
         default = self._default_name()
         names = [*([default] if default else []), *(self._registry.names() if self._registry else [])]
         return [self._describe(name) for name in dict.fromkeys(names)]
@@ -140,5 +142,5 @@ def _described(classifier: Classifier) -> ModelAnswer:
         explains=classifier.has_maps,
         decision=spec.decision,
         preprocessing=spec.preprocessing,
-        card=f"/model-card?model={classifier.name}" if classifier.card.is_file() else None,
+        card=url_for("model_card", model=classifier.name) if classifier.card.is_file() else None,
     )

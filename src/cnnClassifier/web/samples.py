@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from flask import url_for
 from werkzeug.exceptions import NotFound
 
 from cnnClassifier.audit.copies import copies_of_training
@@ -47,12 +48,11 @@ class Samples:
         self._classes: tuple[str, ...] = ()
 
     def answer(self) -> SamplesAnswer:
-        """What there is; nothing until there is a model."""
-        listed = self._look().items()
+        """What there is, in a request, whose addresses they have; nothing until there is a model."""
         return SamplesAnswer(
             samples=[
-                SampleAnswer(id=name, label=each.label, kind=each.kind, url=f"/samples/{name}.png")
-                for name, each in listed
+                SampleAnswer(id=name, label=each.label, kind=each.kind, url=url_for("sample", name=name))
+                for name, each in self._look().items()
             ]
         )
 
