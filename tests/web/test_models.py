@@ -114,6 +114,15 @@ def test_models_are_listed_the_default_first_and_described_once_loaded(client):
     assert described["versions"][1] == {"version": "1", "aliases": ["champion"], "gate": "the first", "promoted": None}
 
 
+def test_a_card_loads_no_model_as_anybody_may_ask_for_it(client, offer):
+    response = client.get("/model-card?model=other")
+    assert (response.status_code, response.json["type"]) == (404, "urn:cnnclassifier:problem:unknown-model")
+    assert response.json["detail"] == client.get("/model-card?model=third").json["detail"].replace("third", "other")
+    assert offer.loaded == ["colours"]
+    ask(client, "other")
+    assert client.get("/model-card?model=other").json["detail"] == "model other version 1 has no model card"
+
+
 def test_behind_a_proxy_a_card_s_address_has_the_proxy_s_prefix(carded):
     client = app_serving(carded).test_client()
     (model,) = client.get(f"{V1}/models", base_url="http://localhost/ward").json["models"]

@@ -19,6 +19,7 @@ OPERATIONS = {
     "/models": "GET",
     "/models/{name}": "GET",
     "/samples": "GET",
+    "/samples/{name}.png": "GET",
 }
 EXAMPLES = 40  # of each operation
 

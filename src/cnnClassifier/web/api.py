@@ -21,6 +21,7 @@ from cnnClassifier.web.answers import (
     ModelsAnswer,
     OneOrMany,
     Problem,
+    SamplePath,
     SamplesAnswer,
 )
 from cnnClassifier.web.feedback import FeedbackAnswer, FeedbackRequest, read_feedback
@@ -128,6 +129,13 @@ def _add_models(api: APIBlueprint, service: Service, samples: Samples) -> None:
     def list_samples() -> Response:
         """List pictures to try."""
         return as_json(samples.answer())
+
+    @api.get(
+        "/samples/<name>.png", tags=[MODELS], responses={200: content("The picture", PNG), **problems(401, 404, 429)}
+    )
+    def sample(path: SamplePath) -> Response:
+        """Give a picture to try."""
+        return Response(samples.png(path.name), mimetype=PNG)
 
 
 def _add_feedback(api: APIBlueprint, service: Service) -> None:

@@ -79,9 +79,16 @@ class Models:
 
     def get(self, name: str | None = None) -> Classifier:
         """The classifier of that name, or the default one; NoSuchModelError, or what its holder raises."""
-        if name is None or name == self._default_name():
+        if name is None:
             return self.default.get()
-        return self._other(name).get()
+        return (self._known(name) or self._offered(name)).get()
+
+    def at_hand(self, name: str | None = None) -> Classifier:
+        """The same if it has been asked for before: NoSuchModelError for others, whatever the registry offers."""
+        holder = self.default if name is None else self._known(name)
+        if holder is None:
+            raise NoSuchModelError(f"no model {name!r} is loaded; GET /api/v1/models/{name} loads it if there is one")
+        return holder.get()
 
     def loaded(self) -> list[Classifier]:
         """Those that answer now."""
@@ -103,20 +110,20 @@ class Models:
 
     def _describe(self, name: str) -> ModelAnswer:
         """A model that need not be loaded for it."""
-        holder = self.default if name == self._default_name() else self._others.get(name)
+        holder = self._known(name)
         classifier = _if_there(holder) if holder else None
         return _described(classifier) if classifier else ModelAnswer(name=name, served=None)
 
-    def _other(self, name: str) -> ModelHolder:
-        holder = self._others.get(name) or self._offered(name)
-        holder.start()
-        return holder
+    def _known(self, name: str) -> ModelHolder | None:
+        return self.default if name == self._default_name() else self._others.get(name)
 
     def _offered(self, name: str) -> ModelHolder:
         if self._registry is None or not self._registry.offers(name):
             raise NoSuchModelError(f"there is no model {name!r}; GET /api/v1/models lists them")
         with self._lock:  # another request may have asked meanwhile
-            return self._others.setdefault(name, self._registry.holder(name))
+            holder = self._others.setdefault(name, self._registry.holder(name))
+        holder.start()
+        return holder
 
     def _default_name(self) -> str | None:
         classifier = _if_there(self.default)

@@ -14,6 +14,7 @@ from cnnClassifier.web.answers import Problem
 from cnnClassifier.web.batcher import TooLateError
 from cnnClassifier.web.journal import JournalError
 from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError
+from cnnClassifier.web.samples import NoSuchSampleError
 
 PROBLEM_JSON = "application/problem+json"
 TYPES = "urn:cnnclassifier:problem:"
@@ -29,6 +30,7 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(FetchError, _not_fetched)
     app.register_error_handler(NoMapsError, _no_maps)
     app.register_error_handler(NoSuchModelError, _no_such_model)
+    app.register_error_handler(NoSuchSampleError, _no_such_sample)
     app.register_error_handler(UnknownAnswerError, _unknown_answer)
     app.register_error_handler(UnknownLabelError, _unknown_label)
     app.register_error_handler(JournalError, _no_journal)
@@ -80,6 +82,11 @@ def _no_maps(error: NoMapsError) -> Response:
 def _no_such_model(error: NoSuchModelError) -> Response:
     title = "There is no such model"
     return _fill(Response(), Problem(type=TYPES + "unknown-model", title=title, status=404, detail=str(error)))
+
+
+def _no_such_sample(error: NoSuchSampleError) -> Response:
+    title = "There is no such sample"
+    return _fill(Response(), Problem(type=TYPES + "unknown-sample", title=title, status=404, detail=str(error)))
 
 
 def _unknown_answer(error: UnknownAnswerError) -> Response:
