@@ -11,8 +11,11 @@ from PIL import Image
 from tiny_app import CONFIG, ROOT, app_serving
 from tiny_model import CLASSES, picture, with_spot, write_package
 
+from cnnClassifier.dicom import decode_dicom
 from cnnClassifier.inference import Classifier
+from cnnClassifier.preprocessing import prepare
 from cnnClassifier.web import ModelHolder, Models, create_app
+from hostile import dicom_files as dicom
 from hostile import zip_files as zips
 from hostile.corpus import BODY_LIMIT, CASES
 
@@ -151,6 +154,18 @@ def test_what_a_browser_cannot_show_comes_back_as_a_png(client):
     response = client.post(f"{V1}/picture", data=files((tiff, "a.tif")))
     assert response.mimetype == "image/png"
     assert Image.open(io.BytesIO(response.data)).size == (1024, 20)
+
+
+@pytest.mark.parametrize(("frame", "center"), [(0, -600), (1, 40)])
+def test_a_frame_is_shown_and_classified_through_its_own_window(client, classifier, frame, center):
+    data = dicom.enhanced((-600, 0), (40, 0))
+    answer = client.post(f"{V1}/predict?frame={frame}", data=files((data, "a.dcm"))).json
+    assert answer["picture"]["dicom"]["window"] == {"center": center, "width": 400}
+    pixels = decode_dicom(data, frame=frame)
+    (expected,) = classifier.classify_batch(prepare(pixels, classifier.spec.preprocessing)[None])
+    assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
+    shown = Image.open(io.BytesIO(client.post(f"{V1}/picture?frame={frame}", data=files((data, "a.dcm"))).data))
+    np.testing.assert_allclose(np.asarray(shown), pixels[..., 0], atol=0.51)
 
 
 @pytest.mark.parametrize(
