@@ -19,8 +19,20 @@ from cnnClassifier.web import factory
 LIMIT = 50_000
 
 
-PAGES = {"/scan.png": (200, picture("normal")), "/large": (200, bytes(2 * LIMIT)), "/none": (404, b"no")}
-LEADS = {"/moved": "/scan.png", "/round": "/round", "/inside": "http://127.0.0.1:1/x", "/file": "file:///etc/passwd"}
+PAGES = {
+    "/scan.png": (200, picture("normal")),
+    "/%C3%A4%20b.png?c=%C3%B6": (200, picture("normal")),
+    "/large": (200, bytes(2 * LIMIT)),
+    "/none": (404, b"no"),
+}
+LEADS = {
+    "/moved": "/scan.png",
+    "/umlaut": "/ä%20b.png?c=ö".encode().decode("latin-1"),  # as UTF-8, which is what servers send
+    "/round": "/round",
+    "/inside": "http://127.0.0.1:1/x",
+    "/file": "file:///etc/passwd",
+    "/bracket": "http://[",
+}
 PRIVATE = """
     127.0.0.1 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 ::1 :: fe80::1 fe80::1%eth0
     fc00::1 ff02::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::7f00:1 64:ff9b:1::1 2002:7f00:1::1
@@ -66,7 +78,7 @@ def fetcher(host: str, **changes) -> Fetcher:
     return Fetcher(**{"hosts": [host], "max_bytes": LIMIT, "seconds": 5.0, "allowed": lambda _: True} | changes)
 
 
-@pytest.mark.parametrize("path", ["/scan.png", "/moved"])
+@pytest.mark.parametrize("path", ["/scan.png", "/moved", "/ä%20b.png?c=ö", "/%C3%A4%20b.png?c=%C3%B6#d", "/umlaut"])
 def test_a_picture_is_fetched_also_from_where_it_moved_to(host, path):
     assert fetcher(host).fetch(f"http://{host}{path}") == picture("normal")
 
@@ -79,6 +91,8 @@ def test_a_picture_is_fetched_also_from_where_it_moved_to(host, path):
         ("/round", "leads on more than 3 times"),
         ("/inside", "not among those"),
         ("/file", "only http and https"),
+        ("/bracket", "leads on to what is not an address"),
+        ("/\ud800", "cannot be fetched: UnicodeEncodeError"),
     ],
 )
 def test_what_is_too_large_missing_or_leads_elsewhere_is_not(host, path, reason):
