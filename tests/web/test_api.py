@@ -82,7 +82,8 @@ def test_a_batch_as_a_table_computes_nothing_in_a_spreadsheet(client):
     response = client.post(f"{V1}/batch?format=csv", data=sent)
     assert response.mimetype == "text/csv"
     header, first, second = response.text.splitlines()
-    assert header.startswith("index,name,state,label,confidence")
+    assert header.startswith("index,name,state,label,confidence,prediction_set,problem,model,version,request_id,prob")
+    assert f",colours,7,{response.headers['X-Request-ID']}," in first
     assert first.startswith("0,one.png,answer,normal,0.")
     assert second.startswith("1,'=2+2.png,problem,,,,\"not an image")
 
