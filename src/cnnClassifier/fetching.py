@@ -66,9 +66,7 @@ class Fetcher:
         connection = self._connect(parts, deadline)
         try:
             target = quote(parts._replace(scheme="", netloc="", fragment="").geturl() or "/", safe=KEPT)
-            connection.request(
-                "GET", target, headers={"Accept": "image/*, application/dicom", "User-Agent": "cnnClassifier"}
-            )
+            connection.request("GET", target, headers=HEADERS)
             response = connection.getresponse()
             if response.status in MOVED:
                 # http.client reads headers as Latin-1: what is quoted are the bytes that the server sent.

@@ -1,7 +1,5 @@
 """From a request that is let in to the bytes of its files, held in memory only."""
 
-import base64
-import binascii
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +10,8 @@ from flask import Request
 from pydantic import ValidationError
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
+from cnnClassifier.base64_files import from_base64
+from cnnClassifier.errors import DataError
 from cnnClassifier.fetching import Fetcher
 from cnnClassifier.web.admission import Admission
 from cnnClassifier.web.answers import BatchRequest, Message, PredictRequest, UrlRequest
@@ -92,25 +92,22 @@ class Reader:
                 raise BadRequest(f"send one or more files in the field {FIELD!r}{_other_fields(request)}")
             return [Upload(file.filename or "", file.read()) for file in files]
         if request.is_json and (body := _parse(request, BatchRequest)):
-            return [Upload(str(number), from_base64(text)) for number, text in enumerate(body.images, 1)]
+            return [Upload(str(number), _decoded(text)) for number, text in enumerate(body.images, 1)]
         return [Upload("1", self._one(request))]
 
     def _from_json(self, request: Request) -> bytes:
         if self.fetcher is not None and (body := _parse(request, UrlRequest)):
             return self.fetcher.fetch(body.url)
         try:
-            return from_base64(PredictRequest.model_validate_json(request.get_data()).image)
+            return _decoded(PredictRequest.model_validate_json(request.get_data()).image)
         except ValidationError as error:
             raise BadRequest(f'send {{"{FIELD}": "<base64>"}}: {faults_of(error)}') from None
 
 
-def from_base64(text: str) -> bytes:
-    """Bytes of base64, with or without the head of a data URL; 400 for what is neither."""
-    encoded = text.partition(",")[2] if text.startswith("data:") else text
+def _decoded(text: str) -> bytes:
     try:
-        # Many encoders wrap lines; white space is no error, any other foreign character is.
-        return base64.b64decode("".join(encoded.split()), validate=True)
-    except (binascii.Error, ValueError):
+        return from_base64(text)
+    except DataError:
         raise BadRequest(f"{FIELD!r} is not base64") from None
 
 
