@@ -52,7 +52,7 @@ async function askImage(item, signal) {
 async function askMany(item, signal) {
   const batch = await post(item, "/batch", signal);
   const members = item.files ? byName(item.files) : await membersOf(await item.bytes());
-  choice.expand(item, batch.results.map((result) => memberItem(result, members.get(result.name) ?? null, batch.series)));
+  choice.expand(item, batch.results.map((result) => memberItem(result, members.get(result.name) ?? null, batch)));
 }
 
 async function post(item, path, signal) {
@@ -73,13 +73,13 @@ function byName(files) {
   return found;
 }
 
-function memberItem(result, bytes, series) {
+function memberItem(result, bytes, { series, request_id }) {
   const item = new Item(result.name, null, bytes);
   item.series = series;
   item.answer = result.answer ?? null;
   item.place = result.index;
   item.state = result.answer ? "done" : "failed";
-  if (result.problem) item.failure = new Refusal(result.problem).told;
+  if (result.problem) item.failure = new Refusal(result.problem, request_id).told;
   if (result.answer?.picture.dicom) item.kind = "dicom";
   if (!bytes) item.picture = false;
   return item;
@@ -95,9 +95,9 @@ function obviousProblem({ name, size, unreadable }) {
   return null;
 }
 
-function fail(item, { title, detail, requestId = null, canRetry = false }) {
-  const failure = { title, detail: sentence(detail), requestId, canRetry };
-  Object.assign(item, { state: "failed", failure, answer: null, maps: null, note: "" });
+function fail(item, { title, detail, requestId = null, canRetry = false, problem = { title, detail } }) {
+  const failure = { title, detail: sentence(detail), requestId, canRetry, problem };
+  Object.assign(item, { state: "failed", failure, answer: null, place: 0, maps: null, note: "" });
   choice.changed(item);
 }
 

@@ -11,6 +11,7 @@ const LEAST_WIDTH = 1;
 const center = element("window-center");
 const width = element("window-width");
 const frame = element("frame");
+const moved = new Set(); // items that are looked at another way than was last asked about
 
 function render() {
   const item = choice.selected;
@@ -55,27 +56,39 @@ function presetButtons() {
   return element("dicom").querySelectorAll("button[value]");
 }
 
-function look(change) {
+/** Look at the selected image another way: at once, or when the reader's hand has rested for a moment. */
+function look(change, { soon = false } = {}) {
   const item = choice.selected;
   if (!item) return;
   Object.assign(item.look, change);
-  askAbout(item);
-  renewPicture(item, item.controller?.signal);
+  moved.add(item);
+  if (soon) askSoon();
+  else askNow();
 }
 
-const lookSoon = debounced(250, look);
+/** Ask about all that are looked at another way, also where the reader has gone on to another image meanwhile. */
+function askNow() {
+  for (const item of moved) {
+    if (!choice.items.includes(item)) continue;
+    askAbout(item);
+    renewPicture(item, item.controller?.signal);
+  }
+  moved.clear();
+}
+
+const askSoon = debounced(250, askNow);
 
 function windowMoved() {
   for (const button of presetButtons()) button.setAttribute("aria-pressed", false);
   tellValues(frame.max);
-  lookSoon({ window_center: Number(center.value), window_width: Math.max(LEAST_WIDTH, Number(width.value)) });
+  look({ window_center: Number(center.value), window_width: Math.max(LEAST_WIDTH, Number(width.value)) }, { soon: true });
 }
 
 center.addEventListener("input", windowMoved);
 width.addEventListener("input", windowMoved);
 frame.addEventListener("input", () => {
   tellValues(frame.max);
-  lookSoon({ frame: Number(frame.value) - 1 });
+  look({ frame: Number(frame.value) - 1 }, { soon: true });
 });
 element("dicom").addEventListener("click", ({ target }) => {
   if (!(target instanceof HTMLButtonElement)) return;

@@ -25,7 +25,7 @@ export class Item {
   clear() {
     this.state = "waiting";
     this.answer = null;
-    this.failure = null; // { title, detail, requestId, canRetry }
+    this.failure = null; // { title, detail, requestId, canRetry, problem }: words, and the problem document
     this.maps = null; // by class, for the answer's look
     this.label = null; // { value, said }: what a reader says it is, and what became of that
     this.note = "";

@@ -18,9 +18,10 @@ export class Refusal extends Error {
 
   /** What to tell people. */
   get told() {
-    const { title, detail = "", advice, status } = this.problem;
+    const { problem, requestId } = this;
+    const { title, detail = "", advice, status } = problem;
     const text = [detail, advice ?? ""].map(sentence).filter(Boolean).join(" ");
-    return { title, detail: text, requestId: this.requestId, canRetry: !status || status >= 500 || status === 429 || status === 401 };
+    return { title, detail: text, requestId, canRetry: !status || status >= 500 || status === 429 || status === 401, problem };
   }
 }
 

@@ -1,10 +1,11 @@
 """Archives: what of a .zip is handed on, under which names, in which order, and within which limits."""
 
+import tracemalloc
 import zipfile
 
 import pytest
 
-from cnnClassifier.archives import ArchiveLimits, is_archive, read_archive
+from cnnClassifier.archives import ArchiveLimits, Member, is_archive, read_archive
 from cnnClassifier.errors import ArchiveError
 from hostile import zip_files as zips
 
@@ -80,6 +81,21 @@ def test_limits_are_met_exactly():
     assert [bool(member.error) for member in read_archive(zips.write(files), ArchiveLimits(member_bytes=999))] == [
         True
     ] * 2
+
+
+@pytest.mark.parametrize(("files", "before", "reason"), [
+    (2, [], "3 files are more than the 2 taken"),
+    (4, [Member("a", b"x")] * 2, "5 files are more than the 4 taken"),
+    (4, [Member("a", bytes(250 * 2**20))], "with the files before it, the archive holds more than the 256 MB"),
+])  # fmt: skip
+def test_what_came_before_counts_and_too_much_is_refused_before_anything_is_inflated(files, before, reason):
+    data = zips.write(dict.fromkeys("abc", bytes(4 * 2**20)))
+    tracemalloc.start()
+    with pytest.raises(ArchiveError, match=reason):
+        read_archive(data, ArchiveLimits(files=files), before)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 2**20
 
 
 def test_an_archive_behind_other_bytes_can_be_read():

@@ -246,19 +246,11 @@ def test_too_many_pixels_are_refused_before_any_is_decoded():
 
 
 def test_a_frame_of_an_enhanced_ct_has_its_own_window_and_rescale():
-    def frame(center: bytes, intercept: bytes) -> bytes:
-        window = dicom.element(0x00281050, "DS", center) + dicom.element(0x00281051, "DS", b"400")
-        rescale = dicom.element(0x00281052, "DS", intercept) + dicom.element(0x00281053, "DS", b"1")
-        return dicom.item(
-            dicom.element(0x00289132, "SQ", dicom.item(window)), dicom.element(0x00289145, "SQ", dicom.item(rescale))
-        )
-
-    elements = dicom.ct(frames="2", pixels=SCAN.tobytes() * 2, slope=None, intercept=None)
-    elements[0x52009230] = ("SQ", frame(b"40", b"0") + frame(b"-600", b"-100"))
-    data = dicom.write(elements)
+    data = dicom.enhanced((40, 0), (-600, -100))
     for number, (center, intercept) in enumerate([(40, 0), (-600, -100)]):
         picture = decode_dicom(data, frame=number)[..., 0]
         np.testing.assert_allclose(picture, shown(SCAN + intercept, Window(center, 400)), atol=1e-3)
+        assert describe(data, number).window == describe(data, number).default_window == Window(center, 400)
 
 
 # --- limits and privacy -------------------------------------------------------------------

@@ -149,7 +149,7 @@ def test_what_is_wrong_is_a_problem_with_its_status(function, event, status, det
     assert detail in problem["detail"]
 
 
-@pytest.mark.parametrize(("path", "detail"), [("page", "not an image"), ("gone", "answers 404")])
+@pytest.mark.parametrize(("path", "detail"), [("page", "not an image"), ("gone", "answers 404"), ("ä", "answers 404")])
 def test_what_an_allowed_address_does_not_have_is_said(function, site, path, detail):
     response = function(http_api({"url": f"http://{site}/{path}"}))
     assert response["statusCode"] == 422

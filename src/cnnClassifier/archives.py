@@ -32,9 +32,10 @@ ZIP_ERRORS = (
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """What an archive may hold: entries, bytes of one and of all once inflated, and their growth by inflating."""
+    """What an archive may hold: entries, files among them, bytes of one and of all once inflated, and their growth."""
 
     entries: int = 1000
+    files: int = 1000
     member_bytes: int = 32 * 2**20
     total_bytes: int = 256 * 2**20
     ratio: int = 300
@@ -55,11 +56,12 @@ def is_archive(data: bytes) -> bool:
     return data.startswith((FILE_HEADER, END))
 
 
-def read_archive(data: bytes, limits: ArchiveLimits | None = None) -> list[Member]:
+def read_archive(data: bytes, limits: ArchiveLimits | None = None, before: Sequence[Member] = ()) -> list[Member]:
     """The files of a .zip in the order that people count in (2 before 10), folders and systems' clutter left out.
 
-    A file that cannot be had is a member with an error. Raises ArchiveError for what is no .zip, holds no file or
-    more than the limits allow, or is built to grow.
+    A file that cannot be had is a member with an error. Raises ArchiveError, before anything is inflated, for what is
+    no .zip, holds no file or more than the limits allow, or is built to grow. What came `before`, in archives of the
+    same request, counts against the limits on files and on all their bytes.
     """
     limits = limits or ArchiveLimits()
     _check_directory(data, limits)
@@ -68,7 +70,8 @@ def read_archive(data: bytes, limits: ArchiveLimits | None = None) -> list[Membe
             entries = [entry for entry in archive.infolist() if _is_wanted(entry)]
             if not entries:
                 raise ArchiveError("the archive holds no files")
-            _check_entries(archive, limits)
+            _check_together(archive, len(entries), limits, before)
+            _check_apart(archive)
             return list(_read_all(archive, sorted(entries, key=_natural), limits))
     except UnicodeDecodeError:
         raise ArchiveError("the archive has a file name that is no text; make it again") from None
@@ -90,14 +93,22 @@ def _check_directory(data: bytes, limits: ArchiveLimits) -> None:
         raise ArchiveError(f"the archive holds more than the {limits.entries:,} files allowed")
 
 
-def _check_entries(archive: zipfile.ZipFile, limits: ArchiveLimits) -> None:
+def _check_together(archive: zipfile.ZipFile, files: int, limits: ArchiveLimits, before: Sequence[Member]) -> None:
+    """Compare files and bytes, with those that are held already, with what may be held."""
+    if len(before) + files > limits.files:
+        raise ArchiveError(f"{len(before) + files:,} files are more than the {limits.files:,} taken at a time")
+    size = sum(len(member.data or b"") for member in before) + sum(entry.file_size for entry in archive.infolist())
+    if size > limits.total_bytes:
+        whose = "with the files before it, the archive holds" if before else "the archive holds"
+        raise ArchiveError(f"{whose} more than the {limits.total_bytes // 2**20} MB allowed")
+
+
+def _check_apart(archive: zipfile.ZipFile) -> None:
     entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
     edges = [*(entry.header_offset for entry in entries[1:]), archive.start_dir]
     for entry, edge in zip(entries, edges, strict=True):
         if entry.header_offset + LOCAL_SIZE + entry.compress_size > edge:
             raise ArchiveError("the archive has files that overlap")
-    if sum(entry.file_size for entry in entries) > limits.total_bytes:
-        raise ArchiveError(f"the archive holds more than the {limits.total_bytes // 2**20} MB allowed")
 
 
 def _is_wanted(entry: zipfile.ZipInfo) -> bool:

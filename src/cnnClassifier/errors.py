@@ -6,6 +6,7 @@
   x ImageError         one picture cannot be decoded (a DataError, so a batch can go on without it)
   x ArchiveError       an archive of pictures cannot be opened, or is built to do harm (a DataError)
   x ModelError         a model cannot be built, exported, loaded or found
+  x NoSuchModelError   no model of that name may be asked here (a ModelError)
   x NoMapsError        a model cannot say where in an image its evidence lies (a ModelError)
   x WeightsError       pretrained weights are missing and cannot be fetched (a ModelError)
   x TrackingError      the tracking server or registry refuses, lacks something or does not answer
@@ -41,6 +42,10 @@ class ArchiveError(DataError):
 
 class ModelError(CnnClassifierError):
     """A model cannot be built, exported, loaded or found."""
+
+
+class NoSuchModelError(ModelError):
+    """No model of that name may be asked here."""
 
 
 class NoMapsError(ModelError):

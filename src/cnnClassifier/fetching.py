@@ -9,10 +9,11 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import string
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from cnnClassifier.errors import DataError
 
@@ -23,6 +24,7 @@ CHUNK = 64 * 1024
 TRANSLATED = [ipaddress.ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
 HEADERS = {"Accept": "image/*, application/dicom", "User-Agent": "cnnClassifier"}
 MOVED = (301, 302, 303, 307, 308)
+KEPT = string.punctuation  # % among them: what is quoted already stays as it is
 
 
 class FetchError(DataError):
@@ -52,7 +54,10 @@ class Fetcher:
             body, moved = self._ask(url, deadline)
             if moved is None:
                 return body
-            url = urljoin(url, moved)
+            try:
+                url = urljoin(url, moved)
+            except ValueError:
+                raise FetchError("the address leads on to what is not an address") from None
         raise FetchError(f"the address leads on more than {REDIRECTS} times")
 
     def _ask(self, url: str, deadline: float) -> tuple[bytes, str | None]:
@@ -60,17 +65,16 @@ class Fetcher:
         parts = self._check(url)
         connection = self._connect(parts, deadline)
         try:
-            target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-            connection.request(
-                "GET", target, headers={"Accept": "image/*, application/dicom", "User-Agent": "cnnClassifier"}
-            )
+            target = quote(parts._replace(scheme="", netloc="", fragment="").geturl() or "/", safe=KEPT)
+            connection.request("GET", target, headers=HEADERS)
             response = connection.getresponse()
             if response.status in MOVED:
-                return b"", response.headers.get("Location") or ""
+                # http.client reads headers as Latin-1: what is quoted are the bytes that the server sent.
+                return b"", quote(response.headers.get("Location") or "", safe=KEPT, encoding="latin-1")
             if response.status != http.HTTPStatus.OK:
                 raise FetchError(f"the address answers {response.status}")
             return self._body(response, deadline), None
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise FetchError(f"the address cannot be fetched: {type(error).__name__}") from None
         finally:
             connection.close()

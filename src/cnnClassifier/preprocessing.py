@@ -52,6 +52,7 @@ DECODER_ERRORS = (
 # A JPEG is decoded as often as it has scans, each over the whole picture. Encoders write up to about 12.
 MOST_SCANS = 100
 SCAN = b"\xff\xda"
+JPEG = b"\xff\xd8"  # how each begins: Pillow calls one with an index of further pictures MPO
 
 BODY_THRESHOLD = 0.15  # of the way from the 1st percentile to the 99th: air and black margins lie below, skin above
 BODY_MINIMUM_SHARE = 0.05  # a component smaller than this share of the picture is no body: do not crop to it
@@ -110,7 +111,7 @@ def decode(data: bytes, max_pixels: int | None = None) -> Pixels:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if max_pixels is not None and image.width * image.height > max_pixels:
                 raise ImageError(f"{image.width} x {image.height} pixels are more than the {max_pixels:,} allowed")
-            if image.format == "JPEG":
+            if data.startswith(JPEG):
                 check_scans(data)
             image.load()
             return _to_array(ImageOps.exif_transpose(image))

@@ -4,8 +4,6 @@ Takes the events of an HTTP API (payload format 2.0) and of a REST API: `{"url":
 picture itself as the body. Errors are problem documents (RFC 9457), as those of the web app.
 """
 
-import base64
-import binascii
 import hmac
 import json
 from collections.abc import Mapping
@@ -18,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.api_key import API_KEY, HEADER, check_key
+from cnnClassifier.base64_files import from_base64
 from cnnClassifier.config.types import ServingConfig
-from cnnClassifier.errors import ConfigError, ImageError
+from cnnClassifier.errors import ConfigError, DataError, ImageError
 from cnnClassifier.fetching import Fetcher, FetchError
 from cnnClassifier.inference import Classifier
 
@@ -164,11 +163,10 @@ def _parse(body: bytes) -> Asked:
 
 
 def _decode(text: str) -> bytes:
-    encoded = text.partition(",")[2] if text.startswith("data:") else text
     try:
-        return base64.b64decode("".join(encoded.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "this is not base64") from None
+        return from_base64(text)
+    except DataError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, str(error)) from None
 
 
 def _response(status: HTTPStatus, body: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

@@ -144,6 +144,14 @@ def jpeg_of_many_scans() -> bytes:
     return data[:-2] + data[min(table, scan) : -2] * 5000 + b"\xff\xd9" if scan - table < 100 else data
 
 
+def indexed(jpeg: bytes) -> bytes:
+    """A JPEG with the index of a file of two pictures, for which Pillow calls it MPO."""
+    pair = encode(grey(), "MPO", save_all=True, append_images=[grey()])
+    start = pair.index(b"\xff\xe2")
+    end = start + 2 + struct.unpack_from(">H", pair, start + 2)[0]
+    return jpeg[:2] + pair[start:end] + jpeg[2:]
+
+
 def huge_profile() -> bytes:
     return encode(noisy(), "JPEG", icc_profile=bytes(1_000_000))
 
@@ -311,6 +319,7 @@ CASES = [
     case("1 x 1", lambda: encode(Image.new("L", (1, 1))), PICTURE),
     case("1 x 5000", lambda: encode(Image.new("L", (1, 5000))), PICTURE),
     case("CMYK TIFF", saved("TIFF", "CMYK"), PICTURE),
+    case("MPO", lambda: indexed(encode(noisy(), "JPEG")), PICTURE),
     # More pixels than allowed, in hardly any bytes.
     case("PNG of 30000 x 30000", lambda: png(30_000, 30_000, b""), TOO_MANY),
     case("BMP of 30000 x 30000", lambda: bmp(30_000, 30_000), TOO_MANY),
@@ -332,6 +341,7 @@ CASES = [
     case("TIFF whose strip is too long", lambda: plain_tiff(count=0xFFFFFFFF), PICTURE),
     case("JPEG with many restart markers", jpeg_with_restarts, PICTURE),
     case("JPEG of thousands of scans", jpeg_of_many_scans),
+    case("MPO of thousands of scans", lambda: indexed(jpeg_of_many_scans())),
     case("JPEG with 20 000 comments", lambda: jpeg_with_segment(0xFE, b"ab", 20_000), PICTURE),
     case("JPEG turned by its EXIF", turned, PICTURE),
     case("JPEG with broken EXIF", lambda: jpeg_with_segment(0xE1, b"Exif\0\0II*\0" + b"\xff" * 9), PICTURE),

@@ -125,3 +125,16 @@ def literal(octets: bytes) -> bytes:
     parts = [octets[start : start + 128] for start in range(0, len(octets), 128)]
     packed = b"".join(bytes([len(part) - 1]) + part for part in parts)
     return packed + b"\0" * (len(packed) % 2)
+
+
+def enhanced(*frames: tuple[int, int]) -> bytes:
+    """A CT of SCANs, each with a window of its own (its centre, 400 wide) and its own intercept."""
+
+    def described(center: int, intercept: int) -> bytes:
+        window = element(0x00281050, "DS", center) + element(0x00281051, "DS", 400)
+        rescale = element(0x00281052, "DS", intercept) + element(0x00281053, "DS", 1)
+        return item(element(0x00289132, "SQ", item(window)), element(0x00289145, "SQ", item(rescale)))
+
+    elements = ct(frames=str(len(frames)), pixels=SCAN.tobytes() * len(frames), slope=None, intercept=None)
+    elements[0x52009230] = ("SQ", b"".join(described(*frame) for frame in frames))
+    return write(elements)

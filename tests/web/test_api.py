@@ -11,8 +11,12 @@ from PIL import Image
 from tiny_app import CONFIG, ROOT, app_serving
 from tiny_model import CLASSES, picture, with_spot, write_package
 
+from cnnClassifier.dicom import decode_dicom
 from cnnClassifier.inference import Classifier
+from cnnClassifier.preprocessing import prepare
 from cnnClassifier.web import ModelHolder, Models, create_app
+from hostile import dicom_files as dicom
+from hostile import zip_files as zips
 from hostile.corpus import BODY_LIMIT, CASES
 
 V1 = "/api/v1"
@@ -78,7 +82,8 @@ def test_a_batch_as_a_table_computes_nothing_in_a_spreadsheet(client):
     response = client.post(f"{V1}/batch?format=csv", data=sent)
     assert response.mimetype == "text/csv"
     header, first, second = response.text.splitlines()
-    assert header.startswith("index,name,state,label,confidence")
+    assert header.startswith("index,name,state,label,confidence,prediction_set,problem,model,version,request_id,prob")
+    assert f",colours,7,{response.headers['X-Request-ID']}," in first
     assert first.startswith("0,one.png,answer,normal,0.")
     assert second.startswith("1,'=2+2.png,problem,,,,\"not an image")
 
@@ -101,6 +106,22 @@ def test_more_files_than_a_batch_may_have_are_refused(classifier):
     few = app_serving(classifier, CONFIG.model_copy(update={"max_files": 2})).test_client()
     response = few.post(f"{V1}/batch", data=files(*[(picture(), "a.png")] * 3))
     assert (response.status_code, response.json["detail"]) == (422, "3 files are more than the 2 taken at a time")
+
+
+def test_archives_that_together_are_too_much_are_refused_though_each_alone_is_not(client):
+    archive = zips.write({f"{number}": bytes(2**20) for number in range(30)})
+    sent = files(*((archive, f"{number}.zip") for number in range(12)))
+    response = client.post(f"{V1}/batch", data=sent)
+    assert (response.status_code, response.json["type"]) == (422, "urn:cnnclassifier:problem:unreadable-archive")
+    assert "more than the 256 MB" in response.json["detail"]
+
+
+def test_archives_files_are_counted_over_all_of_a_request(classifier):
+    few = app_serving(classifier, CONFIG.model_copy(update={"max_files": 3})).test_client()
+    archive = zipped(a=picture(), b=picture())
+    response = few.post(f"{V1}/batch", data=files((archive, "1.zip"), (archive, "2.zip")))
+    assert (response.status_code, response.json["detail"]) == (422, "4 files are more than the 3 taken at a time")
+    assert few.post(f"{V1}/batch", data=files((archive, "1.zip"), (picture(), "a.png"))).json["answered"] == 3
 
 
 def test_an_explanation_lies_over_the_picture_and_peaks_where_the_colour_is(explaining):
@@ -134,6 +155,18 @@ def test_what_a_browser_cannot_show_comes_back_as_a_png(client):
     response = client.post(f"{V1}/picture", data=files((tiff, "a.tif")))
     assert response.mimetype == "image/png"
     assert Image.open(io.BytesIO(response.data)).size == (1024, 20)
+
+
+@pytest.mark.parametrize(("frame", "center"), [(0, -600), (1, 40)])
+def test_a_frame_is_shown_and_classified_through_its_own_window(client, classifier, frame, center):
+    data = dicom.enhanced((-600, 0), (40, 0))
+    answer = client.post(f"{V1}/predict?frame={frame}", data=files((data, "a.dcm"))).json
+    assert answer["picture"]["dicom"]["window"] == {"center": center, "width": 400}
+    pixels = decode_dicom(data, frame=frame)
+    (expected,) = classifier.classify_batch(prepare(pixels, classifier.spec.preprocessing)[None])
+    assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
+    shown = Image.open(io.BytesIO(client.post(f"{V1}/picture?frame={frame}", data=files((data, "a.dcm"))).data))
+    np.testing.assert_allclose(np.asarray(shown), pixels[..., 0], atol=0.51)
 
 
 @pytest.mark.parametrize(

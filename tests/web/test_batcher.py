@@ -205,11 +205,12 @@ def test_a_place_is_given_back_when_a_request_fails():
     assert admission.inside == 0
 
 
-def test_only_so_many_decode_at_once():
+@pytest.mark.parametrize("turn", [Admission.decoding, Admission.unpacking])
+def test_only_so_many_decode_or_unpack_at_once(turn):
     admission, go, inside = Admission(capacity=9, decoders=2), threading.Event(), []
 
     def decode() -> int:
-        with admission.decoding():
+        with turn(admission):
             inside.append(1)
             assert go.wait(30)
             count = len(inside)

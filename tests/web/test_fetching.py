@@ -4,19 +4,35 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from itertools import islice
 
 import pytest
-from tiny_app import CONFIG, app_serving
+import requests
+from tiny_app import CONFIG, app_serving, running
 from tiny_model import picture
 
 from cnnClassifier.fetching import Fetcher, FetchError, is_public
+from cnnClassifier.web import factory
 
 LIMIT = 50_000
 
 
-PAGES = {"/scan.png": (200, picture("normal")), "/large": (200, bytes(2 * LIMIT)), "/none": (404, b"no")}
-LEADS = {"/moved": "/scan.png", "/round": "/round", "/inside": "http://127.0.0.1:1/x", "/file": "file:///etc/passwd"}
+PAGES = {
+    "/scan.png": (200, picture("normal")),
+    "/%C3%A4%20b.png?c=%C3%B6": (200, picture("normal")),
+    "/large": (200, bytes(2 * LIMIT)),
+    "/none": (404, b"no"),
+}
+LEADS = {
+    "/moved": "/scan.png",
+    "/umlaut": "/ä%20b.png?c=ö".encode().decode("latin-1"),  # as UTF-8, which is what servers send
+    "/round": "/round",
+    "/inside": "http://127.0.0.1:1/x",
+    "/file": "file:///etc/passwd",
+    "/bracket": "http://[",
+}
 PRIVATE = """
     127.0.0.1 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 ::1 :: fe80::1 fe80::1%eth0
     fc00::1 ff02::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::7f00:1 64:ff9b:1::1 2002:7f00:1::1
@@ -62,7 +78,7 @@ def fetcher(host: str, **changes) -> Fetcher:
     return Fetcher(**{"hosts": [host], "max_bytes": LIMIT, "seconds": 5.0, "allowed": lambda _: True} | changes)
 
 
-@pytest.mark.parametrize("path", ["/scan.png", "/moved"])
+@pytest.mark.parametrize("path", ["/scan.png", "/moved", "/ä%20b.png?c=ö", "/%C3%A4%20b.png?c=%C3%B6#d", "/umlaut"])
 def test_a_picture_is_fetched_also_from_where_it_moved_to(host, path):
     assert fetcher(host).fetch(f"http://{host}{path}") == picture("normal")
 
@@ -75,6 +91,8 @@ def test_a_picture_is_fetched_also_from_where_it_moved_to(host, path):
         ("/round", "leads on more than 3 times"),
         ("/inside", "not among those"),
         ("/file", "only http and https"),
+        ("/bracket", "leads on to what is not an address"),
+        ("/\ud800", "cannot be fetched: UnicodeEncodeError"),
     ],
 )
 def test_what_is_too_large_missing_or_leads_elsewhere_is_not(host, path, reason):
@@ -141,3 +159,32 @@ def test_the_api_follows_no_address_unless_that_is_switched_on(client, classifie
     private = switched_on.post("/api/v1/predict", **sent)
     assert (private.status_code, private.json["type"]) == (422, "urn:cnnclassifier:problem:not-fetched")
     assert "private network" in private.json["detail"]
+
+
+class Waiting(Site):
+    """A host that answers when it is told to."""
+
+    go = threading.Event()
+
+    def do_GET(self) -> None:
+        assert self.go.wait(60)
+        super().do_GET()
+
+
+def test_who_waits_for_a_slow_host_is_let_in_like_all_others_and_one_too_many_is_refused(classifier, monkeypatch):
+    config = CONFIG.model_copy(update={"queue": 2, "threads": 4})
+    with listening(Waiting) as port:
+        # This machine is no public one: the app would not fetch from it.
+        monkeypatch.setattr(factory, "_fetcher", lambda _: fetcher(f"localhost:{port}", seconds=60))
+        sent = {"url": f"http://localhost:{port}/scan.png"}
+
+        def ask() -> requests.Response:
+            return requests.post(f"{address}/api/v1/predict", json=sent, timeout=60)
+
+        with running(app_serving(classifier, config), config) as address, ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(ask) for _ in range(4)]
+            refused = [done.result() for done in islice(as_completed(asked), 2)]
+            assert requests.get(f"{address}/health", timeout=5).ok
+            assert [(each.status_code, each.headers["Retry-After"]) for each in refused] == [(429, "1")] * 2
+            Waiting.go.set()
+            assert sorted(done.result().status_code for done in asked) == [200, 200, 429, 429]

@@ -14,7 +14,7 @@ from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, write_spec
 from cnnClassifier.outliers import Reference, save_reference
 from cnnClassifier.tracking.connection import Connection, connect
 from cnnClassifier.tracking.registry import find, set_alias
-from cnnClassifier.web.model_source import load_from_folder, model_source
+from cnnClassifier.web.model_source import load_from_folder, model_source, registry_of
 from cnnClassifier.web.registry_source import RegistrySource
 
 
@@ -71,6 +71,19 @@ def test_without_a_folder_the_registry_is_asked_for_the_alias(project, package, 
     register_twice(connect(tracking), package, "colours")
     classifier = load()
     assert (classifier.name, classifier.version) == ("colours", "2")
+
+
+def test_the_registry_offers_what_has_the_alias_in_its_list_and_beyond(
+    project, package, tmp_path, monkeypatch, empty_database
+):
+    shutil.copyfile(empty_database, tmp_path / "mlflow.db")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracking = project.tracking.model_copy(update={"uri": f"sqlite:///{tmp_path}/mlflow.db"})
+    registry = registry_of(project.model_copy(update={"tracking": tracking}), {})
+    assert registry.names() == []
+    register_twice(connect(tracking), package, "colours")
+    assert registry.names() == []  # it was asked a moment ago
+    assert (registry.offers("colours"), registry.offers("other")) == (True, False)
 
 
 def register_twice(connection, package, name: str) -> None:

@@ -4,7 +4,7 @@ import io
 import threading
 
 import pytest
-from tiny_app import CONFIG, ROOT
+from tiny_app import CONFIG, ROOT, app_serving
 from tiny_model import SPEC, picture, write_package
 
 from cnnClassifier.errors import TrackingError
@@ -30,11 +30,15 @@ class Offer:
         self.packages = packages
         self.loaded: list[str] = []
         self.answers = True
+        self.unlisted: list[str] = []
 
     def names(self) -> list[str]:
         if not self.answers:
             raise TrackingError("the server does not answer")
         return list(self.packages)
+
+    def offers(self, name: str) -> bool:
+        return name in [*self.names(), *self.unlisted]
 
     def versions(self, _name: str) -> list[Version]:
         return [Version("2", ("challenger",), None), Version("1", ("champion",), "the first")]
@@ -56,7 +60,7 @@ def offer(packages):
 def client(offer):
     default = offer.holder("colours")
     default.load_once()
-    models = Models(default, Registry(offer.names, offer.versions, offer.holder))
+    models = Models(default, Registry(offer.names, offer.offers, offer.versions, offer.holder))
     return create_app(models, CONFIG, ROOT).test_client()
 
 
@@ -85,7 +89,20 @@ def test_each_model_answers_under_its_own_name_and_is_loaded_when_it_is_asked_fo
 
 def test_a_model_that_nobody_registered_is_not_found(client):
     response = ask(client, "third")
-    assert (response.status_code, "GET /api/v1/models" in response.json["detail"]) == (404, True)
+    assert (response.status_code, response.json["type"]) == (404, "urn:cnnclassifier:problem:unknown-model")
+    assert "GET /api/v1/models" in response.json["detail"]
+
+
+def test_a_model_beyond_the_end_of_the_list_is_asked_for_by_its_name(client, offer, packages):
+    offer.packages, offer.unlisted = {"colours": packages["colours"]}, ["other"]
+    assert [each["name"] for each in client.get(f"{V1}/models").json["models"]] == ["colours"]
+    offer.load = lambda name: Classifier.load(packages[name], name, "1", threads=1)
+    assert ask(client, "other").json["model"] == "other"
+
+
+def test_an_unlisted_model_is_not_found_while_the_registry_is_lost(client, offer):
+    offer.answers = False
+    assert ask(client, "third").status_code == 404
 
 
 def test_models_are_listed_the_default_first_and_described_once_loaded(client):
@@ -95,6 +112,22 @@ def test_models_are_listed_the_default_first_and_described_once_loaded(client):
     described = client.get(f"{V1}/models/other").json
     assert described["description"] == "The other one."
     assert described["versions"][1] == {"version": "1", "aliases": ["champion"], "gate": "the first", "promoted": None}
+
+
+def test_a_card_loads_no_model_as_anybody_may_ask_for_it(client, offer):
+    response = client.get("/model-card?model=other")
+    assert (response.status_code, response.json["type"]) == (404, "urn:cnnclassifier:problem:unknown-model")
+    assert response.json["detail"] == client.get("/model-card?model=third").json["detail"].replace("third", "other")
+    assert offer.loaded == ["colours"]
+    ask(client, "other")
+    assert client.get("/model-card?model=other").json["detail"] == "model other version 1 has no model card"
+
+
+def test_behind_a_proxy_a_card_s_address_has_the_proxy_s_prefix(carded):
+    client = app_serving(carded).test_client()
+    (model,) = client.get(f"{V1}/models", base_url="http://localhost/ward").json["models"]
+    assert model["card"] == "/ward/model-card?model=carded"
+    assert client.get(model["card"].removeprefix("/ward"), base_url="http://localhost/ward").status_code == 200
 
 
 def test_a_registry_that_is_lost_stops_no_model_that_is_loaded(client, offer):

@@ -19,6 +19,7 @@ OPERATIONS = {
     "/models": "GET",
     "/models/{name}": "GET",
     "/samples": "GET",
+    "/samples/{name}.png": "GET",
 }
 EXAMPLES = 40  # of each operation
 
@@ -57,3 +58,4 @@ def test_the_document_is_a_page_too(client: FlaskClient):
         assert f"{V1}{path}" in page.text
     assert "http://" not in page.text.replace("http://localhost/", "")
     assert "<script" not in page.text
+    assert "http://localhost/ward/api/v1/predict" in client.get(f"{V1}/docs", base_url="http://localhost/ward").text

@@ -1,7 +1,7 @@
 """DICOM on the page: its window, its frames, and nothing of its patient."""
 
 import pytest
-from browser import choose, expect_answer
+from browser import as_file, choose, choose_all, expect_answer
 from playwright.sync_api import Page, expect
 
 from ct_files import PATIENT, ct
@@ -65,6 +65,39 @@ def test_a_slider_goes_through_the_frames(ct_page):
     ct_page.get_by_label("Frame").fill("2")
     expect(ct_page.locator("#caption")).to_contain_text("frame 2 of 2")
     expect_answer(ct_page, "Normal")
+
+
+def move(page: Page, then: str = "body", **sliders: int) -> None:
+    """Move sliders, and click on something, all within the moment that the page waits for the hand to rest."""
+    page.evaluate(
+        """([sliders, then]) => {
+            for (const [id, value] of Object.entries(sliders)) {
+                const slider = document.getElementById(id);
+                slider.value = value;
+                slider.dispatchEvent(new Event("input"));
+            }
+            document.querySelector(then).click();
+        }""",
+        [{name.replace("_", "-"): value for name, value in sliders.items()}, then],
+    )
+
+
+def test_window_and_frame_moved_at_once_are_both_heeded(ct_page):
+    move(ct_page, window_center=900, frame=2)
+    expect(ct_page.locator("#caption")).to_contain_text("frame 2 of 2 · window 900 / 400 HU")
+
+
+def test_a_window_is_the_image_s_that_it_was_chosen_for_though_another_was_opened_at_once(page):
+    choose_all(page, *(as_file(ct(0, number=number), f"{number}.dcm") for number in (1, 2)))
+    page.get_by_role("button", name="1.dcm").click()
+    expect(page.locator("#caption")).to_contain_text("window 40 / 400 HU")
+    with page.expect_response("**/api/v1/predict?window_center=900*"):
+        move(page, window_center=900, then="#strip button:nth-child(2)")
+    expect(page.locator("#caption")).to_contain_text("2.dcm")
+    page.get_by_role("tab", name="1.dcm").click()
+    expect(page.locator("#caption")).to_contain_text("window 900 / 400 HU")
+    page.get_by_role("tab", name="2.dcm").click()
+    expect(page.locator("#caption")).to_contain_text("window 40 / 400 HU")
 
 
 def test_a_ct_of_one_frame_has_no_slider_for_frames(page):

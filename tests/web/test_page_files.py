@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+import requests
 from browser import as_file, choose, choose_all, drop, expect_answer, expect_done
 from playwright.sync_api import Page, expect
 from tiny_model import GREY, MIXED, coloured, picture
@@ -116,7 +117,9 @@ def test_the_downloaded_csv_has_every_image_and_no_formula(table):
     assert [row["state"] for row in rows] == ["answer", "abstained", "refused", "problem"]
     assert [row["label"] for row in rows] == ["adenocarcinoma", "", "", ""]
     assert float(rows[0]["probability of adenocarcinoma"]) == pytest.approx(1, abs=1e-3)
-    assert rows[3]["problem"].startswith("This image cannot be read")
+    assert rows[3]["problem"].startswith("not an image in a format")
+    assert {row["index"] for row in rows} == {"0"}  # each is the one file of its request
+    assert len({row["request_id"] for row in rows}) == 4
     assert (rows[0]["model"], rows[0]["version"]) == ("deciding", "8")
 
 
@@ -132,6 +135,30 @@ def test_the_downloaded_json_has_the_answers_as_the_api_gave_them(table):
         None,
     ]
     assert batch["results"][3]["problem"]["title"] == "This image cannot be read"
+    assert (batch["model"], batch["version"], batch["request_id"]) == ("deciding", "8", None)
+
+
+def test_what_is_downloaded_of_a_series_is_what_the_api_answers(page, server):
+    slices = series([0, 0, -1000])
+    choose(page, slices, name="series.zip")
+    expect_done(page, "3 images")
+    texts = []
+    for kind in ("JSON", "CSV"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Download {kind}").click()
+        texts.append(download.value.path().read_text(encoding="utf-8-sig"))
+    told = {"X-Request-ID": json.loads(texts[0])["request_id"]}
+    sent = [requests.post(f"{server}/api/v1/batch?format={kind}", files={"image": ("a.zip", slices)}, headers=told,
+                          timeout=30) for kind in ("json", "csv")]  # fmt: skip
+    assert without_times(json.loads(texts[0])) == without_times(sent[0].json())
+    assert list(csv.reader(io.StringIO(texts[1]))) == list(csv.reader(io.StringIO(sent[1].text)))
+
+
+def without_times(batch: dict) -> dict:
+    answers = [item["answer"] | {"answered_at": None} for item in batch["results"]]
+    return batch | {
+        "results": [item | {"answer": answer} for item, answer in zip(batch["results"], answers, strict=True)]
+    }
 
 
 def test_an_archive_becomes_its_images_with_their_pictures(page):

@@ -1,5 +1,6 @@
 """The page and its server: keys, patience, samples, cards, and the choice of models."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from tiny_model import MIXED, coloured, picture
 from cnnClassifier.tracking.catalogue import Version
 from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.answers import Problem
+from cnnClassifier.web.limits import Guard
 from cnnClassifier.web.models import Registry
 
 pytestmark = pytest.mark.browser
@@ -39,6 +41,28 @@ def test_a_server_that_wants_a_key_is_given_it_once_and_only_this_tab_knows_it(b
             expect_answer(page, "Adenocarcinoma")
             assert page.evaluate("localStorage.length") == 0
             assert "open-sesame" not in page.evaluate("document.cookie")
+
+
+def test_samples_and_cards_are_there_for_who_gives_the_key(browser, carded):
+    models = ModelHolder(lambda: carded)
+    models.load_once()
+    key = "the key of the tests"
+    with running(create_app(Models(models), CONFIG, ROOT, Guard(key))) as address:
+        for page in open_page(browser, address):
+            expect(page.locator("#model")).to_have_text("carded · version 9")
+            expect(page.locator("#samples")).to_be_hidden()
+            choose(page, picture())
+            page.get_by_label("API key", exact=True).fill(key)
+            page.keyboard.press("Enter")
+            expect_answer(page, "Adenocarcinoma")
+            page.get_by_role("button", name="Try another image").click()
+            sample = page.get_by_role("button", name="Normal, sample 1")
+            expect(sample.locator("img")).to_have_attribute("src", re.compile("^blob:"))
+            sample.click()
+            expect(page.locator("#truth")).to_have_text("Sample: a drawn picture. Its true class: normal.")
+            with page.expect_popup() as popup:
+                page.get_by_role("banner").get_by_role("link", name="Model card").click()
+            expect(popup.value.get_by_role("heading", name="Model card: colours")).to_be_visible()
 
 
 def test_without_the_key_there_is_no_answer_and_the_page_says_why(browser, classifier):
@@ -134,6 +158,7 @@ def two_models(classifier, deciding) -> Iterator[str]:
     started.load_once()
     registry = Registry(
         names=lambda: ["colours", "deciding"],
+        offers=["colours", "deciding"].__contains__,
         versions=lambda _: [
             Version("8", ("champion",), "better by 0.02"),
             Version("9", ("challenger",), None, "looked at by hand"),

@@ -14,8 +14,10 @@ from cnnClassifier.config.types import Paths
 from cnnClassifier.datasets.manifest import Classes, ImageRecord, write_classes, write_manifest
 from cnnClassifier.inference import Classifier
 from cnnClassifier.web import ModelHolder, Models, create_app
+from cnnClassifier.web.limits import Guard
 
 V1 = "/api/v1"
+KEY = "a key for the tests"
 
 
 def record(label: str, split: str, number: int) -> ImageRecord:
@@ -64,7 +66,23 @@ def test_samples_are_drawn_for_a_model_of_the_classes_that_can_be_drawn(client):
     response = client.get(samples[0]["url"])
     assert Image.open(io.BytesIO(response.data)).size == (384, 384)
     assert client.get(samples[0]["url"]).data == response.data
-    assert client.get("/samples/other.png").status_code == 404
+    missing = client.get(f"{V1}/samples/other.png")
+    assert (missing.status_code, missing.json["type"]) == (404, "urn:cnnclassifier:problem:unknown-sample")
+
+
+def test_who_has_no_key_sees_no_sample(classifier):
+    models = ModelHolder(lambda: classifier)
+    models.load_once()
+    client = create_app(Models(models), CONFIG, ROOT, Guard(KEY)).test_client()
+    (first, *_) = client.get(f"{V1}/samples", headers={"X-API-Key": KEY}).json["samples"]
+    assert client.get(first["url"]).status_code == 401
+    assert client.get(first["url"], headers={"X-API-Key": KEY}).mimetype == "image/png"
+
+
+def test_behind_a_proxy_a_sample_s_address_has_the_proxy_s_prefix(client):
+    samples = client.get(f"{V1}/samples", base_url="http://localhost/ward").json["samples"]
+    assert samples
+    assert all(sample["url"].startswith("/ward/") for sample in samples)
 
 
 def test_a_model_of_other_classes_has_no_drawn_samples(tmp_path):

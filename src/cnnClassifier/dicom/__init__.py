@@ -26,11 +26,14 @@ def is_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM"
 
 
-def describe(data: bytes) -> DicomFacts:
-    """Frames, size and windows of a DICOM file, of which no pixel is decoded; ImageError if it is no picture."""
+def describe(data: bytes, frame: int = 0) -> DicomFacts:
+    """Frames and size of a DICOM file and a frame's windows; no pixel is decoded. ImageError if it is no picture.
+
+    Of a frame that is not there, the file's own windows.
+    """
     from cnnClassifier.dicom import picture
 
-    return picture.describe(data)
+    return picture.describe(data, frame)
 
 
 def decode_dicom(

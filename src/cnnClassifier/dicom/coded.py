@@ -7,7 +7,7 @@ from cnnClassifier.errors import ImageError
 
 # Start of frame of JPEG in all its processes, and of JPEG-LS; what lies between them in number are other markers.
 JPEG_FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
-JPEG_START, JPEG_SCAN, WITHOUT_LENGTH = 0xD8, 0xDA, frozenset({0x01, *range(0xD0, 0xD9)})
+JPEG_SCAN, WITHOUT_LENGTH = 0xDA, frozenset({0x01, *range(0xD0, 0xD9)})
 CODESTREAM = b"\xff\x4f\xff\x51"  # JPEG 2000: start of codestream, size
 DAMAGED = "not a readable DICOM file: its compressed pixel data is damaged"
 

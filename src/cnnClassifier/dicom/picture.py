@@ -24,7 +24,7 @@ STRETCH = (1, 99)  # percentiles that become black and white where nothing says 
 FRAME_ERRORS = (*DECODER_ERRORS, Image.DecompressionBombError, AttributeError, NotImplementedError, RuntimeError)
 
 
-def describe(data: bytes) -> DicomFacts:
+def describe(data: bytes, frame: int) -> DicomFacts:
     """See `dicom.describe`."""
     form, found = read_form(data)
     grey = form.photometric in GREY
@@ -33,9 +33,9 @@ def describe(data: bytes) -> DicomFacts:
         rows=form.rows,
         columns=form.columns,
         grey=grey,
-        hounsfield=grey and _is_hounsfield(found.elements, 0),
-        window=forms.own_window(found.elements, 0),
-        default_window=_default_window(found.elements, 0) if grey else None,
+        hounsfield=grey and _is_hounsfield(found.elements, frame),
+        window=forms.own_window(found.elements, frame),
+        default_window=_default_window(found.elements, frame) if grey else None,
     )
 
 

@@ -40,9 +40,10 @@ PRESETS = {
 class DicomFacts:
     """What may be said of a DICOM file: nothing that names a patient, a place, a person or a day.
 
-    `rows` and `columns` are one frame's pixels; `hounsfield`: values are Hounsfield units; `window`: the file's own
-    first window, if it has a usable one; `default_window`: what `decode_dicom` uses unless told otherwise, None where
-    it stretches percentiles or the picture has colours (`grey` is False) and windows do nothing.
+    `rows` and `columns` are one frame's pixels; of the frame asked about are `hounsfield`: its values are Hounsfield
+    units; `window`: its first own window, if it has a usable one; `default_window`: what `decode_dicom` uses unless
+    told otherwise, None where it stretches percentiles or the picture has colours (`grey` is False) and windows do
+    nothing.
     """
 
     frames: int

@@ -30,10 +30,6 @@ TEST_DATA_TAG = "data.test_sha256"
 PROMOTED_TAG = "promoted.because"
 TAG_LENGTH = 5000  # what servers keep of a version's tag
 UNSUPPORTED = ("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
-ABSENT = (
-    "RESOURCE_DOES_NOT_EXIST",
-    "INVALID_PARAMETER_VALUE",
-)  # the second: the model is there, the alias not
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""The web app: HTTP in, HTTP out; no pixels, no model code and no registry code here."""
+"""The web app: HTTP in, HTTP out, and what lies between: who is let in, uploads' bytes to pictures and answers, and
+which models are served, followed in the registry.
+
+How a picture is decoded, a model computed and a registry asked is said by the rest of the package, and called here.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

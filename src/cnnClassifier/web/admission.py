@@ -1,6 +1,8 @@
-"""How many requests are worked on at once, and how many pictures decoded: what keeps memory and waiting bounded.
+"""How many requests are worked on at once, how many unpack archives, how many pictures are decoded: what keeps memory
+and waiting bounded.
 
-A request is refused before its picture is decoded: decoding it first would cost the others, and for nothing.
+A request is refused before its files are taken out of it, fetched, unpacked or decoded: doing that first would cost
+the others, and for nothing.
 """
 
 import math
@@ -25,11 +27,13 @@ class OverloadedError(CnnClassifierError):
 
 
 class Admission:
-    """Lets `capacity` requests in, and `decoders` (default: one a core) of them decode at the same time."""
+    """Lets `capacity` requests in; `decoders` (default: one a core) of them decode at once, and as many unpack."""
 
     def __init__(self, capacity: int, decoders: int | None = None) -> None:
         self.capacity = capacity
-        self._decoders = threading.Semaphore(decoders or os.cpu_count() or 1)
+        decoders = decoders or os.cpu_count() or 1
+        self._decoders = threading.Semaphore(decoders)
+        self._unpackers = threading.Semaphore(decoders)
         self._lock = threading.Lock()
         self._inside = 0
         self._seconds = 0.0
@@ -53,6 +57,12 @@ class Admission:
     def decoding(self) -> Iterator[None]:
         """Wait for one's turn to decode: a decoded picture may take hundreds of MB."""
         with self._decoders:
+            yield
+
+    @contextmanager
+    def unpacking(self) -> Iterator[None]:
+        """Wait for one's turn to unpack archives, and to hold their files: inflated, they may be hundreds of MB."""
+        with self._unpackers:
             yield
 
     def _enter(self) -> None:

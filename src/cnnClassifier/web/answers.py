@@ -64,6 +64,12 @@ class ModelPath(Message):
     name: Annotated[str, Field(pattern=MODEL_NAME)]
 
 
+class SamplePath(Message):
+    """A sample's id in an address."""
+
+    name: str
+
+
 class BatchQuery(AskQuery):
     """`format=csv` gives a table instead of JSON."""
 

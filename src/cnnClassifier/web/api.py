@@ -21,6 +21,7 @@ from cnnClassifier.web.answers import (
     ModelsAnswer,
     OneOrMany,
     Problem,
+    SamplePath,
     SamplesAnswer,
 )
 from cnnClassifier.web.feedback import FeedbackAnswer, FeedbackRequest, read_feedback
@@ -88,25 +89,28 @@ def _add_asking(api: APIBlueprint, service: Service, reader: Reader, observer: O
     @api.post("/predict", responses={200: OneOrMany, **problems()}, **many)
     def predict(query: AskQuery) -> Response:
         """Classify one image; several, as a batch does."""
-        uploads = reader.many(request)
-        if len(uploads) > 1:
-            return as_json(service.batch(uploads, query, observer.request_id))
-        return as_json(service.answer(uploads[0].data, query, observer.request_id))
+        with reader.many(request) as uploads:
+            if len(uploads) > 1:
+                return as_json(service.batch(uploads, query, observer.request_id))
+            return as_json(service.answer(uploads[0].data, query, observer.request_id))
 
     @api.post("/explain", responses={200: ExplainAnswer, **problems()}, **one)
     def explain(query: AskQuery) -> Response:
         """Classify one image and show where each class shows in it."""
-        return as_json(service.explain(reader.one(request), query, observer.request_id))
+        with reader.one(request) as data:
+            return as_json(service.explain(data, query, observer.request_id))
 
     @api.post("/picture", responses={200: content("The picture", PNG), **problems()}, **one)
     def picture(query: AskQuery) -> Response:
         """Give an image as a PNG that browsers show: a DICOM file through its window."""
-        return Response(service.picture(reader.one(request), query), mimetype=PNG)
+        with reader.one(request) as data:
+            return Response(service.picture(data, query), mimetype=PNG)
 
     @api.post("/batch", responses={200: answer_or_table(BatchAnswer), **problems()}, **many)
     def batch(query: BatchQuery) -> Response:
         """Classify several images, or a zip of them; a bad file does not stop the others."""
-        answer = service.batch(reader.many(request), query, observer.request_id)
+        with reader.many(request) as uploads:
+            answer = service.batch(uploads, query, observer.request_id)
         return as_json(answer) if query.format == "json" else Response(as_csv(answer), mimetype="text/csv")
 
 
@@ -125,6 +129,13 @@ def _add_models(api: APIBlueprint, service: Service, samples: Samples) -> None:
     def list_samples() -> Response:
         """List pictures to try."""
         return as_json(samples.answer())
+
+    @api.get(
+        "/samples/<name>.png", tags=[MODELS], responses={200: content("The picture", PNG), **problems(401, 404, 429)}
+    )
+    def sample(path: SamplePath) -> Response:
+        """Give a picture to try."""
+        return Response(samples.png(path.name), mimetype=PNG)
 
 
 def _add_feedback(api: APIBlueprint, service: Service) -> None:

@@ -35,10 +35,9 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 
-# What anybody may ask, also where there is an API key or a rate limit: none of it says anything about an image.
-OPEN_ROUTES = frozenset(
-    {"index", "models", "static", "health", "ready", "model_card", "sample", "api.document", "api.docs"}
-)
+# What anybody may ask, also where there is an API key or a rate limit: none of it shows or says anything of an image,
+# or makes the server load a model.
+OPEN_ROUTES = frozenset({"index", "models", "static", "health", "ready", "model_card", "api.document", "api.docs"})
 
 
 def create_app(
@@ -63,8 +62,8 @@ def create_app(
     journal = Journal(config)
     observer.metrics.registry.register(LogFigures(journal, models.loaded))
     service = Service(models, observer, admission, batcher, config, journal)
-    reader, samples = Reader(observer, _fetcher(config)), Samples(models, paths)
-    Routes(service, reader, samples, observer, config).register(app)
+    reader, samples = Reader(observer, admission, _fetcher(config)), Samples(models, paths)
+    Routes(service, reader, observer, config).register(app)
     app.register_api(make_api(service, reader, samples, observer))
     register_problems(app)
     adjustable = Adjustable(config, admission, batcher, guard, IMAGES_AT_ONCE)

@@ -13,6 +13,7 @@ from cnnClassifier.inference import Classifier
 from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, SPEC_FILE
 from cnnClassifier.tracking.catalogue import list_models, list_versions
 from cnnClassifier.tracking.connection import connect
+from cnnClassifier.tracking.peek import peek
 from cnnClassifier.web.model_holder import ModelHolder
 
 if TYPE_CHECKING:
@@ -55,10 +56,11 @@ def registry_of(project: ProjectConfig, environ: Mapping[str, str]) -> "Registry
     """The other models that may be asked; none where a folder is served and no registry is asked."""
     if environ.get(MODEL_DIR):
         return None
-    from cnnClassifier.web.models import Registry  # brings werkzeug, which `predict` does without
+    from cnnClassifier.web.models import Registry  # brings Flask, which `predict` does without
 
     return Registry(
         lambda: list_models(connect(project.tracking), project.serving.alias),
+        lambda name: peek(connect(project.tracking), name, project.serving.alias) is not None,
         lambda name: list_versions(connect(project.tracking), name),
         lambda name: holder_of(project, {**environ, MODEL_NAME: name}),
     )

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
-from werkzeug.exceptions import NotFound
+from flask import url_for
 
-from cnnClassifier.errors import TrackingError
+from cnnClassifier.errors import NoSuchModelError, TrackingError
 from cnnClassifier.inference import Classifier
 from cnnClassifier.tracking.catalogue import Version
 from cnnClassifier.web.answers import ModelAnswer, VersionAnswer
@@ -20,16 +20,21 @@ log = logging.getLogger(__name__)
 
 
 class Registry:
-    """What the registry says for people to choose from; asked at most every KEPT_SECONDS, and not needed to serve."""
+    """What the registry says for people to choose from; its list is asked for at most every KEPT_SECONDS.
+
+    It is not needed to serve what is loaded.
+    """
 
     def __init__(
         self,
         names: Callable[[], list[str]],
+        offers: Callable[[str], bool],
         versions: Callable[[str], list[Version]],
         holder: Callable[[str], ModelHolder],
     ) -> None:
         self.holder = holder
         self._ask_names = names
+        self._ask_one = offers
         self._ask_versions = versions
         self._names: list[str] = []
         self._asked = -KEPT_SECONDS
@@ -43,6 +48,16 @@ class Registry:
             except TrackingError as error:
                 log.warning("the registry's models are not known: %s", error)
         return self._names
+
+    def offers(self, name: str) -> bool:
+        """Whether a model has the served alias, listed or not: a list may be long and end before it."""
+        if name in self.names():
+            return True
+        try:
+            return self._ask_one(name)
+        except TrackingError as error:
+            log.warning("whether there is a model %s is not known: %s", name, error)
+            return False
 
     def versions(self, name: str) -> list[Version]:
         """A model's versions, newest first; none if the registry does not answer."""
@@ -63,10 +78,17 @@ class Models:
         self._lock = threading.Lock()
 
     def get(self, name: str | None = None) -> Classifier:
-        """The classifier of that name, or the default one; 404 if there is none, else what its holder raises."""
-        if name is None or name == self._default_name():
+        """The classifier of that name, or the default one; NoSuchModelError, or what its holder raises."""
+        if name is None:
             return self.default.get()
-        return self._other(name).get()
+        return (self._known(name) or self._offered(name)).get()
+
+    def at_hand(self, name: str | None = None) -> Classifier:
+        """The same if it has been asked for before: NoSuchModelError for others, whatever the registry offers."""
+        holder = self.default if name is None else self._known(name)
+        if holder is None:
+            raise NoSuchModelError(f"no model {name!r} is loaded; GET /api/v1/models/{name} loads it if there is one")
+        return holder.get()
 
     def loaded(self) -> list[Classifier]:
         """Those that answer now."""
@@ -74,13 +96,13 @@ class Models:
         return [classifier for holder in holders if (classifier := _if_there(holder))]
 
     def answers(self) -> list[ModelAnswer]:
-        """All that may be asked, the default first."""
+        """All that may be asked, the default first; in a request, whose addresses they have."""
         default = self._default_name()
         names = [*([default] if default else []), *(self._registry.names() if self._registry else [])]
         return [self._describe(name) for name in dict.fromkeys(names)]
 
     def answer(self, name: str) -> ModelAnswer:
-        """One model with its versions; 404 if there is none."""
+        """One model with its versions; errors of `get`."""
         classifier = self.get(name)
         found = self._registry.versions(name) if self._registry else []
         versions = [VersionAnswer.model_validate(asdict(each)) for each in found]
@@ -88,17 +110,18 @@ class Models:
 
     def _describe(self, name: str) -> ModelAnswer:
         """A model that need not be loaded for it."""
-        holder = self.default if name == self._default_name() else self._others.get(name)
+        holder = self._known(name)
         classifier = _if_there(holder) if holder else None
         return _described(classifier) if classifier else ModelAnswer(name=name, served=None)
 
-    def _other(self, name: str) -> ModelHolder:
-        with self._lock:
-            if name not in self._others:
-                if self._registry is None or name not in self._registry.names():
-                    raise NotFound(f"there is no model {name!r}; GET /api/v1/models lists them")
-                self._others[name] = self._registry.holder(name)
-            holder = self._others[name]
+    def _known(self, name: str) -> ModelHolder | None:
+        return self.default if name == self._default_name() else self._others.get(name)
+
+    def _offered(self, name: str) -> ModelHolder:
+        if self._registry is None or not self._registry.offers(name):
+            raise NoSuchModelError(f"there is no model {name!r}; GET /api/v1/models lists them")
+        with self._lock:  # another request may have asked meanwhile
+            holder = self._others.setdefault(name, self._registry.holder(name))
         holder.start()
         return holder
 
@@ -126,5 +149,5 @@ def _described(classifier: Classifier) -> ModelAnswer:
         explains=classifier.has_maps,
         decision=spec.decision,
         preprocessing=spec.preprocessing,
-        card=f"/model-card?model={classifier.name}" if classifier.card.is_file() else None,
+        card=url_for("model_card", model=classifier.name) if classifier.card.is_file() else None,
     )

@@ -34,7 +34,7 @@ def read_picture(data: bytes, ask: AskQuery, max_pixels: int) -> Picture:
     """Decode a file, a DICOM file through the window and at the frame asked for; ImageError if that cannot be."""
     if not dicom.is_dicom(data):
         return Picture(decode(data, max_pixels))
-    facts = dicom.describe(data)
+    facts = dicom.describe(data, ask.frame)
     window = _window(ask) or facts.default_window
     pixels = dicom.decode_dicom(data, window=window, frame=ask.frame, max_pixels=max_pixels)
     shown = WindowAnswer(center=window.center, width=window.width) if window else None

@@ -6,7 +6,7 @@ from flask import Flask, Response, current_app
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from cnnClassifier.errors import ArchiveError, ImageError, NoMapsError
+from cnnClassifier.errors import ArchiveError, ImageError, NoMapsError, NoSuchModelError
 from cnnClassifier.fetching import FetchError
 from cnnClassifier.monitoring.feedback import UnknownAnswerError, UnknownLabelError
 from cnnClassifier.web.admission import OverloadedError
@@ -14,6 +14,7 @@ from cnnClassifier.web.answers import Problem
 from cnnClassifier.web.batcher import TooLateError
 from cnnClassifier.web.journal import JournalError
 from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError
+from cnnClassifier.web.samples import NoSuchSampleError
 
 PROBLEM_JSON = "application/problem+json"
 TYPES = "urn:cnnclassifier:problem:"
@@ -28,6 +29,8 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(ArchiveError, _unreadable_archive)
     app.register_error_handler(FetchError, _not_fetched)
     app.register_error_handler(NoMapsError, _no_maps)
+    app.register_error_handler(NoSuchModelError, _no_such_model)
+    app.register_error_handler(NoSuchSampleError, _no_such_sample)
     app.register_error_handler(UnknownAnswerError, _unknown_answer)
     app.register_error_handler(UnknownLabelError, _unknown_label)
     app.register_error_handler(JournalError, _no_journal)
@@ -74,6 +77,16 @@ def _not_fetched(error: FetchError) -> Response:
 def _no_maps(error: NoMapsError) -> Response:
     title = "This model cannot say why"
     return _fill(Response(), Problem(type=TYPES + "no-explanation", title=title, status=404, detail=str(error)))
+
+
+def _no_such_model(error: NoSuchModelError) -> Response:
+    title = "There is no such model"
+    return _fill(Response(), Problem(type=TYPES + "unknown-model", title=title, status=404, detail=str(error)))
+
+
+def _no_such_sample(error: NoSuchSampleError) -> Response:
+    title = "There is no such sample"
+    return _fill(Response(), Problem(type=TYPES + "unknown-sample", title=title, status=404, detail=str(error)))
 
 
 def _unknown_answer(error: UnknownAnswerError) -> Response:

@@ -11,7 +11,6 @@ from cnnClassifier.web.answers import AskQuery, HealthAnswer, PredictAnswer, Rea
 from cnnClassifier.web.api import as_json
 from cnnClassifier.web.metrics import CONTENT_TYPE
 from cnnClassifier.web.observer import Observer
-from cnnClassifier.web.samples import Samples
 from cnnClassifier.web.service import Service
 from cnnClassifier.web.uploads import Reader
 
@@ -28,7 +27,6 @@ class Routes:
 
     service: Service
     reader: Reader
-    samples: Samples
     observer: Observer
     config: ServingConfig
 
@@ -37,7 +35,6 @@ class Routes:
         app.add_url_rule("/", view_func=self.index)
         app.add_url_rule("/models", view_func=self.models)
         app.add_url_rule("/model-card", view_func=self.model_card)
-        app.add_url_rule("/samples/<name>.png", view_func=self.sample)
         app.add_url_rule("/predict", view_func=self.predict, methods=["POST"])
         app.add_url_rule("/health", view_func=self.health)
         app.add_url_rule("/ready", view_func=self.ready)
@@ -58,8 +55,11 @@ class Routes:
         return render_template("models.html", disclaimer=DISCLAIMER)
 
     def model_card(self) -> Response:
-        """A served model's card; 404 if its package is from before there were cards."""
-        classifier = self.service.models.get(request.args.get("model"))
+        """A loaded model's card; 404 if its package is from before there were cards.
+
+        Anybody may ask, so nothing is loaded for it, nor the registry asked.
+        """
+        classifier = self.service.models.at_hand(request.args.get("model"))
         try:
             page = classifier.card.read_bytes()
         except FileNotFoundError:
@@ -67,13 +67,10 @@ class Routes:
         headers = {"Content-Security-Policy": CARD_POLICY, "X-Frame-Options": "SAMEORIGIN"}
         return Response(page, mimetype="text/html", headers=headers)
 
-    def sample(self, name: str) -> Response:
-        """A picture to try."""
-        return Response(self.samples.png(name), mimetype="image/png")
-
     def predict(self) -> Response:
         """Classify one image: as the family's clients ask, and with no more in the answer than they know."""
-        answer = self.service.answer(self.reader.one(request), AskQuery(), self.observer.request_id)
+        with self.reader.one(request) as data:
+            answer = self.service.answer(data, AskQuery(), self.observer.request_id)
         return as_json(PredictAnswer.model_validate(answer.model_dump()))
 
     def health(self) -> Response:

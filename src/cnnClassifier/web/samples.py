@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from werkzeug.exceptions import NotFound
+from flask import url_for
 
 from cnnClassifier.audit.copies import copies_of_training
 from cnnClassifier.audit.pairs import read_pairs
@@ -17,6 +17,7 @@ from cnnClassifier.config.types import Paths
 from cnnClassifier.datasets.manifest import read_classes, read_dealt
 from cnnClassifier.datasets.phantom.pathology import CANCERS
 from cnnClassifier.datasets.phantom.patient import draw_patient, take_slices
+from cnnClassifier.errors import CnnClassifierError
 from cnnClassifier.preprocessing import decode
 from cnnClassifier.web.answers import SampleAnswer, SamplesAnswer
 from cnnClassifier.web.models import Models
@@ -26,6 +27,10 @@ OF_A_CLASS = 2  # pictures
 DRAWN = (*CANCERS, "normal")  # the classes that a phantom can show
 DRAWN_SIDE, SEED = 384, 2026
 Kind = Literal["drawn", "test set"]
+
+
+class NoSuchSampleError(CnnClassifierError):
+    """There is no picture to try of that id."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +52,18 @@ class Samples:
         self._classes: tuple[str, ...] = ()
 
     def answer(self) -> SamplesAnswer:
-        """What there is; nothing until there is a model."""
-        listed = self._look().items()
+        """What there is, in a request, whose addresses they have; nothing until there is a model."""
         return SamplesAnswer(
             samples=[
-                SampleAnswer(id=name, label=each.label, kind=each.kind, url=f"/samples/{name}.png")
-                for name, each in listed
+                SampleAnswer(id=name, label=each.label, kind=each.kind, url=url_for("api.sample", name=name))
+                for name, each in self._look().items()
             ]
         )
 
     def png(self, name: str) -> bytes:
-        """One picture; 404 if there is none of that id."""
+        """One picture; NoSuchSampleError if there is none of that id."""
         if (sample := self._look().get(name)) is None:
-            raise NotFound("there is no such sample; GET /api/v1/samples lists them")
+            raise NoSuchSampleError(f"there is no sample {name!r}; GET /api/v1/samples lists them")
         return sample.png()
 
     def _look(self) -> dict[str, Sample]:

@@ -3,11 +3,12 @@
 import base64
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cnnClassifier import heatmap
-from cnnClassifier.archives import Member, is_archive, read_archive
+from cnnClassifier.archives import ArchiveLimits, Member, is_archive, read_archive
 from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.dicom import is_dicom
 from cnnClassifier.errors import ArchiveError, ImageError
@@ -50,7 +51,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Service:
-    """Answers questions about uploaded files."""
+    """Answers questions about the files of requests that were let in (`uploads.Reader`)."""
 
     models: Models
     observer: Observer
@@ -60,17 +61,15 @@ class Service:
     journal: Journal
 
     def answer(self, data: bytes, ask: AskQuery, request_id: str) -> Answer:
-        """The answer for one file; ImageError if it cannot be read, OverloadedError if too many ask at once."""
+        """The answer for one file; ImageError if it cannot be read, OverloadedError if too many images wait."""
         classifier = self.models.get(ask.model)
-        with self.admission.admitted():
-            return self._note(self._find(data, ask, classifier), classifier, request_id)
+        return self._note(self._find(data, ask, classifier), classifier, request_id)
 
     def explain(self, data: bytes, ask: AskQuery, request_id: str) -> ExplainAnswer:
         """The answer, and where in the picture each class shows; NoMapsError for a model that cannot tell."""
         classifier = self.models.get(ask.model)
-        with self.admission.admitted():
-            picture, pixels, _ = self._prepare(data, ask, classifier, look=False)
-            explained: Explanation = self.batcher.run(classifier.explain_batch, pixels)
+        picture, pixels, _ = self._prepare(data, ask, classifier, look=False)
+        explained: Explanation = self.batcher.run(classifier.explain_batch, pixels)
         # Not in the journal: whoever wants maps, as the page does, has asked for the answer, too.
         answer = self._tell(explained.prediction, picture, classifier, request_id)
         maps = zip(classifier.spec.classes, explained.maps, strict=True)
@@ -78,15 +77,14 @@ class Service:
 
     def picture(self, data: bytes, ask: AskQuery) -> bytes:
         """A file as a PNG that any browser shows."""
-        with self.admission.admitted(), self.admission.decoding():
+        with self.admission.decoding():
             return as_png(read_picture(data, ask, self._most_pixels).pixels)
 
     def batch(self, uploads: Sequence[Upload], ask: AskQuery, request_id: str) -> BatchAnswer:
         """An answer or a problem for each file and each file in a zip; slices of a DICOM series in their order."""
         classifier = self.models.get(ask.model)
-        members = self._members(uploads)
-        series = len(members) > 1 and all(member.data is not None and is_dicom(member.data) for member in members)
-        with self.admission.admitted(), ThreadPoolExecutor(IMAGES_AT_ONCE) as pool:
+        with self._members(uploads) as members, ThreadPoolExecutor(IMAGES_AT_ONCE) as pool:
+            series = len(members) > 1 and all(member.data is not None and is_dicom(member.data) for member in members)
             ordered = list(enumerate(order_slices(members) if series else members))
             found = pool.map(lambda item: self._try(item[1], ask, classifier), ordered)
             results = [
@@ -163,11 +161,22 @@ class Service:
             answered_at=datetime.now(UTC),
         )
 
-    def _members(self, uploads: Sequence[Upload]) -> list[Member]:
-        members = [member for upload in uploads for member in _files_of(upload)]
-        if len(members) > self.config.max_files:
-            raise ArchiveError(f"{len(members)} files are more than the {self.config.max_files} taken at a time")
-        return members
+    @contextmanager
+    def _members(self, uploads: Sequence[Upload]) -> Iterator[list[Member]]:
+        """All files, those of archives among them; a request that brings any waits its turn to hold what is in them."""
+        archives = any(is_archive(upload.data) for upload in uploads)
+        with self.admission.unpacking() if archives else nullcontext():
+            members: list[Member] = []
+            for upload in uploads:
+                members += self._files_of(upload, members)
+            if len(members) > self.config.max_files:
+                raise ArchiveError(f"{len(members)} files are more than the {self.config.max_files} taken at a time")
+            yield members
+
+    def _files_of(self, upload: Upload, before: Sequence[Member]) -> list[Member]:
+        if is_archive(upload.data):
+            return read_archive(upload.data, ArchiveLimits(files=self.config.max_files), before)
+        return [Member(upload.name, upload.data)]
 
     def _item(
         self, index: int, member: Member, outcome: Found | Problem, classifier: Classifier, request_id: str
@@ -181,13 +190,6 @@ def _data_of(member: Member) -> bytes:
     if member.data is None:
         raise ImageError(member.error or "this file cannot be read")
     return member.data
-
-
-def _files_of(upload: Upload) -> Iterator[Member]:
-    if is_archive(upload.data):
-        yield from read_archive(upload.data)
-    else:
-        yield Member(upload.name, upload.data)
 
 
 def _map_answer(values: Pixels, picture: PictureAnswer) -> MapAnswer:

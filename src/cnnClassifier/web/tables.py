@@ -6,7 +6,9 @@ import io
 from cnnClassifier.web.answers import BatchAnswer, BatchItem
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell (OWASP, CSV injection)
-COLUMNS = ("index", "name", "state", "label", "confidence", "prediction_set", "problem", "model", "version")
+COLUMNS = (
+    "index", "name", "state", "label", "confidence", "prediction_set", "problem", "model", "version", "request_id",
+)  # fmt: skip
 
 
 def as_csv(batch: BatchAnswer) -> str:
@@ -20,7 +22,7 @@ def as_csv(batch: BatchAnswer) -> str:
 
 
 def _row(item: BatchItem, batch: BatchAnswer, classes: list[str]) -> list[object]:
-    start, end = [item.index, harmless(item.name)], [batch.model, batch.version]
+    start, end = [item.index, harmless(item.name)], [batch.model, batch.version, batch.request_id]
     if item.answer is None:
         return [
             *start,

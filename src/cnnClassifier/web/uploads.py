@@ -1,8 +1,8 @@
-"""From a request to the bytes of its files, held in memory only."""
+"""From a request that is let in to the bytes of its files, held in memory only."""
 
-import base64
-import binascii
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TypeVar
 
@@ -10,7 +10,10 @@ from flask import Request
 from pydantic import ValidationError
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
+from cnnClassifier.base64_files import from_base64
+from cnnClassifier.errors import DataError
 from cnnClassifier.fetching import Fetcher
+from cnnClassifier.web.admission import Admission
 from cnnClassifier.web.answers import BatchRequest, Message, PredictRequest, UrlRequest
 from cnnClassifier.web.observer import Observer
 
@@ -41,20 +44,33 @@ class InMemoryRequest(Request):
 
 @dataclass(frozen=True)
 class Reader:
-    """Takes the files out of requests; addresses in them are followed only if there is a `fetcher`."""
+    """Takes the files out of requests that it lets in; addresses in them are followed only if there is a `fetcher`.
+
+    A request stays in for the length of the block that has its files: nobody has them before they are let in.
+    """
 
     observer: Observer
+    admission: Admission
     fetcher: Fetcher | None = None
 
-    def one(self, request: Request) -> bytes:
-        """The one file of a request; 400 if it is not there, 415 for a kind of body that is not read."""
-        with self.observer.step("read"):
-            return self._one(request)
+    @contextmanager
+    def one(self, request: Request) -> Iterator[bytes]:
+        """The one file of a request; 400 if it is not there, 415 for a kind of body that is not read.
 
-    def many(self, request: Request) -> list[Upload]:
-        """All files of a request, one or more; 400 if there is none."""
-        with self.observer.step("read"):
-            return self._many(request)
+        OverloadedError at once, with nothing read or fetched, if too many ask.
+        """
+        with self.admission.admitted():
+            with self.observer.step("read"):
+                data = self._one(request)
+            yield data
+
+    @contextmanager
+    def many(self, request: Request) -> Iterator[list[Upload]]:
+        """All files of a request, one or more, likewise; 400 if there is none."""
+        with self.admission.admitted():
+            with self.observer.step("read"):
+                uploads = self._many(request)
+            yield uploads
 
     def _one(self, request: Request) -> bytes:
         if request.mimetype in RAW_KINDS:
@@ -76,25 +92,22 @@ class Reader:
                 raise BadRequest(f"send one or more files in the field {FIELD!r}{_other_fields(request)}")
             return [Upload(file.filename or "", file.read()) for file in files]
         if request.is_json and (body := _parse(request, BatchRequest)):
-            return [Upload(str(number), from_base64(text)) for number, text in enumerate(body.images, 1)]
+            return [Upload(str(number), _decoded(text)) for number, text in enumerate(body.images, 1)]
         return [Upload("1", self._one(request))]
 
     def _from_json(self, request: Request) -> bytes:
         if self.fetcher is not None and (body := _parse(request, UrlRequest)):
             return self.fetcher.fetch(body.url)
         try:
-            return from_base64(PredictRequest.model_validate_json(request.get_data()).image)
+            return _decoded(PredictRequest.model_validate_json(request.get_data()).image)
         except ValidationError as error:
             raise BadRequest(f'send {{"{FIELD}": "<base64>"}}: {faults_of(error)}') from None
 
 
-def from_base64(text: str) -> bytes:
-    """Bytes of base64, with or without the head of a data URL; 400 for what is neither."""
-    encoded = text.partition(",")[2] if text.startswith("data:") else text
+def _decoded(text: str) -> bytes:
     try:
-        # Many encoders wrap lines; white space is no error, any other foreign character is.
-        return base64.b64decode("".join(encoded.split()), validate=True)
-    except (binascii.Error, ValueError):
+        return from_base64(text)
+    except DataError:
         raise BadRequest(f"{FIELD!r} is not base64") from None
 
 
