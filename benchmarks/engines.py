@@ -120,7 +120,7 @@ def trunk(size: int) -> Any:
     from cnnClassifier.modeling import build_classifier, cut
 
     config = PrepareBaseModelConfig(
-        seed=1, backbone="VGG16", freeze=LAYER, head=HeadConfig(), preprocessing=PreprocessingSpec(size=size)
+        seed=1, backbone="VGG16", freeze=LAYER, head=HeadConfig(), preprocessing=PreprocessingSpec(image_size=size)
     )
     return cut(build_classifier(config, 2), LAYER).trunk
 
@@ -151,7 +151,7 @@ def peak_memory() -> float:
 
 def prepare(work: Path, project: Path, records: list[ImageRecord], size: int) -> None:
     """Write pixels.npy, about.json, model.onnx and int8.onnx; TensorFlow stays in a process of its own."""
-    spec = PreprocessingSpec(size=size)
+    spec = PreprocessingSpec(image_size=size)
     images = project / "artifacts/data_ingestion/images"
     files = [images / record.path for record in records]
     shape = (len(files), size, size, 3)

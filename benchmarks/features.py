@@ -102,7 +102,7 @@ def draw_images(folder: Path, count: int) -> list[ImageRecord]:
 
 def small_network() -> tuple[Space, Any]:
     """An untrained SmallCNN up to its pooled features, warmed up."""
-    preprocessing = PreprocessingSpec(size=SIDE, body_crop=False)
+    preprocessing = PreprocessingSpec(image_size=SIDE, body_crop=False)
     network = forward(trunk("SmallCNN", "none", preprocessing))
     network(np.zeros((BATCH, SIDE, SIDE, 3), np.float32))
     return Space(preprocessing, "benchmark"), network
@@ -119,7 +119,7 @@ def read_all(store: FeatureExtractor, records: Sequence[ImageRecord]) -> None:
 
 def measure_extraction(project: Path) -> None:
     """Print VGG16's forward passes alone, decoding alone, and extraction of the same images, each its best round."""
-    preprocessing = PreprocessingSpec(size=256)
+    preprocessing = PreprocessingSpec(image_size=256)
     network = forward(trunk("VGG16", "imagenet", preprocessing))
     records = [each for each in read_manifest(project / "artifacts/data_audit/manifest.csv") if each.split == "train"]
     records, images = records[:REAL], project / "artifacts/data_ingestion/images"

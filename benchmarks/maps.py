@@ -59,7 +59,7 @@ def main() -> None:
 
 def open_exported(backbone: str, size: int, head: HeadConfig, folder: Path) -> onnxruntime.InferenceSession:
     """A session with a new network."""
-    preprocessing = PreprocessingSpec(size=size)
+    preprocessing = PreprocessingSpec(image_size=size)
     known = {"backbone": backbone, "weights": "none", "freeze": "all", "preprocessing": preprocessing}
     model = build_classifier(PrepareBaseModelConfig(seed=1, head=head, **known), len(CLASSES))
     export_package(model, ModelSpec(classes=CLASSES, **known), folder)

@@ -82,7 +82,7 @@ def compare(options: argparse.Namespace, work: Path) -> None:
     if options.tensorflow:
         against_tensorflow(options.package, work, read_spec(options.package).precision)
     if options.family:
-        family(spec.size, work, files, options.seconds)
+        family(spec.image_size, work, files, options.seconds)
     say(f"load after: {os.getloadavg()[0]:.1f}")
 
 
@@ -248,7 +248,7 @@ def tensorflow(package: Path, work: Path) -> dict[str, Any]:
 def save_keras(_: Path, work: Path) -> dict[str, Any]:
     """The usual app's model file."""
     size = np.load(work / "pixels.npy", mmap_mode="r").shape[1]
-    keras_model(PreprocessingSpec(size=size)).save(work / "model.keras")
+    keras_model(PreprocessingSpec(image_size=size)).save(work / "model.keras")
     return {}
 
 

@@ -89,7 +89,7 @@ export function decisionInWords(decision) {
 }
 
 /** What a model makes of a picture before it looks. */
-export function preprocessingInWords({ size, channels, body_crop, contrast }) {
+export function preprocessingInWords({ image_size: size, channels, body_crop, contrast }) {
   const steps = [
     body_crop ? "cut to the body" : "",
     channels === "grey" ? "made grey" : "",

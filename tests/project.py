@@ -98,8 +98,8 @@ def make_tiny(project: Project) -> None:
     project.set_params(
         data_ingestion__source__patients_per_class=10,
         data_ingestion__source__slices_per_patient=2,
-        data_ingestion__source__size=96,
-        prepare_base_model__preprocessing__size=32,
+        data_ingestion__source__image_size=96,
+        prepare_base_model__preprocessing__image_size=32,
         prepare_base_model__precision="float32",  # eight bits cost ten seconds for each network
         training__epochs=2,
         training__folds=2,

@@ -49,7 +49,7 @@ def images(count: int, seed: int) -> np.ndarray:
 
 def build(head: HeadConfig, freeze: str = "all", backbone: str = "SmallCNN", size: int = SIZE) -> Any:
     """A random network; if frozen, standardised by images as in training."""
-    preprocessing = PreprocessingSpec(size=size)
+    preprocessing = PreprocessingSpec(image_size=size)
     config = PrepareBaseModelConfig(
         seed=1, backbone=backbone, weights="none", freeze=freeze, head=head, preprocessing=preprocessing
     )
@@ -209,7 +209,7 @@ def test_maps_behind_a_hidden_layer_are_not_called_exact():
 
 def test_a_model_read_back_from_its_folder_has_the_same_maps(tmp_path):
     model = frozen("several layers")
-    preprocessing = PreprocessingSpec(size=SIZE)
+    preprocessing = PreprocessingSpec(image_size=SIZE)
     spec = ModelSpec(
         classes=("a", "b", "c"), preprocessing=preprocessing, backbone="SmallCNN", weights="none", freeze="all"
     )

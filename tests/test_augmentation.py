@@ -61,7 +61,7 @@ def test_views_differ_between_images_numbers_and_seeds():
 
 
 def test_a_view_of_a_file_is_that_of_its_preprocessed_pixels():
-    data, spec = encode(noise(0, 40)), PreprocessingSpec(size=32)
+    data, spec = encode(noise(0, 40)), PreprocessingSpec(image_size=32)
     for view in all_views(AugmentationConfig(views=1), seed=1):
         expected = view.apply(preprocess(data, spec), IMAGE)
         np.testing.assert_array_equal(view.prepare(data, spec, IMAGE), expected)

@@ -45,7 +45,7 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_backbone_builds_at_its_smallest_size_and_can_be_cut_at_its_freeze_points(name):
     row = BACKBONES[name]
     config = PrepareBaseModelConfig(
-        seed=1, backbone=name, weights="none", preprocessing=PreprocessingSpec(size=row.smallest)
+        seed=1, backbone=name, weights="none", preprocessing=PreprocessingSpec(image_size=row.smallest)
     )
     model = build_classifier(config, classes=3)
     assert model.input_shape == (None, row.smallest, row.smallest, 3)
@@ -156,7 +156,7 @@ def test_a_network_takes_raw_red_green_blue_and_does_its_own_preprocessing(name,
 
 
 SMALL_VGG = PrepareBaseModelConfig(
-    seed=3, backbone="VGG16", weights="none", preprocessing=PreprocessingSpec(size=32, body_crop=False)
+    seed=3, backbone="VGG16", weights="none", preprocessing=PreprocessingSpec(image_size=32, body_crop=False)
 )
 
 

@@ -29,7 +29,7 @@ GREY = {"dark": 60, "bright": 190, "middle": 125}
 COUNTS = {"dark": 12, "bright": 5, "middle": 3}
 SPEC = ModelSpec(
     classes=CLASSES,
-    preprocessing=PreprocessingSpec(size=SIZE, body_crop=False, contrast=None),
+    preprocessing=PreprocessingSpec(image_size=SIZE, body_crop=False, contrast=None),
     backbone="means",
     weights="none",
     freeze="all",

@@ -69,7 +69,7 @@ def test_without_a_body_the_whole_picture_is_kept(picture):
 def test_a_crop_and_its_uncropped_picture_become_nearly_the_same_input():
     picture, (top, bottom, left, right) = body()
     grey = picture.astype(np.uint8)
-    spec = PreprocessingSpec(size=64)
+    spec = PreprocessingSpec(image_size=64)
     whole = preprocess(encode(Image.fromarray(grey)), spec)
     tight = preprocess(encode(Image.fromarray(grey[top - 4 : bottom + 3, left - 6 : right + 9])), spec)
     np.testing.assert_array_equal(whole, tight)

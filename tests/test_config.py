@@ -101,6 +101,12 @@ def test_a_wrong_value_is_one_line_that_names_file_and_key(changes, words, tmp_p
     assert words in complaint(write(params(**changes), tmp_path))
 
 
+@pytest.mark.parametrize("key", ["size", "nfiles"])
+def test_a_key_that_dvc_overlooks_in_its_cache_of_runs_is_refused(key, tmp_path):
+    text = complaint(write(params(**{f"prepare_base_model__preprocessing__{key}": 64}), tmp_path))
+    assert f"prepare_base_model.preprocessing.{key}: DVC does not look at keys of this name" in text
+
+
 def test_all_wrong_keys_are_told_at_once(tmp_path):
     text = complaint(write(params(training__epochs=0, evaluation__seed=...), tmp_path))
     assert "training.epochs" in text
@@ -137,7 +143,7 @@ def test_settings_cannot_be_changed(tmp_path):
 
 
 def test_a_spec_survives_being_saved():
-    spec = PreprocessingSpec(size=99, channels="rgb", contrast=None, crop_margin=0.1)
+    spec = PreprocessingSpec(image_size=99, channels="rgb", contrast=None, crop_margin=0.1)
     assert PreprocessingSpec.model_validate_json(spec.model_dump_json()) == spec
 
 

@@ -32,7 +32,7 @@ from pictures import encode as encode_image
 
 IMAGES = [hashlib.sha256(bytes([number])).hexdigest() for number in range(40)]
 BY_NAME = {each.name: each for each in CORRUPTIONS}
-SPEC = PreprocessingSpec(size=64, body_crop=False)  # with it, a border around a body changes nothing
+SPEC = PreprocessingSpec(image_size=64, body_crop=False)  # with it, a border around a body changes nothing
 
 
 def draws(count: int = 40) -> list[np.random.Generator]:

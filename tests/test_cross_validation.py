@@ -24,7 +24,7 @@ from cnnClassifier.recipe import Recipe
 SIZE = 16
 SPEC = ModelSpec(
     classes=("dark", "bright"),
-    preprocessing=PreprocessingSpec(size=SIZE, body_crop=False, contrast=None),
+    preprocessing=PreprocessingSpec(image_size=SIZE, body_crop=False, contrast=None),
     backbone="means",
     weights="none",
     freeze="all",

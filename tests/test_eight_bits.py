@@ -32,7 +32,7 @@ from tiny_pipeline import base_model, evaluate, ingest_and_audit, prepare, train
 
 SIDE = 32
 CLOSE = 1e-4
-PREPROCESSING = PreprocessingSpec(size=SIDE, body_crop=False)
+PREPROCESSING = PreprocessingSpec(image_size=SIDE, body_crop=False)
 
 
 def pictures(count: int, seed: int = 0) -> np.ndarray:

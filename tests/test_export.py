@@ -34,7 +34,7 @@ ALSO = (
 
 
 def build(backbone: str, size: int, head: HeadConfig) -> tuple[Any, ModelSpec]:
-    preprocessing = PreprocessingSpec(size=size, body_crop=False)
+    preprocessing = PreprocessingSpec(image_size=size, body_crop=False)
     config = PrepareBaseModelConfig(
         seed=1, backbone=backbone, weights="none", freeze="all", head=head, preprocessing=preprocessing
     )
@@ -81,7 +81,7 @@ def assert_says_the_same(model: Any, spec: ModelSpec, folder: Path, images: list
     session = onnxruntime.InferenceSession(folder / ONNX_FILE, providers=["CPUExecutionProvider"])
     assert [tensor.name for tensor in session.get_inputs()] == ["image"]
     assert {tensor.name for tensor in session.get_outputs()} == {"features", "maps", "probabilities"}
-    size = spec.preprocessing.size
+    size = spec.preprocessing.image_size
     batch = np.random.default_rng(0).uniform(0, 255, (3, size, size, 3)).astype(np.float32)
     served = Classifier.load(folder, "tiny", "1")
     probabilities, features = served.classify_pixels(batch), served.features_of_pixels(batch)

@@ -204,7 +204,7 @@ def test_frozen_layers_keep_their_weights_and_the_others_move(tmp_path):
         weights="none",
         freeze="block2_pool",
         head=HeadConfig(hidden_units=4),
-        preprocessing=PreprocessingSpec(size=32),
+        preprocessing=PreprocessingSpec(image_size=32),
     )
     model = build_classifier(config, CLASSES)
     parts = cut(model, config.freeze)

@@ -35,7 +35,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     folder = tmp_path_factory.mktemp("run")
-    preprocessing = PreprocessingSpec(size=16, body_crop=False)
+    preprocessing = PreprocessingSpec(image_size=16, body_crop=False)
     config = PrepareBaseModelConfig(seed=1, backbone="SmallCNN", weights="none", preprocessing=preprocessing)
     model = build_classifier(config, classes=2)
     spec = ModelSpec(classes=("a", "b"), preprocessing=preprocessing, backbone="SmallCNN", weights="none", freeze="all")

@@ -84,7 +84,7 @@ def test_the_peak_of_a_spot_is_found_again_through_crop_and_resizing():
     picture = np.zeros((90, 140, 1), dtype=np.float32)
     picture[15:80, 30:120] = 100  # a body
     picture[60:66, 90:96] = 255  # and a bright spot in it
-    spec = PreprocessingSpec(size=64, contrast=None)
+    spec = PreprocessingSpec(image_size=64, contrast=None)
     seen = prepare(picture, spec)[..., 0].reshape(16, 4, 16, 4).mean(axis=(1, 3))
     row, column = peak(relevance(seen - 101), kept_box(picture, spec))
     assert abs(row - 63) <= 4

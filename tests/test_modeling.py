@@ -28,7 +28,7 @@ IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.floa
 
 
 def config(backbone: str = "SmallCNN", size: int = 32, **changes: Any) -> PrepareBaseModelConfig:
-    preprocessing = PreprocessingSpec(size=size)
+    preprocessing = PreprocessingSpec(image_size=size)
     settings = {"seed": 1, "weights": "none", "freeze": "none", "preprocessing": preprocessing, **changes}
     return PrepareBaseModelConfig(backbone=backbone, **settings)
 
@@ -40,7 +40,7 @@ def build(backbone: str = "SmallCNN", size: int = 32, **changes: Any) -> Any:
 def spec(size: int = 32) -> ModelSpec:
     return ModelSpec(
         classes=("a", "b", "c"),
-        preprocessing=PreprocessingSpec(size=size),
+        preprocessing=PreprocessingSpec(image_size=size),
         backbone="SmallCNN",
         weights="none",
         freeze="none",

@@ -39,7 +39,7 @@ EPOCH = TrainingConfig(seed=1, epochs=1, batch_size=4, learning_rate=1e-3)
 
 
 def build(name: str, freeze: str, head: HeadConfig, size: int | None = None) -> tuple[Any, ModelSpec]:
-    preprocessing = PreprocessingSpec(size=size or BACKBONES[name].smallest)
+    preprocessing = PreprocessingSpec(image_size=size or BACKBONES[name].smallest)
     config = PrepareBaseModelConfig(
         seed=1, backbone=name, weights="none", freeze=freeze, head=head, preprocessing=preprocessing
     )
@@ -73,7 +73,7 @@ def train_a_step(model: Any, freeze: str, images: np.ndarray, folder: Path) -> N
 )
 def test_a_network_learns_is_read_back_and_says_the_same_everywhere(tmp_path, name, freeze, head):
     model, spec = build(name, freeze, head)
-    images = pictures(spec.preprocessing.size)
+    images = pictures(spec.preprocessing.image_size)
     train_a_step(model, freeze, images, tmp_path)
     kernel, bias = model.get_layer("logits").get_weights()
     spread = np.ptp(model(images).numpy(), axis=0).max()

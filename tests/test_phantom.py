@@ -19,7 +19,7 @@ from cnnClassifier.datasets.phantom.dataset import write_phantom
 from cnnClassifier.errors import ConfigError, DataError
 from waiting import wait_until
 
-SMALL = PhantomSource(kind="phantom", seed=3, patients_per_class=3, slices_per_patient=3, size=64)
+SMALL = PhantomSource(kind="phantom", seed=3, patients_per_class=3, slices_per_patient=3, image_size=64)
 FAULTS = PhantomFaults(exact_copies=3, recropped_copies=2, label_conflicts=1, masks_among_images=2, unreadable=3)
 CANCERS = ("adenocarcinoma", "large_cell_carcinoma", "squamous_cell_carcinoma")
 
@@ -45,7 +45,9 @@ def rows_with(rows: list[dict[str, str]], fault: str) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("clean") / "phantom"
-    write_phantom(root, PhantomSource(kind="phantom", seed=1, patients_per_class=8, slices_per_patient=2, size=96))
+    write_phantom(
+        root, PhantomSource(kind="phantom", seed=1, patients_per_class=8, slices_per_patient=2, image_size=96)
+    )
     return root
 
 

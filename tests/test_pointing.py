@@ -14,7 +14,7 @@ from cnnClassifier.heatmap import peak, relevance
 from cnnClassifier.modeling import LOGITS, STANDARDISE, build_classifier, cut
 from cnnClassifier.preprocessing import kept_box, prepare
 
-SPEC = PreprocessingSpec(size=64, contrast=None)
+SPEC = PreprocessingSpec(image_size=64, contrast=None)
 HEIGHT, WIDTH, RADIUS = 90, 140, 5
 DEVIATION = LayerPoolConfig(layer="block2_pool", pooling="deviation", grid=2)
 HEADS = {

@@ -24,7 +24,7 @@ from pictures import body, encode, noise
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (8, 1))
 GREY = Image.fromarray(RAMP)
-AS_IT_IS = PreprocessingSpec(size=32, channels="rgb", body_crop=False, contrast=None)
+AS_IT_IS = PreprocessingSpec(image_size=32, channels="rgb", body_crop=False, contrast=None)
 
 # The same ramp in every mode that files come in, with the largest error the mode itself brings.
 MODES = {
@@ -172,12 +172,14 @@ def test_contrast_maps_its_percentiles_to_black_and_white_and_clips_the_rest():
 def test_contrast_undoes_another_window():
     picture, _ = body()
     data = [encode(Image.fromarray((picture * gain + lift).astype(np.uint8))) for gain, lift in ((1, 0), (0.6, 40))]
-    spec = PreprocessingSpec(size=64, body_crop=False)
+    spec = PreprocessingSpec(image_size=64, body_crop=False)
     np.testing.assert_allclose(preprocess(data[0], spec), preprocess(data[1], spec), atol=2.5)
 
 
 def test_a_flat_picture_keeps_its_grey():
-    assert np.unique(preprocess(encode(Image.new("L", (40, 40), 77)), PreprocessingSpec(size=16))).tolist() == [77]
+    assert np.unique(preprocess(encode(Image.new("L", (40, 40), 77)), PreprocessingSpec(image_size=16))).tolist() == [
+        77
+    ]
 
 
 @pytest.mark.parametrize("name", RESAMPLE)
@@ -199,7 +201,7 @@ def test_filters_differ_and_shrinking_averages():
 
 def test_grey_input_has_three_equal_channels_and_colour_input_its_own():
     colour = encode(Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)))
-    grey = preprocess(colour, PreprocessingSpec(size=20))
+    grey = preprocess(colour, PreprocessingSpec(image_size=20))
     assert np.ptp(grey, axis=-1).max() == 0
     assert np.ptp(preprocess(colour, AS_IT_IS), axis=-1).max() > 100
 
@@ -207,10 +209,10 @@ def test_grey_input_has_three_equal_channels_and_colour_input_its_own():
 def test_the_same_bytes_give_the_same_pixels_and_arrays_that_nobody_else_holds():
     picture, _ = body()
     data = encode(Image.fromarray(picture.astype(np.uint8)))
-    first = preprocess(data, PreprocessingSpec(size=48))
+    first = preprocess(data, PreprocessingSpec(image_size=48))
     expected = first.copy()
     first[:] = 0
-    np.testing.assert_array_equal(preprocess(data, PreprocessingSpec(size=48)), expected)
+    np.testing.assert_array_equal(preprocess(data, PreprocessingSpec(image_size=48)), expected)
 
 
 def test_the_steps_leave_the_pixels_they_are_given_alone():
@@ -228,7 +230,7 @@ def test_the_steps_leave_the_pixels_they_are_given_alone():
     ),
     spec=st.builds(
         PreprocessingSpec,
-        size=st.integers(16, 40),
+        image_size=st.integers(16, 40),
         channels=st.sampled_from(["grey", "rgb"]),
         body_crop=st.booleans(),
         crop_margin=st.floats(0, 0.5),
@@ -238,7 +240,7 @@ def test_the_steps_leave_the_pixels_they_are_given_alone():
 )
 def test_any_picture_and_any_spec_give_rgb_floats_of_0_to_255(pixels, spec):
     result = preprocess(encode(Image.fromarray(pixels)), spec)
-    assert result.shape == (spec.size, spec.size, 3)
+    assert result.shape == (spec.image_size, spec.image_size, 3)
     assert result.dtype == np.float32
     assert result.flags.c_contiguous
     assert 0 <= result.min() <= result.max() <= 255

@@ -76,7 +76,7 @@ def test_its_card_says_that_it_is_for_research_only(classifier):
 
 
 def test_it_answers_pictures(classifier, tmp_path):
-    source = PhantomSource(kind="phantom", seed=1, patients_per_class=3, slices_per_patient=1, size=96)
+    source = PhantomSource(kind="phantom", seed=1, patients_per_class=3, slices_per_patient=1, image_size=96)
     write_phantom(tmp_path, source, workers=1)
     pictures = [file for file in sorted(tmp_path.rglob("*.png")) if "mask" not in str(file)][:4]
     answers = [classifier.classify(file.read_bytes()) for file in pictures]

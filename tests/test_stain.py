@@ -18,7 +18,7 @@ from pictures import encode
 
 METHODS = ("reinhard", "macenko")
 STRONG, WEAK = STAINS * 1.25, STAINS * 0.8 * np.array([1.1, 0.95, 1.0])
-AS_IT_IS = {"size": 64, "channels": "rgb", "body_crop": False, "contrast": None}
+AS_IT_IS = {"image_size": 64, "channels": "rgb", "body_crop": False, "contrast": None}
 
 
 def tile(stains, seed=1):

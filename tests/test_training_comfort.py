@@ -27,7 +27,7 @@ from pictures import write_picture
 CLASSES = 3
 SPEC = ModelSpec(
     classes=("a", "b", "c"),
-    preprocessing=PreprocessingSpec(size=32, body_crop=False),
+    preprocessing=PreprocessingSpec(image_size=32, body_crop=False),
     backbone="SmallCNN",
     weights="none",
     freeze="none",
@@ -41,7 +41,7 @@ def config(**changes: Any) -> TrainingConfig:
 
 def network(**changes: Any) -> PrepareBaseModelConfig:
     settings = {"seed": 1, "backbone": "SmallCNN", "weights": "none", "freeze": "none", **changes}
-    return PrepareBaseModelConfig(**settings, preprocessing=PreprocessingSpec(size=32))
+    return PrepareBaseModelConfig(**settings, preprocessing=PreprocessingSpec(image_size=32))
 
 
 def images(count: int = 24) -> Examples:

@@ -39,7 +39,7 @@ def write_data(root: Path) -> Path:
 
 
 def base_model(**changes: Any) -> PrepareBaseModelConfig:
-    preprocessing = {"size": 32, "body_crop": False, **changes.pop("preprocessing", {})}
+    preprocessing = {"image_size": 32, "body_crop": False, **changes.pop("preprocessing", {})}
     settings = {"seed": 1, "backbone": "SmallCNN", "weights": "none", "freeze": "none", **changes}
     return PrepareBaseModelConfig(**settings, preprocessing=preprocessing)
 

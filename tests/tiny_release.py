@@ -69,7 +69,7 @@ def write_tiny_package(folder: Path, largest: float = 0.01) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     weights = np.random.default_rng(0).uniform(-largest, largest, (SIZE * SIZE * 3, len(CLASSES)))
     onnx.save(_dense(weights.astype(np.float32)), folder / ONNX_FILE)
-    preprocessing = PreprocessingSpec(size=SIZE, body_crop=False, contrast=None)
+    preprocessing = PreprocessingSpec(image_size=SIZE, body_crop=False, contrast=None)
     spec = ModelSpec(classes=CLASSES, preprocessing=preprocessing, backbone="Dense", weights="none", freeze="none")
     write_spec(spec, folder)
     for kind in ("md", "html"):

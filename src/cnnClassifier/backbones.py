@@ -89,7 +89,8 @@ def build_backbone(name: str, size: int, weights: str) -> tuple[Any, Any]:
     row = find_backbone(name)
     if size < row.smallest:
         raise ConfigError(
-            f"prepare_base_model.preprocessing.size: {name} takes at least {row.smallest} pixels. Received: {size}"
+            f"prepare_base_model.preprocessing.image_size: {name} takes at least {row.smallest} pixels. "
+            f"Received: {size}"
         )
     image = keras.Input((size, size, 3), name="image")
     if not row.constructor:

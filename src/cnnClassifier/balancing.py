@@ -70,7 +70,7 @@ class Balancing:
                 f"training.balancing.method: `{self.method}` of {len(records)} images would need about "
                 f"{needed / GB:.1f} GB of memory, and {available / GB:.1f} GB are available, of which "
                 f"{SHARE:.0%} may be taken; use `oversample`, or `smote` on frozen features, or smaller pictures "
-                "(prepare_base_model.preprocessing.size)"
+                "(prepare_base_model.preprocessing.image_size)"
             )
 
     def apply(self, real: Examples, records: Sequence[ImageRecord]) -> Examples:
@@ -106,7 +106,7 @@ class Balancing:
             data = (self.features.images / record.path).read_bytes()
             pixels[row] = PLAIN.prepare(data, self.spec.preprocessing, record.sha256)[..., : self._channels].ravel()
         made, labels = self._smote(pixels, records)
-        side = self.spec.preprocessing.size
+        side = self.spec.preprocessing.image_size
         pictures = made.reshape(-1, side, side, self._channels)
         found = np.empty((len(made), *self.shape), np.float32)
         for first in range(0, len(made), BATCH):
@@ -132,7 +132,7 @@ class Balancing:
 
     @property
     def _numbers_of_a_picture(self) -> int:
-        return self.spec.preprocessing.size**2 * self._channels
+        return self.spec.preprocessing.image_size**2 * self._channels
 
 
 def repeated_rows(labels: Integers, seed: int) -> Integers:

@@ -71,7 +71,9 @@ def train(
             help="Pretrained weights, frozen; or none, and the whole network is trained.",
         ),
     ] = None,
-    image_size: Annotated[int | None, typer.Option(help="prepare_base_model.preprocessing.size, in pixels.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="prepare_base_model.preprocessing.image_size, in pixels.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")] = False,
 ) -> None:
     """Change values of params.yaml, say which, and run the pipeline. Comments stay; your own edits are kept aside."""
@@ -88,7 +90,7 @@ def train(
         "training.schedule": schedule and schedule.value,
         "training.warmup": warmup,
         "training.precision": precision and precision.value,
-        "prepare_base_model.preprocessing.size": image_size,
+        "prepare_base_model.preprocessing.image_size": image_size,
     }
     wanted = {key: value for key, value in given.items() if value is not None}
     wanted |= for_model_name(model_name) if model_name else {}

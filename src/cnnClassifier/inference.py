@@ -230,7 +230,7 @@ def _share_arena() -> None:
 
 
 def _check_input(session: Any, spec: ModelSpec, folder: Path) -> None:
-    size = spec.preprocessing.size
+    size = spec.preprocessing.image_size
     shape = _shape_of(INPUT, session.get_inputs(), folder)
     if not _fits(shape, (1, size, size, 3)):
         raise ModelError(f"{folder}: model.json says images of {size} x {size} x 3, model.onnx takes {shape}")

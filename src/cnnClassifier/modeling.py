@@ -73,7 +73,7 @@ def build_classifier(config: PrepareBaseModelConfig, classes: int) -> Any:
     """
     keras.utils.clear_session()
     keras.utils.set_random_seed(config.seed)
-    image, feature_map = build_backbone(config.backbone, config.preprocessing.size, config.weights)
+    image, feature_map = build_backbone(config.backbone, config.preprocessing.image_size, config.weights)
     pooled = _pool_layers(keras.Model(image, feature_map), config.head)
     logits = _add_head(pooled, config.head, classes, standardise=config.freeze == "all")
     model = keras.Model(image, logits, name=config.backbone.lower())
@@ -248,7 +248,7 @@ def _cell_means(activations: Any, grid: int) -> Any:
     if grid > min(height, width):
         raise ConfigError(
             f"prepare_base_model.head: a grid of {grid} does not fit a map of {height} x {width}: take a smaller grid, "
-            "an earlier layer or a larger preprocessing.size"
+            "an earlier layer or a larger preprocessing.image_size"
         )
     if grid == 1:  # AdaptiveAveragePooling2D fails on that
         return keras.layers.GlobalAveragePooling2D(keepdims=True)(activations)

@@ -68,7 +68,7 @@ def vision_transformer(image: Any) -> Any:
     size = image.shape[1]
     if size % PATCH:
         raise ConfigError(
-            f"prepare_base_model.preprocessing.size: ViTTiny takes a multiple of {PATCH} pixels. Received: {size}"
+            f"prepare_base_model.preprocessing.image_size: ViTTiny takes a multiple of {PATCH} pixels. Received: {size}"
         )
     side = size // PATCH
     x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(image)

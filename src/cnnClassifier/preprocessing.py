@@ -82,10 +82,10 @@ def prepare(pixels: Pixels, spec: PreprocessingSpec, box: Box | None = None) -> 
     pixels = pixels[top:bottom, left:right]
     if spec.contrast is not None:
         pixels = stretch_contrast(pixels, *spec.contrast)
-    pixels = resize(pixels, spec.size, spec.resample)
+    pixels = resize(pixels, spec.image_size, spec.resample)
     # Last, so that it takes as long for an upload of 64 megapixels as for a small one.
     pixels = normalise_stain(pixels, spec.stain)
-    return np.ascontiguousarray(np.broadcast_to(pixels, (spec.size, spec.size, 3)))
+    return np.ascontiguousarray(np.broadcast_to(pixels, (spec.image_size, spec.image_size, 3)))
 
 
 def kept_box(pixels: Pixels, spec: PreprocessingSpec) -> Box:

@@ -37,7 +37,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     """Planted copies of every kind in pictures of full size; do not write to it."""
     folder = tmp_path_factory.mktemp("audited")
     faults = PhantomFaults(exact_copies=4, recropped_copies=20, label_conflicts=2, masks_among_images=4, unreadable=2)
-    phantom = plant(folder, faults, pattern=None, seed=11, patients_per_class=6, slices_per_patient=3, size=256)
+    phantom = plant(folder, faults, pattern=None, seed=11, patients_per_class=6, slices_per_patient=3, image_size=256)
     config = DataAuditConfig(near_copy=0.985, same_patient=0.8)
     found, _ = examine(phantom.records, phantom.images, folder / "scratch", config, phantom.rejected)
     return Audited(phantom, found)

@@ -38,7 +38,7 @@ def plant(
     folder: Path, faults: PhantomFaults | None = None, pattern: str | None = r"/(p\d+)_", **options: Any
 ) -> Planted:
     """Draw a phantom below a folder and ingest it, groups by patient or, without a pattern, unknown."""
-    size = {"patients_per_class": 8, "slices_per_patient": 2, "size": 64, **options}
+    size = {"patients_per_class": 8, "slices_per_patient": 2, "image_size": 64, **options}
     source = PhantomSource(kind="phantom", faults=faults or PhantomFaults(), **size)
     write_phantom(folder / "phantom", source, workers=1)
     config = DataIngestionConfig(

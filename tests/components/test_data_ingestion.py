@@ -190,7 +190,7 @@ def test_every_file_is_either_in_the_manifest_or_rejected(tmp_path_factory, file
 def test_the_phantoms_faults_come_through_and_its_masks_are_kept_beside(tmp_path):
     config = load_settings(ROOT / "config/experiments/phantom.yaml").data_ingestion
     assert isinstance(config.source, PhantomSource)
-    source = config.source.model_copy(update={"patients_per_class": 3, "slices_per_patient": 5, "size": 64})
+    source = config.source.model_copy(update={"patients_per_class": 3, "slices_per_patient": 5, "image_size": 64})
     paths = paths_below(tmp_path)
     DataIngestion(config.model_copy(update={"source": source}), paths).run()
     rejected = paths.rejected.read_text().splitlines()[1:]

@@ -10,12 +10,12 @@ from tiny_pipeline import CLASSES, contents, prepare
 
 
 def test_the_base_model_knows_its_classes_and_its_preprocessing(project):
-    prepare(project, preprocessing={"size": 48, "contrast": None})
+    prepare(project, preprocessing={"image_size": 48, "contrast": None})
     model, spec = load_model(project.base_model)
     assert model.output_shape == (None, len(CLASSES))
     assert spec.classes == CLASSES
     assert (spec.backbone, spec.weights, spec.freeze, spec.synthetic) == ("SmallCNN", "none", "none", False)
-    assert (spec.preprocessing.size, spec.preprocessing.contrast) == (48, None)
+    assert (spec.preprocessing.image_size, spec.preprocessing.contrast) == (48, None)
 
 
 def test_its_summary_and_parameter_counts_stand_beside_it(project):

@@ -59,7 +59,7 @@ def settings(tmp_path_factory):
     given["data_ingestion"]["source"]["path"] = str(folder / "data")
     # VGG16 takes a minute to export; the project's own small network learns shapes in seconds.
     given["prepare_base_model"] |= {"backbone": "SmallCNN", "weights": "none", "freeze": "none"}
-    given["prepare_base_model"]["preprocessing"]["size"] = 32
+    given["prepare_base_model"]["preprocessing"]["image_size"] = 32
     given["training"] |= {"folds": 2, "epochs": 20, "learning_rate": 0.01, "weight_decay": 0.01, "batch_size": 16}
     (folder / "mine.yaml").write_text(yaml.safe_dump(given))
     return load_settings(folder / "mine.yaml")

@@ -14,7 +14,7 @@ from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.errors import ImageError
 from cnnClassifier.features.extraction import SHARD, FeatureExtractor, Space, feature_key
 
-SPEC = PreprocessingSpec(size=16, body_crop=False)
+SPEC = PreprocessingSpec(image_size=16, body_crop=False)
 PLAIN = View(0, 0, AugmentationConfig())
 VIEWS = all_views(AugmentationConfig(views=2), seed=1)
 
@@ -118,7 +118,7 @@ def test_the_same_picture_under_two_names_is_computed_once(tmp_path, images, rec
     ("spec", "trunk"),
     [
         (SPEC.model_copy(update={"contrast": None}), "t"),
-        (SPEC.model_copy(update={"size": 17}), "t"),
+        (SPEC.model_copy(update={"image_size": 17}), "t"),
         (SPEC, "other weights"),
     ],
 )

@@ -48,7 +48,7 @@ def test_the_cache_holds_the_activations_of_the_cut_and_says_so(paths):
     (space,) = survey(root_of(paths.cache))
     assert space.network == f"VGG16 (none) up to {FREEZE}"
     assert space.description["shape"] == [2, 2, 512]
-    assert space.description["preprocessing"]["size"] == 32
+    assert space.description["preprocessing"]["image_size"] == 32
 
 
 def test_predictions_by_the_cache_are_those_of_the_whole_model_on_pixels(paths):

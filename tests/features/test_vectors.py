@@ -17,7 +17,7 @@ from cnnClassifier.modeling import STANDARDISE, build_classifier, cut, forward
 from cnnClassifier.preprocessing import preprocess
 
 IMAGES = 7
-PREPROCESSING = PreprocessingSpec(size=32, body_crop=False)
+PREPROCESSING = PreprocessingSpec(image_size=32, body_crop=False)
 FREEZES = ("all", "block2_pool", "none")
 CLOSE = {"rtol": 5e-3, "atol": 1e-3}  # the cache holds half precision
 

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from project import Project
+from tiny_pipeline import contents
 
 pytestmark = pytest.mark.pipeline
 
@@ -56,6 +57,23 @@ def test_a_changed_parameter_reruns_its_stage_and_those_after_it(pipeline):
     pipeline.set_params(evaluation__resamples=150)
     assert stages_run(pipeline.dvc("repro")) == ["evaluation", "registration"]
     assert stages_run(pipeline.dvc("repro")) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "stage", "made"),
+    [
+        ({"data_ingestion__source__image_size": 64}, "data_ingestion", "data_ingestion"),
+        ({"prepare_base_model__preprocessing__image_size": 48}, "prepare_base_model", "prepare_base_model/base_model"),
+    ],
+)
+def test_a_stage_whose_only_change_is_the_size_of_images_is_not_taken_from_the_cache_of_runs(
+    pipeline, change, stage, made
+):
+    """DVC overlooks parameters called `size` there: it would say that the stage is cached."""
+    before = contents(pipeline.root / "artifacts" / made)
+    pipeline.set_params(**change)
+    assert stages_run(pipeline.dvc("repro", stage)) == [stage]
+    assert contents(pipeline.root / "artifacts" / made) != before
 
 
 def test_an_experiment_overrides_a_value_and_can_be_compared(pipeline):

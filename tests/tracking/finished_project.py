@@ -19,7 +19,7 @@ NAME = "tiny_chest_ct"
 EPOCHS = [{"loss": 1.4, "val_loss": 1.5}, {"loss": 0.9, "val_loss": 1.1}, {"loss": 0.5, "val_loss": 0.8}]
 SPEC = ModelSpec(
     classes=CLASSES,
-    preprocessing=PreprocessingSpec(size=32),
+    preprocessing=PreprocessingSpec(image_size=32),
     backbone="tiny",
     weights="none",
     freeze="none",

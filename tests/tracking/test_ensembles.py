@@ -92,7 +92,7 @@ def write_member(folder: Path, seed: int, spec: ModelSpec) -> Path:
     """A package whose answer depends on a picture's colour, with features and maps."""
     folder.mkdir()
     weights = np.random.default_rng(seed).normal(0, 0.02, (3, len(spec.classes))).astype(np.float32)
-    side = spec.preprocessing.size
+    side = spec.preprocessing.image_size
     outputs = {"probabilities": [len(spec.classes)], FEATURES: [3], MAPS: [len(spec.classes), 1, 1]}
     graph = helper.make_graph(
         [
@@ -318,7 +318,7 @@ def test_members_of_other_classes_or_another_order_are_refused(members, local, s
 
 
 def test_members_that_take_other_pictures_are_refused(members, local, settings, paths, tmp_path):
-    preprocessing = SPEC.preprocessing.model_copy(update={"size": 48, "body_crop": False})
+    preprocessing = SPEC.preprocessing.model_copy(update={"image_size": 48, "body_crop": False})
     other = other_member(local, settings, paths, tmp_path, preprocessing=preprocessing)
     with pytest.raises(ModelError, match=r"differ in size 32 and 48; body_crop True and False: train one"):
         make("unlike", ["tiny_chest_ct/1", f"tiny_chest_ct/{other}"], settings, paths, local)

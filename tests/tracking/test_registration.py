@@ -63,7 +63,7 @@ class Trained:
 def keras_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from cnnClassifier.modeling import build_classifier, save_model
 
-    preprocessing = PreprocessingSpec(size=16, body_crop=False)
+    preprocessing = PreprocessingSpec(image_size=16, body_crop=False)
     config = PrepareBaseModelConfig(seed=1, backbone="SmallCNN", weights="none", preprocessing=preprocessing)
     folder = tmp_path_factory.mktemp("trained") / "model"
     folder.mkdir()

@@ -24,7 +24,7 @@ COLOURS = {
 }
 SPEC = ModelSpec(
     classes=CLASSES,
-    preprocessing=PreprocessingSpec(size=SIZE, channels="rgb", body_crop=False, contrast=None),
+    preprocessing=PreprocessingSpec(image_size=SIZE, channels="rgb", body_crop=False, contrast=None),
     backbone="TinyColours",
     weights="none",
     freeze="none",

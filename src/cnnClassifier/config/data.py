@@ -31,7 +31,7 @@ class PhantomSource(Section):
     seed: int = 0
     patients_per_class: int = Field(default=24, ge=3)
     slices_per_patient: PositiveInt = 4
-    size: int = Field(default=256, ge=64, le=1024)
+    image_size: int = Field(default=256, ge=64, le=1024)
     faults: PhantomFaults = PhantomFaults()
 
 

@@ -1,6 +1,6 @@
 """The only reader of YAML: a file becomes a validated, frozen type, or one line that says why not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from cnnClassifier.errors import ConfigError
 PARAMS_FILE = Path("params.yaml")
 PROJECT_FILE = Path("config/config.yaml")
 EXPERIMENTS = Path("config/experiments")
+OVERLOOKED = ("size", "nfiles")  # dvc.stage.cache takes them for facts about files, wherever they stand
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -36,6 +37,17 @@ class OnceOnlyLoader(yaml.SafeLoader):
 
 def load_settings(path: Path = PARAMS_FILE) -> Settings:
     """Read an experiment's parameters; raise ConfigError naming file and key."""
+    content = read_yaml(path)
+    if overlooked := [key for key in _dotted(content) if key.rpartition(".")[2] in OVERLOOKED]:
+        raise ConfigError(
+            f"{path}: {', '.join(overlooked)}: DVC does not look at keys of this name when it takes results from its "
+            "cache of runs, so those of another value would be taken; use another name (`image_size` for pixels)"
+        )
+    return validate(content, Settings, path)
+
+
+def load_released_settings(path: Path) -> Settings:
+    """The same of a release, which may be older than a name of today."""
     return validate(read_yaml(path), Settings, path)
 
 
@@ -82,6 +94,14 @@ def experiment_file(name: str) -> Path:
         known = ", ".join(sorted(file.stem for file in EXPERIMENTS.glob("*.yaml")))
         raise ConfigError(f"no experiment {name!r} in {EXPERIMENTS}; there are: {known}")
     return path
+
+
+def _dotted(content: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """The keys of a mapping and of those in it, with dots between."""
+    for key, value in content.items():
+        yield f"{above}{key}"
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{above}{key}.")
 
 
 def _describe(fault: ErrorDetails) -> str:

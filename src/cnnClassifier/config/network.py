@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from cnnClassifier.config.section import Fraction, Section
 
@@ -10,12 +10,13 @@ from cnnClassifier.config.section import Fraction, Section
 class PreprocessingSpec(Section):
     """How bytes become pixels. Saved inside every model; see `preprocessing.preprocess`.
 
-    `size` is the side of the square output in pixels, `contrast` a pair of percentiles
+    `image_size` is the side of the square output in pixels, `contrast` a pair of percentiles
     stretched to 0-255 (null: leave as is), `crop_margin` a share of the body's box added on
     each side. `stain` gives slides of tissue (H&E) the colours of one reference: see `stain.normalise_stain`.
     """
 
-    size: int = Field(default=224, ge=16, le=1024)
+    # "size" in packages of before November 2026.
+    image_size: int = Field(default=224, ge=16, le=1024, validation_alias=AliasChoices("image_size", "size"))
     channels: Literal["grey", "rgb"] = "grey"
     body_crop: bool = True
     crop_margin: float = Field(default=0.0, ge=0, le=0.5)

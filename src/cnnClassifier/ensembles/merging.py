@@ -64,7 +64,7 @@ def check_equal(members: Sequence[Classifier], merged: Classifier) -> float:
 
     ModelError if it is more than TOLERANCE.
     """
-    side = merged.spec.preprocessing.size
+    side = merged.spec.preprocessing.image_size
     pictures = np.random.default_rng(0).uniform(0, 255, (PICTURES, side, side, 3)).astype(np.float32)
     each = [calibrate(one.classify_pixels(pictures), one.spec.decision.temperature) for one in members]
     difference = float(np.abs(merged.classify_pixels(pictures) - np.mean(each, axis=0)).max())

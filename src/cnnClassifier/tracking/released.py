@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from cnnClassifier.config.loading import load_settings
+from cnnClassifier.config.loading import load_released_settings
 from cnnClassifier.config.types import Settings
 from cnnClassifier.errors import CnnClassifierError, ModelError, TrackingError
 from cnnClassifier.files import read_json
@@ -73,7 +73,7 @@ def _import_unless(
     """Import, or finish an import that was killed; None if versions were found that are something else."""
     if found and not _is_unfinished(found, connection, release):
         return None
-    settings = load_settings(folder / PARAMS)
+    settings = load_released_settings(folder / PARAMS)
     run = open_run(connection, settings, cache / "released")
     version = found[0].version if found else _register(run, folder, release, settings)
     registry.set_alias(connection, release.name, version, CHAMPION)

@@ -104,7 +104,7 @@ def write_patient(case: Case, source: PhantomSource, folder: Path) -> list[Truth
     rng = _stream(source, case.number)
     patient = draw_patient(rng, case.label, source.slices_per_patient)
     rows = []
-    for number, shot in enumerate(take_slices(patient, source.size, rng)):
+    for number, shot in enumerate(take_slices(patient, source.image_size, rng)):
         name = f"p{case.number:04d}"
         path = f"{case.split}/{case.label}/{name}_s{number}.png"
         Image.fromarray(shot.picture).save(folder / "images" / path)
