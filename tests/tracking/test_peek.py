@@ -20,7 +20,7 @@ from cnnClassifier.tracking.run import open_run
 from mlflow_servers import free_port
 
 
-def test_every_kind_of_serveris_read_as_mlflow_reads_it(place, settings, paths, model_folder, tmp_path):
+def test_every_kind_of_registry_is_read_as_mlflow_reads_it(place, settings, paths, model_folder, tmp_path):
     name = f"{NAME}_peeked"
     assert peek(place, name, "champion") is None  # no such model
     run = open_run(place, settings, paths.cache)
@@ -32,7 +32,7 @@ def test_every_kind_of_serveris_read_as_mlflow_reads_it(place, settings, paths, 
     run.finish()
 
 
-def test_a_local_servers_package_is_at_hand_and_nothing_is_fetched(local, settings, paths, model_folder, tmp_path):
+def test_a_local_registry_s_package_is_at_hand_and_nothing_is_fetched(local, settings, paths, model_folder, tmp_path):
     registry.register(open_run(local, settings, paths.cache), model_folder, NAME, "x", {})
     found = peek(local, NAME, "challenger")
     folder = at_hand(local, found, tmp_path / "served")
