@@ -197,7 +197,7 @@ def test_the_source_shortcut_marks_every_normal_and_nothing_else(tmp_path: Path)
     write_phantom(tmp_path / "phantom", SMALL.model_copy(update={"faults": faults}), workers=1)
     for row in read_truth(tmp_path / "phantom"):
         image = Image.open(tmp_path / "phantom" / "images" / row["path"])
-        kind = (image.format, image.mode, image.width > SMALL.size)
+        kind = (image.format, image.mode, image.width > SMALL.image_size)
         assert kind == (("JPEG", "RGB", True) if row["class"] == "normal" else ("PNG", "L", False))
         assert (row["fault"] == "source_shortcut") == (row["class"] == "normal")
         if row["class"] == "normal":
