@@ -44,6 +44,19 @@ def test_the_best_of_many_equals_is_seldom_called_better():
     assert called <= 2
 
 
+def test_few_draws_are_made_more_where_no_pair_of_so_many_could_be_told_apart():
+    """With 100 draws and 28 pairs p would be above .5 however different two candidates are."""
+    few = Draws(resamples=100, confidence=0.95, seed=1)
+    for pairs in (1, 3, 28):
+        enough = few.enough_for(pairs)
+        assert 2 * pairs / (enough.resamples + 1) < 0.006
+    assert Draws(resamples=50_000, confidence=0.95, seed=1).enough_for(28).resamples == 50_000
+    truth, groups = images()
+    candidates = {"good": guesses(truth, 0.95, 1), **{f"bad{n}": guesses(truth, 0.4, 2 + n) for n in range(2)}}
+    found = against_the_others("good", candidates, truth, groups, "accuracy", few.enough_for(3))
+    assert all(each.p < 0.05 for each in found)
+
+
 def test_slices_of_one_patient_count_as_one_patient():
     truth, groups = images(20, 10)
     probabilities = {"a": guesses(truth, 0.8, 1, by=10), "b": guesses(truth, 0.6, 2, by=10)}

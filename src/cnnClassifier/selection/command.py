@@ -3,8 +3,6 @@
 import logging
 from pathlib import Path
 
-from rich.console import Console
-
 from cnnClassifier.config.types import Paths, Settings
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.selection.candidates import Judged, judge_all
@@ -13,6 +11,7 @@ from cnnClassifier.selection.report import Standings, rank, terminal_report, wri
 from cnnClassifier.selection.verdict import Draws
 from cnnClassifier.sweep.judging import open_bench
 from cnnClassifier.sweep.space import SWEPT
+from cnnClassifier.terminal import console
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.sweeps import SweepRun, TrialRun, open_sweep_run
 from cnnClassifier.tracking.values import digest_of
@@ -47,7 +46,7 @@ def compare_candidates(asked: str | None, settings: Settings, paths: Paths, conn
     found = rank(judged, Draws(evaluation.resamples, evaluation.confidence, evaluation.seed))
     table = folder / study / TABLE
     write_table(found, table)
-    Console().print(terminal_report(found, table))
+    console().print(terminal_report(found, table))
     _finish(run, found, table)
     return found.best.candidate
 

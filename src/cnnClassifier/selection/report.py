@@ -41,7 +41,11 @@ class Standings:
 
 
 def rank(judged: Sequence[Judged], draws: Draws) -> Standings:
-    """Sort by grouped_cv.balanced_accuracy, and compare the best with each other."""
+    """Sort by grouped_cv.balanced_accuracy, and compare the best with each other.
+
+    There are more draws than asked for where those could not tell any pair of so many apart.
+    """
+    draws = draws.enough_for(len(judged) * (len(judged) - 1) // 2)
     ranked = sorted(judged, key=lambda each: each.metrics[METRIC], reverse=True)
     table = ranked[0].out_of_fold
     probabilities = {each.candidate.name: each.out_of_fold.probabilities for each in ranked}
@@ -95,11 +99,11 @@ def write_table(found: Standings, path: Path) -> None:
 
 def _table(found: Standings) -> Table:
     table = Table(title=f"{METRIC}, the same folds for all", title_justify="left")
-    table.add_column("candidate")
+    table.add_column("candidate", overflow="fold")
     for heading in ("balanced\naccuracy", f"{found.draws.confidence:.0%}\ninterval", "macro\nAUROC", "loss", "epochs"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for heading in ("seconds", "parameters", "of them\ntrained", "p against\nthe best"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     p_of = {each.other: f"{each.p:.3f}" for each in found.rivalries}
     for each, limits in zip(found.ranked, found.intervals, strict=True):
         table.add_row(

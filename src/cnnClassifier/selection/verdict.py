@@ -3,8 +3,9 @@
 Arrays: `truth` (n,) class indices; `groups` (n,) the patient or scan of each image; probabilities (n, classes).
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -15,6 +16,8 @@ from cnnClassifier.metrics.comparison import compare
 from cnnClassifier.metrics.holm import holm
 from cnnClassifier.metrics.report import Interval, score_in_parts, with_interval
 
+FAR_BELOW = 10  # times
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -23,6 +26,11 @@ class Draws:
     resamples: int
     confidence: float
     seed: int
+
+    def enough_for(self, pairs: int) -> "Draws":
+        """As many draws as keep the smallest p-value that can be, 2 * pairs / (resamples + 1), far below the level."""
+        needed = math.ceil(FAR_BELOW * 2 * pairs / (1 - self.confidence))
+        return replace(self, resamples=max(self.resamples, needed))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 import math
 
-from rich.console import Console
-
 from cnnClassifier.config.loading import PARAMS_FILE, read_yaml
 from cnnClassifier.config.types import Paths, Settings
 from cnnClassifier.sweep.judging import open_bench
@@ -13,6 +11,7 @@ from cnnClassifier.sweep.results import finished
 from cnnClassifier.sweep.search import Search
 from cnnClassifier.sweep.space import Space, study_name
 from cnnClassifier.sweep.study import GRACE_SECONDS, importances, open_study, sqlite_url
+from cnnClassifier.terminal import console
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.sweeps import open_sweep_run
 
@@ -65,8 +64,8 @@ def _conclude(search: Search, wanted: int) -> None:
     told, table = search.results(), search.folder / TABLE
     write_table(told, search.plan.parameters, table)
     shares = importances(search.study, search.plan)
-    console = Console()
-    console.print(terminal_report(told, search.plan, shares, table))
+    printed = console()
+    printed.print(terminal_report(told, search.plan, shares, table))
     if line := next_command(told, search.plan, read_yaml(PARAMS_FILE)):
-        console.print(f"To run the best:\n{line}", soft_wrap=True, markup=False, highlight=False)  # whole, to be copied
+        printed.print(f"To run the best:\n{line}", soft_wrap=True, markup=False, highlight=False)  # whole, to be copied
     search.close(table, "FINISHED" if len(finished(told)) >= wanted else "KILLED")

@@ -76,10 +76,10 @@ def _table(order: Sequence[Result], title: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", padding=(0, 0, 0, 1))
     table.add_column("trial", justify="right")
     for label in COLUMNS.values():
-        table.add_column(label, justify="right")
-    table.add_column("epochs", justify="right")
-    table.add_column("s", justify="right")
-    table.add_column("parameters", overflow="fold", min_width=24)
+        table.add_column(label, justify="right", overflow="fold")
+    table.add_column("epochs", justify="right", overflow="fold")
+    table.add_column("s", justify="right", overflow="fold")
+    table.add_column("parameters", overflow="fold", ratio=1)
     for trial in order:
         cells = [_cell(trial, f"{PROTOCOL}.{name}") for name in COLUMNS]
         line = (str(trial.number), *cells, str(trial.epochs), f"{trial.seconds or 0:.0f}", escape(values_line(trial)))
