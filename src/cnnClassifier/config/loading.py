@@ -110,4 +110,8 @@ def _describe(fault: ErrorDetails) -> str:
         return f"{key}: unknown key, is it misspelt?"
     if fault["type"] == "missing":
         return f"{key}: missing"
-    return f"{key}: {fault['msg']}. Received: {fault['input']!r:.80}"
+    said = fault["msg"].removeprefix("Value error, ")
+    # Of a whole section the message names what is wrong in it.
+    return (
+        f"{key}: {said}" if isinstance(fault["input"], Mapping) else f"{key}: {said}. Received: {fault['input']!r:.80}"
+    )
