@@ -51,6 +51,16 @@ def test_an_unknown_command_is_refused(project):
     assert "trainig" in done.stderr
 
 
+def test_an_unknown_level_of_the_log_is_one_line(project):
+    done = project.run(
+        "env", "CNNCLASSIFIER_LOG_LEVEL=verbose", sys.executable, "main.py", "results", check=False
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: CNNCLASSIFIER_LOG_LEVEL=verbose: no level of the log; it may be debug, info, warning, error, critical\n"
+    )
+
+
 def test_a_stage_without_its_input_says_what_to_run_first(project):
     done = project.main("data_audit", check=False)
     assert done.returncode == 2

@@ -160,6 +160,19 @@ def test_components_do_not_import_each_other():
         assert not imported & {components / f"{other}.py" for other in STAGES}
 
 
+def test_all_errors_are_of_one_tree():
+    classes = {
+        node.name: {base.id for base in node.bases if isinstance(base, ast.Name)}
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Error")
+    }
+    tree = {"CnnClassifierError"}
+    while grown := {name for name, bases in classes.items() if bases & tree} - tree:
+        tree |= grown
+    assert set(classes) - tree <= {"ProblemError"}  # what serverless.py answers, and never lets out
+
+
 def test_no_module_is_longer_than_a_reader_can_hold():
     assert not {str(file): length for file in PACKAGE.rglob("*.py") if (length := _lines(file)) > 300}
 

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from cnnClassifier.errors import ConfigError, ModelError, WeightsError
+from cnnClassifier.errors import ConfigError, ModelError, WeightsError, one_line
 from cnnClassifier.model_spec import ONNX_FILE, SPEC_FILE, read_spec
 from cnnClassifier.networks import OWN_NETWORKS
 from cnnClassifier.onnx_weights import convolutions
@@ -138,7 +138,7 @@ def _with_weights(construct: Callable[..., Any], name: str, weights: str) -> Any
         load_weights(network, path)
     except (ValueError, OSError, KeyError) as error:
         raise WeightsError(
-            f"{path}: not weights of {name} without its top ({_one_line(error)}); a machine with a network makes the "
+            f"{path}: not weights of {name} without its top ({one_line(error)}); a machine with a network makes the "
             f'file by keras.applications.{name}(include_top=False).save_weights("{name.lower()}_notop.weights.h5")'
         ) from None
     if any(np.array_equal(kernel, before) for kernel, before in zip(_kernels(network), drawn, strict=True)):
@@ -209,11 +209,7 @@ def _with_downloaded_weights(construct: Callable[..., Any], name: str) -> Any:
 
 def _unreachable(name: str, error: Exception) -> str:
     return (
-        f"the ImageNet weights of {name} are neither here nor to be downloaded ({_one_line(error)}). Either put "
+        f"the ImageNet weights of {name} are neither here nor to be downloaded ({one_line(error)}). Either put "
         f"{name.lower()}_notop.weights.h5 into a folder and set {WEIGHTS_DIR_VARIABLE} to it, or set "
         "prepare_base_model.weights to a .weights.h5 file (or to `none` to train from scratch)"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

@@ -15,7 +15,7 @@ from dotenv import load_dotenv
 
 from cnnClassifier import commands, serving_command, team_commands, watching_commands
 from cnnClassifier.components import STAGES
-from cnnClassifier.errors import CnnClassifierError
+from cnnClassifier.errors import CnnClassifierError, ConfigError
 from cnnClassifier.extras import advice_for
 from cnnClassifier.formats.kinds import Format
 from cnnClassifier.importing import end_at_once
@@ -24,6 +24,8 @@ from cnnClassifier.ray_cluster import Cluster
 from cnnClassifier.scoring import command as scoring
 
 INTERRUPTED = 130
+LOG_LEVEL = "CNNCLASSIFIER_LOG_LEVEL"
+LEVELS = ("debug", "info", "warning", "error", "critical")
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 def main() -> int:
     """Run the command line; 0 when all went well, 2 for an error that the message explains."""
-    _set_up()
     try:
+        _set_up()
         code = app(standalone_mode=False)
     except CnnClassifierError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
@@ -278,9 +280,15 @@ def _set_up() -> None:
     load_dotenv(project_root(Path.cwd()) / ".env")
     # TensorFlow's start-up notes are no news, and without a GPU its first line is an error about that.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
-    level = os.environ.get("CNNCLASSIFIER_LOG_LEVEL", "INFO").upper()
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(level=_log_level(), format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     # It warns of functions traced often, and counts those of different models as one.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     for noisy in ("alembic", "absl", "faiss", "h5py", "matplotlib", "mlflow.store.db.utils", "tf2onnx", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _log_level() -> str:
+    level = os.environ.get(LOG_LEVEL) or "info"
+    if level.lower() not in LEVELS:
+        raise ConfigError(f"{LOG_LEVEL}={level}: no level of the log; it may be {', '.join(LEVELS)}")
+    return level.upper()

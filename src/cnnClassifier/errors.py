@@ -1,4 +1,4 @@
-"""Everything this package raises on purpose.
+"""The tree of all that this package raises on purpose.
 
 * CnnClassifierError
   x ConfigError        a YAML file is missing, malformed, misspelt or out of range
@@ -9,6 +9,9 @@
   x NoMapsError        a model cannot say where in an image its evidence lies (a ModelError)
   x WeightsError       pretrained weights are missing and cannot be fetched (a ModelError)
   x TrackingError      the tracking server or registry refuses, lacks something or does not answer
+
+An error that one module alone raises stands there, as a branch of this tree: `FetchError` and `UnknownLabelError` are a
+DataError, `NoModelError` a ModelError, `PeekError` a TrackingError, `OverloadedError` a CnnClassifierError.
 
 Every message says what was wrong, where, and what to do. They are caught once,
 at the door: the command line prints them in one line and exits with 2, the web
@@ -50,3 +53,8 @@ class WeightsError(ModelError):
 
 class TrackingError(CnnClassifierError):
     """The tracking server or the model registry refuses, lacks something or does not answer."""
+
+
+def one_line(error: BaseException) -> str:
+    """What a library says of an error, as it may stand in a message of ours: on one line, and not all of a page."""
+    return " ".join(str(error).split())[:300]

@@ -1,6 +1,8 @@
 """Write so that a kill at any moment leaves the old or the new under a name, or nothing, but never a half."""
 
+import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,22 @@ def write_json(content: Any, path: Path) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sqlite_to_read(path: Path) -> str:
+    """The URI by which SQLite opens a file for reading only (`uri=True`), whatever characters its path has."""
+    return f"{path.absolute().as_uri()}?mode=ro"
+
+
+def in_utf8(path: str) -> str:
+    """A path as text can hold it: bytes that are not UTF-8, which are lone surrogates to Python, as `\\xe4`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """The images of every protocol, with what the model and the controls say of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnClassifier.audit.copies import copies_of_training
 from cnnClassifier.audit.facts import Facts
-from cnnClassifier.audit.pairs import KINDS, CopyPair, Kind
+from cnnClassifier.audit.pairs import LEFT_OUT, CopyPair
 from cnnClassifier.audit.shortcuts import BLOCKS
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features.extraction import FeatureExtractor
@@ -15,9 +15,6 @@ from cnnClassifier.features.vectors import frozen_vectors
 from cnnClassifier.metrics.classification import Floats
 from cnnClassifier.metrics.predictions import Predictions, folds_of
 from cnnClassifier.metrics.protocols import Judged, judge_grouped, judge_test
-
-# Test images that a protocol does not count: those that also are in training, by these kinds of copy.
-LEFT_OUT: Mapping[str, tuple[Kind, ...]] = {"without_exact_copies": ("exact",), "deduplicated": KINDS}
 
 
 def judge(

@@ -32,12 +32,12 @@ def drift(
 
     from cnnClassifier.asking.models import choose_model
     from cnnClassifier.monitoring.checking import Period, check, in_words, log_path
-    from cnnClassifier.monitoring.reading import parse_since
+    from cnnClassifier.monitoring.reading import parse_moment
     from cnnClassifier.shipped import load_project_anywhere
 
     project = load_project_anywhere()
     path = log_path(log, os.environ, project.serving.prediction_log)
-    period = Period(parse_since(since), parse_since(until))
+    period = Period(parse_moment(since, "--since"), parse_moment(until, "--until"))
     checked = check(path, choose_model(project, model, package), period, out)
     typer.echo(f"{in_words(checked)}; {out}")
     if checked.alarms:

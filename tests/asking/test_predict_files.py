@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -59,6 +60,18 @@ def test_a_bad_file_is_a_row_and_the_others_go_on(project, package, files):
     assert rows["notes.txt"]["error"].startswith("not an image in a format this reads")
     assert "probabilities" not in rows["notes.txt"]
     assert sum(rows["a.png"]["probabilities"].values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_a_name_that_is_not_utf8_is_a_row_of_every_form(project, package, files, tmp_path, form):
+    Path(os.fsdecode(os.fsencode(files) + b"/sch\xe4del.png")).write_bytes(picture(1))
+    out = tmp_path / f"answers.{form}"
+    asked = ["predict", str(files), "--package", str(package), "--format", form, "--out", str(out)]
+    done = project.main(*asked, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "answered for 3 files, 2 failed" in done.stderr
+    assert "del.png" in out.read_text(encoding="utf-8")
+    assert "its name is not UTF-8; rename it" in out.read_text(encoding="utf-8")
 
 
 def test_all_read_is_success_and_a_name_decides_the_form(project, package, files, tmp_path):

@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from cnnClassifier.audit.facts import Facts
-from cnnClassifier.audit.splits import compare_splits, count_by_split, count_classes, holm, imbalance
+from cnnClassifier.audit.splits import compare_splits, count_by_split, count_classes, imbalance
 
 
 def with_fact(facts: Facts, name: str, values: np.ndarray) -> Facts:
@@ -51,9 +50,3 @@ def test_classes_are_counted_in_every_split_and_compared(clean):
     assert count_classes(clean.records)["valid"]["normal"] == 2
     assert imbalance({"a": 30, "b": 20}) == 1.5
     assert imbalance({"a": 30, "b": 0}) is None
-
-
-def test_holm_raises_p_values_step_by_step():
-    # The textbook example: 4 x .005, 3 x .01, then never below what came before.
-    assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm(np.array([])).size == 0

@@ -21,6 +21,7 @@ from cnnClassifier.backup.tables import neutral, placed
 from cnnClassifier.cli import app
 from cnnClassifier.config.loading import load_project
 from cnnClassifier.errors import ConfigError, DataError, TrackingError
+from cnnClassifier.files import sqlite_to_read
 from cnnClassifier.tracking.connection import Connection
 from imports import ROOT
 from registry_content import NAME, answers, content, fill_registry
@@ -40,7 +41,7 @@ def store_in(folder: Path) -> Store:
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory) -> Path:
     """A project folder with two versions of a model, the first of them champion."""
-    folder = tmp_path_factory.mktemp("laptop") / "with space"
+    folder = tmp_path_factory.mktemp("laptop") / "with space #1"
     folder.mkdir()
     connection_in(folder).check()
     packages = [write_tiny_package(folder / f"package{each}", each / 100) for each in (1, 2)]
@@ -141,7 +142,7 @@ def test_a_backup_while_others_write_is_of_one_moment(laptop, tmp_path):
 
 
 def count(file: Path, rows: str) -> int:
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=60)) as base:
+    with closing(sqlite3.connect(sqlite_to_read(file), uri=True, timeout=60)) as base:
         return int(base.execute(f"SELECT count(*) FROM {rows}").fetchone()[0])  # noqa: S608
 
 
@@ -160,6 +161,27 @@ def test_a_killed_restore_leaves_an_unused_registry_and_can_be_repeated(saved, l
     assert content(connection_in(tmp_path).client) == content(connection_in(laptop).client)
 
 
+def test_a_restore_that_failed_at_the_tables_can_be_repeated_with_its_log(laptop, tmp_path):
+    log, file, new = tmp_path / "log.db", tmp_path / "both.tar", tmp_path / "new"
+    with closing(sqlite3.connect(log)) as base:
+        base.execute("CREATE TABLE predictions (time REAL, label TEXT)")
+    backup(store_in(laptop), file, log)
+    newer = tmp_path / "newer.tar"
+    with tarfile.open(file) as tar:
+        tar.extractall(tmp_path / "newer", filter="data")
+    with closing(sqlite3.connect(tmp_path / "newer/registry.db")) as tables:
+        tables.execute("UPDATE alembic_version SET version_num = 'of years to come'")
+        tables.commit()
+    with tarfile.open(newer, "w") as tar:
+        for name in ("registry.db", "artifacts", "predictions.db", "backup.json"):
+            tar.add(tmp_path / "newer" / name, name)
+    with pytest.raises(TrackingError, match=r"of a newer MLflow .*install the version"):
+        restore(newer, store_in(new), new / "log.db")
+    restore(file, store_in(new), new / "log.db")
+    assert content(connection_in(new).client) == content(connection_in(laptop).client)
+    assert (new / "log.db").is_file()
+
+
 @pytest.mark.parametrize("members", [0, 1, -1])
 def test_a_backup_that_was_cut_off_is_refused(saved, tmp_path, members):
     with tarfile.open(saved) as tar:
@@ -172,7 +194,7 @@ def test_a_backup_that_was_cut_off_is_refused(saved, tmp_path, members):
 
 
 def test_the_prediction_log_travels_too(laptop, saved, tmp_path):
-    log = tmp_path / "log.db"
+    log = tmp_path / "ward#7 100%25?.db"
     with closing(sqlite3.connect(log)) as base:
         base.execute("CREATE TABLE predictions (time REAL, label TEXT)")
         base.execute("INSERT INTO predictions VALUES (1.5, 'normal')")
@@ -182,6 +204,9 @@ def test_the_prediction_log_travels_too(laptop, saved, tmp_path):
     new = tmp_path / "new"
     with pytest.raises(DataError, match="--log where it goes"):
         restore(file, store_in(new))
+    with closing(sqlite3.connect(log)) as base:
+        base.execute("INSERT INTO predictions VALUES (2.5, 'normal')")
+        base.commit()
     with pytest.raises(DataError, match="overwrites nothing"):
         restore(file, store_in(new), log)
     with pytest.raises(DataError, match="holds no prediction log"):
@@ -189,6 +214,27 @@ def test_the_prediction_log_travels_too(laptop, saved, tmp_path):
     restore(file, store_in(new), new / "logs/log.db")
     with closing(sqlite3.connect(new / "logs/log.db")) as base:
         assert base.execute("SELECT * FROM predictions").fetchall() == [(1.5, "normal")]
+
+
+@pytest.mark.parametrize("content", [b"", b"no database, but longer than the head of one" * 9])
+def test_a_source_that_holds_no_tables_is_no_backup_of_nothing(laptop, tmp_path, content):
+    empty = tmp_path / "empty.db"
+    empty.write_bytes(content)
+    with pytest.raises(DataError, match=r"empty\.db: (a database without tables|not an SQLite file)"):
+        backup(Store(f"sqlite:///{empty}", str(tmp_path / "mlruns"), served=False), tmp_path / "x.tar")
+    with pytest.raises(DataError, match=r"empty\.db: (a database without tables|not an SQLite file)"):
+        backup(store_in(laptop), tmp_path / "x.tar", empty)
+    assert not (tmp_path / "x.tar").exists()
+
+
+@pytest.mark.parametrize("name", ["which?", "100%25"])
+def test_a_folder_whose_name_mlflow_reads_as_another_is_refused(laptop, tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match="rename the folder"):
+        backup(store_in(laptop), tmp_path / name / "x.tar")
+    with pytest.raises(DataError, match="rename the folder"):
+        choose_store(connection_in(tmp_path), f"sqlite:///{tmp_path / name}/server.db", str(tmp_path / "artifacts"))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_as_it_is_typed(laptop, tmp_path, monkeypatch):

@@ -52,6 +52,11 @@ def test_a_missing_archive_is_told(tmp_path):
     assert "no such file" in refusal(tmp_path / "gone.zip")
 
 
+def test_a_folder_in_place_of_an_archive_is_told(tmp_path):
+    (tmp_path / "data.zip").mkdir()
+    assert "cannot be unpacked: Is a directory; correct `data_ingestion.source.path`" in refusal(tmp_path / "data.zip")
+
+
 def test_a_cut_archive_is_told(archive):
     archive.write_bytes(archive.read_bytes()[:-200])
     assert "not a whole zip archive" in refusal(archive)

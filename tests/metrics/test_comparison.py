@@ -8,6 +8,7 @@ from synthetic import predictions, softmax
 from cnnClassifier.errors import DataError
 from cnnClassifier.metrics.classification import OVERALL, bootstrap_weights
 from cnnClassifier.metrics.comparison import Comparison, compare
+from cnnClassifier.metrics.holm import holm
 
 SETTINGS = {"resamples": 200, "confidence": 0.9, "seed": 3}
 
@@ -96,3 +97,12 @@ def test_what_cannot_be_compared_is_told():
         compare(truth[:0], better[:0], worse[:0], groups[:0], **SETTINGS)
     with pytest.raises(DataError, match="macro_roc_auc cannot be said"):
         compare(truth * 0, better, worse, groups, "macro_roc_auc", **SETTINGS)
+
+
+def test_holm_is_as_in_the_paper():
+    # 4 x .005, 3 x .01, then never below what came before.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1, 1]
+    assert holm([0.04, 0.04]) == [0.08, 0.08]
+    assert holm([0.04]) == [0.04]
+    assert holm([]) == []

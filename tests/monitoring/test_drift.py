@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 from cnnClassifier.errors import DataError
+from cnnClassifier.metrics.holm import holm
 from cnnClassifier.monitoring import drift
-from cnnClassifier.monitoring.drift import Null, compare, holm
+from cnnClassifier.monitoring.drift import Null, compare
 from cnnClassifier.monitoring.properties import PROPERTIES
 from watched import LIMIT, TRAINED, draw, reference_of, window_of
 
@@ -113,8 +114,3 @@ def test_a_model_without_a_gate_is_compared_by_what_it_has(reference):
 def test_few_images_are_refused(reference):
     with pytest.raises(DataError, match="too few"):
         compare(reference, window_of(draw(2, seed=1), reference), LIMIT)
-
-
-def test_holm_is_the_textbooks():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]

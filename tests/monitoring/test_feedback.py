@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
@@ -75,6 +76,58 @@ def test_labels_outlive_the_answers_they_are_of(log):
     log.execute("DELETE FROM predictions")
     (kept,) = corrections(log)
     assert (kept.label, kept.answered, kept.sha256) == ("b", "a", f"{1:064}")
+
+
+def test_a_request_id_that_a_client_uses_again_names_another_answer(log, log_file, reference):
+    for number, label in enumerate("abc"):
+        (entry,) = entries_of(TRAINED, reference)[:1]
+        write_log(log_file, [replace(entry, request_id="ward-7", state="answer", label="a", sha256=f"image{number}")])
+        correct(log, "ward-7", 0, label)
+    correct(log, "ward-7", 0, "b")  # of the newest answer, again
+    assert [(kept.sha256, kept.label) for kept in corrections(log)] == [
+        ("image0", "a"), ("image1", "b"), ("image2", "b")
+    ]  # fmt: skip
+    assert agreement(log, "drawn", "1").judged == 3
+
+
+# The tables as version 1 made them, and three labels of one request's id: two of them of the same image.
+FORMER_LOG = """
+CREATE TABLE predictions (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, request_id TEXT NOT NULL, item INTEGER NOT NULL,
+    model TEXT NOT NULL, version TEXT NOT NULL, state TEXT NOT NULL, label TEXT, probabilities TEXT NOT NULL,
+    distance REAL, components TEXT NOT NULL, properties TEXT NOT NULL, sha256 TEXT);
+CREATE INDEX predictions_by_request ON predictions (request_id, item);
+CREATE INDEX predictions_by_time ON predictions (time);
+CREATE TABLE feedback (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, request_id TEXT NOT NULL, item INTEGER NOT NULL, label TEXT NOT NULL,
+    model TEXT NOT NULL, version TEXT NOT NULL, state TEXT NOT NULL, answered TEXT, sha256 TEXT);
+CREATE INDEX feedback_by_model ON feedback (model, version);
+CREATE TABLE drift (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, model TEXT NOT NULL, version TEXT NOT NULL, images INTEGER NOT NULL,
+    findings TEXT NOT NULL);
+INSERT INTO predictions VALUES (7, 100, 'ward-7', 0, 'drawn', '1', 'answer', 'a', '{"a": 1}', 1, '[]', '[]', 'image1');
+INSERT INTO predictions VALUES (8, 300, 'ward-7', 0, 'drawn', '1', 'answer', 'a', '{"a": 1}', 1, '[]', '[]', 'image2');
+INSERT INTO feedback VALUES (1, 20, 'ward-7', 0, 'a', 'drawn', '1', 'answer', 'a', 'image0');
+INSERT INTO feedback VALUES (2, 120, 'ward-7', 0, 'a', 'drawn', '1', 'answer', 'a', 'image1');
+INSERT INTO feedback VALUES (3, 130, 'ward-7', 0, 'b', 'drawn', '1', 'answer', 'a', 'image1');
+INSERT INTO feedback VALUES (4, 320, 'ward-7', 0, 'c', 'drawn', '1', 'answer', 'a', 'image2');
+PRAGMA application_id = 1129205324;
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_log_of_the_former_format_keeps_its_labels_and_takes_more(log_file):
+    log_file.parent.mkdir()
+    with closing(sqlite3.connect(log_file)) as made:
+        made.executescript(FORMER_LOG)
+    for _ in range(2):  # brought up to date once, then as it is
+        with closing(read_log(log_file)) as log:
+            found = [(kept.prediction, kept.sha256, kept.label) for kept in corrections(log)]
+            assert found == [(None, "image0", "a"), (7, "image1", "b"), (8, "image2", "c")]
+            assert log.execute("PRAGMA user_version").fetchone() == (2,)
+    with closing(read_log(log_file)) as log:
+        correct(log, "ward-7", 0, "a")
+        assert [kept.label for kept in corrections(log)] == ["a", "b", "a"]
 
 
 def test_the_manifest_is_read_by_data_ingestion(log, log_file, tmp_path):

@@ -16,7 +16,7 @@ import pytest
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.monitoring import writer as module
 from cnnClassifier.monitoring.entries import read_log
-from cnnClassifier.monitoring.reading import Checked, last_checks, parse_since, read_window, save_check
+from cnnClassifier.monitoring.reading import Checked, last_checks, parse_moment, read_window, save_check
 from cnnClassifier.monitoring.writer import DAY, LogWriter, Rotation
 from watched import TRAINED, draw, entries_of, write_log
 
@@ -222,10 +222,14 @@ def test_the_last_check_of_each_model_is_kept(log_file, reference):
 
 @pytest.mark.parametrize(("text", "seconds"), [("90m", 5400), ("24h", 86400), ("7d", 604800), ("2w", 1209600)])
 def test_times_ago(text, seconds):
-    assert time.time() - parse_since(text) == pytest.approx(seconds, abs=5)
+    assert time.time() - parse_moment(text, "--since") == pytest.approx(seconds, abs=5)
 
 
 def test_times_of_the_clock():
-    assert parse_since("2026-11-26T08:00:00+00:00") == 1795680000.0
-    with pytest.raises(ConfigError, match="expected a time such as 7d"):
-        parse_since("yesterday")
+    assert parse_moment("2026-11-26T08:00:00+00:00", "--since") == 1795680000.0
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "9999999999d", "99999999d", f"{'9' * 5000}w", "0001-01-01", ""])
+def test_what_is_no_time_is_told_with_its_option(text):
+    with pytest.raises(ConfigError, match=rf"^--until {text:.80}: expected a time such as 7d"):
+        parse_moment(text, "--until")

@@ -1,6 +1,7 @@
 """score: every image one row, once, however often it is killed or begun again."""
 
 import csv
+import os
 import subprocess
 import sys
 import time
@@ -150,6 +151,26 @@ def test_a_manifest_names_images_below_itself_or_elsewhere_and_twice_is_once(her
     assert [row["path"] for row in rows_of(tmp_path / "other")] == [str(images / "000/00002.png")]
 
 
+def test_a_name_that_is_not_utf8_is_a_row_and_the_others_are_answered(here, package, tmp_path):
+    images = many_pictures(tmp_path / "images", 2)
+    broken = os.fsencode(images) + b"/sch\xe4del.png"
+    Path(os.fsdecode(broken)).write_bytes(picture(1))
+    for source in (str(images), os.fsdecode(broken)):
+        assert score_images(source, tmp_path / "out", Wish(package=package)) == 1
+    rows = {row["path"].removeprefix(f"{images}/"): row["reason"] for row in rows_of(tmp_path / "out")}
+    assert rows == {
+        "000/00000.png": None, "000/00001.png": None, "sch\\xe4del.png": "its name is not UTF-8; rename it"
+    }  # fmt: skip
+
+
+def test_a_manifest_as_excel_writes_it_is_read(here, package, tmp_path):
+    images = many_pictures(tmp_path / "images", 1)
+    table = images / "list.csv"
+    table.write_text("path,age\r\n000/00000.png,61\r\n", encoding="utf-8-sig", newline="")  # "CSV UTF-8": with a BOM
+    assert score_images(str(table), tmp_path / "out", Wish(package=package)) == 0
+    assert [row["path"] for row in rows_of(tmp_path / "out")] == [str(images / "000/00000.png")]
+
+
 def test_the_projects_own_manifest_is_of_the_projects_images(here, package, tmp_path):
     images, manifest = here / "artifacts/data_ingestion/images", here / "artifacts/data_ingestion/manifest.csv"
     many_pictures(images, 2)
@@ -164,10 +185,12 @@ def test_the_projects_own_manifest_is_of_the_projects_images(here, package, tmp_
         ("nowhere", "no such folder or file"),
         ("foo://bucket/a", "not a store that can be read"),
         ("no_paths.csv", "'path'"),
+        ("no_table.csv", "field larger than field limit"),
     ],
 )
 def test_a_source_that_is_none_is_one_line_and_leaves_nothing_to_be_answered(here, package, tmp_path, source, said):
     Path("no_paths.csv").write_text("file\na.png\n")
+    Path("no_table.csv").write_text("path\n" + 200_000 * "a")
     with pytest.raises(DataError, match=said):
         score_images(source, tmp_path / "out", Wish(package=package))
     assert parts_of(tmp_path / "out") == {}

@@ -1,9 +1,8 @@
 """The best is called better only if it is, however many candidates there are."""
 
 import numpy as np
-import pytest
 
-from cnnClassifier.selection.verdict import Draws, against_the_others, holm, interval
+from cnnClassifier.selection.verdict import Draws, against_the_others, interval
 
 DRAWS = Draws(resamples=500, confidence=0.95, seed=1)
 
@@ -19,12 +18,6 @@ def guesses(truth, right: float, seed: int, by: int = 3):
     hit = np.repeat(draw.random(len(truth) // by) < right, by)
     called = np.where(hit, truth, 1 - truth)
     return np.eye(2)[called] * 0.8 + 0.1
-
-
-def test_holm_is_as_in_the_paper():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]) == [1, 1]
-    assert holm([0.04]) == [0.04]
 
 
 def test_a_far_better_one_is_told_from_a_worse_one_and_not_from_its_equal():

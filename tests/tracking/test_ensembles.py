@@ -339,6 +339,11 @@ def test_members_that_are_not_there_or_not_several_are_told(members, local, sett
         make("unlike", asked, settings, paths, local)
 
 
+def test_a_name_that_no_model_may_have_is_told(local, settings, paths):
+    with pytest.raises(ConfigError, match=r"^ensemble: name: .* Received: 'my model'$"):
+        make("my model", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
+
+
 def test_a_member_is_named_by_version_alias_or_as_champion(members, local):
     registry.set_alias(local, "tiny_chest_ct", 2, "best")
     assert find_member(local, "tiny_chest_ct@best").version == find_member(local, "tiny_chest_ct/2").version == 2

@@ -1,7 +1,12 @@
 """Asked without mlflow, a registry says what it says to mlflow; and it is fetched from in a process of its own."""
 
 import os
+import socket
 import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from finished_project import NAME
@@ -15,7 +20,7 @@ from cnnClassifier.tracking.run import open_run
 from mlflow_servers import free_port
 
 
-def test_every_kind_of_registry_is_read_as_mlflow_reads_it(place, settings, paths, model_folder, tmp_path):
+def test_every_kind_of_serveris_read_as_mlflow_reads_it(place, settings, paths, model_folder, tmp_path):
     name = f"{NAME}_peeked"
     assert peek(place, name, "champion") is None  # no such model
     run = open_run(place, settings, paths.cache)
@@ -27,7 +32,7 @@ def test_every_kind_of_registry_is_read_as_mlflow_reads_it(place, settings, path
     run.finish()
 
 
-def test_a_local_registry_s_package_is_at_hand_and_nothing_is_fetched(local, settings, paths, model_folder, tmp_path):
+def test_a_local_servers_package_is_at_hand_and_nothing_is_fetched(local, settings, paths, model_folder, tmp_path):
     registry.register(open_run(local, settings, paths.cache), model_folder, NAME, "x", {})
     found = peek(local, NAME, "challenger")
     folder = at_hand(local, found, tmp_path / "served")
@@ -70,3 +75,25 @@ def test_what_goes_wrong_in_the_other_process_is_raised_in_this_one(tmp_path, tr
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{tmp_path}/mlflow.db"
     with pytest.raises(TrackingError, match=r"mlflow\.db"):
         fetch(Order(tracking, (NAME,), "champion", tmp_path / "served", tmp_path))
+
+
+def test_a_password_in_the_address_is_in_no_command_line(tmp_path, tracking):
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+        address = f"http://jane:hunter2@127.0.0.1:{server.getsockname()[1]}"
+        asked = tracking.model_copy(update={"uri": address, "timeout_seconds": 5, "retries": 0})
+        fetching = pool.submit(fetch, Order(asked, (NAME,), "champion", tmp_path / "served", tmp_path))
+        server.settimeout(60)
+        connection, _ = server.accept()  # the other process is at it
+        with connection:
+            lines = list(command_lines())
+        with pytest.raises(TrackingError):
+            fetching.result()
+    assert any(b"cnnClassifier.tracking.fetch" in line for line in lines)
+    assert not any(b"hunter2" in line for line in lines)
+
+
+def command_lines() -> Iterator[bytes]:
+    """Of every process, as any user sees them."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            yield file.read_bytes()

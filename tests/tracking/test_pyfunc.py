@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from finished_project import CLASSES, NAME, picture
 
-from cnnClassifier.errors import DataError
 from cnnClassifier.tracking import registry
 from cnnClassifier.tracking.client import import_mlflow
 from cnnClassifier.tracking.packaging import MODEL_CODE, REQUIREMENTS, imported_modules, serving_files
@@ -77,11 +76,20 @@ def test_base64_text_stands_for_bytes(model_folder):
     assert answers[0] == answers[1] == answers[2]
 
 
-@pytest.mark.parametrize("image", ["*", ["a"]])
-def test_what_is_neither_bytes_nor_base64_is_an_error(model_folder, image):
+def test_what_is_neither_bytes_nor_base64_is_a_row_and_the_others_are_answered(model_folder):
+    model = import_mlflow().pyfunc.load_model(str(model_folder)).unwrap_python_model()
+    broken, whole = ["*", ["a"], None, float("nan"), pd.NA], [picture(), bytearray(picture()), memoryview(picture())]
+    rows = model.predict(None, pd.DataFrame({"image": pd.Series([*broken, *whole], dtype=object)})).to_dict("records")
+    assert [row["state"] for row in rows] == ["error"] * len(broken) + ["answer"] * len(whole)
+    assert all(row["error"].startswith("column `image` ") for row in rows[: len(broken)])
+    assert rows[-1] == rows[-2] == rows[-3]
+
+
+@pytest.mark.parametrize("image", [None, "not base64!"])
+def test_a_row_without_an_image_passes_the_signature_too(model_folder, image):
     model = import_mlflow().pyfunc.load_model(str(model_folder))
-    with pytest.raises(DataError, match="column `image`"):
-        model.unwrap_python_model().predict(None, {"image": [image]})
+    rows = model.predict(pd.DataFrame({"image": pd.Series([picture(), image], dtype=object)}))
+    assert list(rows["state"]) == ["answer", "error"]
 
 
 def test_an_image_that_cannot_be_read_is_a_row_and_the_others_are_answered(model_folder):

@@ -6,6 +6,7 @@ from pathlib import Path
 from cnnClassifier.archives import Member, is_archive, read_archive
 from cnnClassifier.datasets.folders import walk_files
 from cnnClassifier.errors import ArchiveError, DataError
+from cnnClassifier.files import in_utf8
 
 
 def list_files(named: Sequence[Path]) -> list[Path]:
@@ -23,6 +24,9 @@ def list_files(named: Sequence[Path]) -> list[Path]:
 
 def read_members(path: Path) -> Iterator[Member]:
     """A file's bytes under its path; of an archive, those of each file in it; or why there are none."""
+    if (shown := in_utf8(str(path))) != str(path):
+        yield Member(shown, error="its name is not UTF-8; rename it")
+        return
     if not path.is_file():  # reading a pipe would wait for ever
         yield Member(str(path), error="not a regular file")
         return

@@ -1,7 +1,7 @@
 """Pairs of copies: the table that finding them writes and that policy, protocols and report read."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,6 +16,8 @@ from cnnClassifier.files import new_file
 
 Kind = Literal["exact", "near"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# Test images that a protocol does not count: those that also are in training, by these kinds of copy.
+LEFT_OUT: Mapping[str, tuple[Kind, ...]] = {"without_exact_copies": ("exact",), "deduplicated": KINDS}
 
 
 @dataclass(frozen=True, order=True)

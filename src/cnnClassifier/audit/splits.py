@@ -12,6 +12,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 from cnnClassifier.audit.facts import Facts
 from cnnClassifier.config.data import SPLITS
 from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.metrics.holm import holm
 
 LARGE_EFFECT = 0.2  # Kolmogorov-Smirnov distance, or Cramer's V, below which a difference is not worth a line
 SIGNIFICANCE = 0.05  # after Holm's correction over everything compared
@@ -74,22 +75,13 @@ def compare_splits(records: Sequence[ImageRecord], facts: Facts) -> list[Differe
         for one, other in combinations([split for split in SPLITS if len(members[split]) >= FEWEST_GROUPS], 2)
         for difference in _compare(records, facts, (one, members[one]), (other, members[other]))
     ]
-    corrected = holm(np.array([item.p_value for item in compared]))
+    corrected = holm([item.p_value for item in compared])
     large = [
-        Difference(item.fact, item.splits, item.effect, float(p), item.words)
+        Difference(item.fact, item.splits, item.effect, p, item.words)
         for item, p in zip(compared, corrected, strict=True)
         if item.effect >= LARGE_EFFECT and p < SIGNIFICANCE
     ]
     return sorted(large, key=lambda item: (-item.effect, item.fact, item.splits))
-
-
-def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P-values (n,) corrected for their number, step-down as in Holm 1979."""
-    order = np.argsort(p_values, kind="stable")
-    raised = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1))
-    corrected = np.empty(len(order))
-    corrected[order] = np.minimum(raised, 1)
-    return corrected
 
 
 Side = tuple[str, list[list[int]]]

@@ -2,16 +2,16 @@
 
 import json
 import logging
-import sqlite3
 import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cnnClassifier import __version__
+from cnnClassifier.backup.sqlite import copy_sqlite
 from cnnClassifier.errors import DataError
 from cnnClassifier.files import new_file, write_json
 
@@ -65,10 +65,5 @@ def _copy_of(prediction_log: Path, file: Path) -> Path:
     """SQLite's online backup of a log that a server may be writing."""
     if not prediction_log.is_file():
         raise DataError(f"{prediction_log}: no such prediction log")
-    try:
-        source = f"file:{prediction_log}?mode=ro"
-        with closing(sqlite3.connect(source, uri=True)) as old, closing(sqlite3.connect(file)) as new:
-            old.backup(new)
-    except sqlite3.Error as error:
-        raise DataError(f"{prediction_log}: not an SQLite file: {error}") from None
+    copy_sqlite(prediction_log, file)
     return file

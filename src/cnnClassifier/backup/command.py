@@ -1,5 +1,6 @@
 """`python main.py backup` and `python main.py restore`."""
 
+import filecmp
 import logging
 import shutil
 import tempfile
@@ -39,8 +40,8 @@ def backup(store: Store, out: Path, prediction_log: Path | None = None) -> str:
 def restore(file: Path, store: Store, prediction_log: Path | None = None) -> str:
     """Fill an unused registry from a backup; a line that says what it has now.
 
-    TrackingError if it has runs or models, DataError if a log stands in the way. Artifacts come first and the
-    tables last, in one transaction: after a kill the registry is still unused, and the command can be repeated.
+    TrackingError if it has runs or models, DataError if another log stands in the way. Artifacts and log come first and
+    the tables last, in one transaction: after a kill the registry is still unused, and the command can be repeated.
     """
     if not tables.is_unused(store):
         raise TrackingError(
@@ -50,7 +51,7 @@ def restore(file: Path, store: Store, prediction_log: Path | None = None) -> str
     scratch = store.folder.parent if store.folder else file.absolute().parent
     scratch.mkdir(parents=True, exist_ok=True)
     with archive.unpacked(file, scratch) as (folder, about):
-        _check_log(file, prediction_log, bool(about["log"]))
+        _check_log(file, folder / archive.LOG, prediction_log, bool(about["log"]))
         upload(folder / archive.ARTIFACTS, store)
         if prediction_log:
             prediction_log.parent.mkdir(parents=True, exist_ok=True)
@@ -72,10 +73,15 @@ def _check_models(folders: list[str], artifacts: Path, store: Store) -> None:
         log.warning("the files of %d model versions are not there, such as %s", len(missing), missing[0])
 
 
-def _check_log(file: Path, prediction_log: Path | None, is_inside: bool) -> None:
+def _check_log(file: Path, unpacked: Path, prediction_log: Path | None, is_inside: bool) -> None:
+    """DataError unless a log goes where there is none, or the same one: what a restore that failed has left."""
     if prediction_log and not is_inside:
         raise DataError(f"{file} holds no prediction log; leave out --log")
     if is_inside and not prediction_log:
         raise DataError(f"{file} holds a prediction log too; say with --log where it goes")
-    if prediction_log and prediction_log.exists():
+    if prediction_log and prediction_log.exists() and not _is_same(prediction_log, unpacked):
         raise DataError(f"{prediction_log} is there already, and a restore overwrites nothing")
+
+
+def _is_same(log: Path, unpacked: Path) -> bool:
+    return log.is_file() and filecmp.cmp(log, unpacked, shallow=False)

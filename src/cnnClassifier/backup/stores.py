@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnClassifier.backup.sqlite import sqlite_address
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.tracking.client import import_mlflow, masked, tracking_errors
 from cnnClassifier.tracking.connection import SQLITE, Connection
@@ -98,4 +99,4 @@ def _repository(store: Store) -> Any:
 
 def _absolute(database: str) -> str:
     path = database.removeprefix(SQLITE)
-    return f"{SQLITE}{Path(path).absolute()}" if database.startswith(SQLITE) else database
+    return sqlite_address(Path(path).absolute()) if database.startswith(SQLITE) else database

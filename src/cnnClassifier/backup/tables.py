@@ -5,9 +5,8 @@ another. In a copy every artifact is named `mlflow-artifacts:/<path>`, which is 
 """
 
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -15,11 +14,11 @@ from urllib.parse import unquote
 from sqlalchemy import JSON, Connection, Engine, MetaData, Table, create_engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from cnnClassifier.backup.sqlite import copy_sqlite, sqlite_address
 from cnnClassifier.backup.stores import Store
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.files import new_file
 from cnnClassifier.tracking.client import import_mlflow, masked
-from cnnClassifier.tracking.connection import SQLITE
 
 NEUTRAL = "mlflow-artifacts:/"
 REVISION = "alembic_version"
@@ -39,20 +38,20 @@ def snapshot(store: Store, file: Path) -> dict[str, int]:
     """Copy a store's tables into a new SQLite file, while others use them; how many rows each counted table has."""
     if store.file:
         _copy_file(store.file, file)
-        _upgrade(f"{SQLITE}{file}")
+        _upgrade(sqlite_address(file))
     else:
-        _upgrade(f"{SQLITE}{file}")
-        with _engine(store.database) as source, _engine(f"{SQLITE}{file}") as copy, copy.begin() as writing:
+        _upgrade(sqlite_address(file))
+        with _engine(store.database) as source, _engine(sqlite_address(file)) as copy, copy.begin() as writing:
             _copy_rows(source.execution_options(isolation_level="REPEATABLE READ"), writing)
-    with _engine(f"{SQLITE}{file}") as copy, copy.begin() as writing:
+    with _engine(sqlite_address(file)) as copy, copy.begin() as writing:
         _rename(writing, lambda address: neutral(address, store.artifacts))
         return _count(writing)
 
 
 def fill(file: Path, store: Store) -> dict[str, int]:
     """Copy the tables of a snapshot into a store that is unused; all or nothing. How many rows there are then."""
-    _upgrade(f"{SQLITE}{file}")
-    with _engine(f"{SQLITE}{file}") as copy, copy.begin() as writing:
+    _upgrade(sqlite_address(file))
+    with _engine(sqlite_address(file)) as copy, copy.begin() as writing:
         if not store.served:
             _rename(writing, lambda address: placed(address, store.artifacts))
         counts = _count(writing)
@@ -62,7 +61,7 @@ def fill(file: Path, store: Store) -> dict[str, int]:
             shutil.copyfile(file, partial)
         return counts
     _upgrade(store.database)
-    with _engine(f"{SQLITE}{file}") as copy, _engine(store.database) as database, database.begin() as writing:
+    with _engine(sqlite_address(file)) as copy, _engine(store.database) as database, database.begin() as writing:
         check_unused(writing, store)
         _copy_rows(copy, writing)
         return _count(writing)
@@ -84,7 +83,7 @@ def check_unused(reading: Connection, store: Store) -> None:
 
 def strays(file: Path) -> list[str]:
     """The addresses of runs whose artifacts a snapshot's store does not have: they lie elsewhere."""
-    with _engine(f"{SQLITE}{file}") as copy, copy.connect() as reading:
+    with _engine(sqlite_address(file)) as copy, copy.connect() as reading:
         runs = _reflected(reading).tables["runs"]
         found = reading.execute(select(runs.c.artifact_uri)).scalars()
         return [address for address in found if address and not address.startswith(NEUTRAL)]
@@ -92,7 +91,7 @@ def strays(file: Path) -> list[str]:
 
 def model_folders(file: Path) -> list[str]:
     """Where below the artifacts a snapshot's model versions have their files."""
-    with _engine(f"{SQLITE}{file}") as copy, copy.connect() as reading:
+    with _engine(sqlite_address(file)) as copy, copy.connect() as reading:
         versions = _reflected(reading).tables["model_versions"].c
         found = reading.execute(select(func.coalesce(versions.storage_location, versions.source))).scalars()
         return [address.removeprefix(NEUTRAL) for address in found if address and address.startswith(NEUTRAL)]
@@ -116,20 +115,24 @@ def placed(address: str, root: str) -> str:
 
 
 def _copy_file(source: Path, file: Path) -> None:
-    """SQLite's online backup: consistent, also while others write."""
     if not source.is_file():
         raise TrackingError(f"{source}: there is no registry to back up; the first run of the pipeline makes it")
-    with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as old, closing(sqlite3.connect(file)) as new:
-        old.backup(new)
+    copy_sqlite(source, file)
 
 
 def _upgrade(database: str) -> None:
     """Today's tables of MLflow, made or brought up to date."""
     import_mlflow()
+    from alembic.util import CommandError
     from mlflow.db import upgrade  # what `mlflow db upgrade` calls
 
-    with _one_line(database):
-        upgrade.callback(database)
+    try:
+        with _one_line(database):
+            upgrade.callback(database)
+    except CommandError as error:
+        raise TrackingError(
+            f"{masked(database)}: its tables are of a newer MLflow ({error}); install the version here that wrote them"
+        ) from None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cnnClassifier.attribution import typical_maps
 from cnnClassifier.audit.copies import copies_of_training
-from cnnClassifier.audit.pairs import KINDS, read_pairs
+from cnnClassifier.audit.pairs import LEFT_OUT, read_pairs
 from cnnClassifier.batching import batches
 from cnnClassifier.components.base import Component
 from cnnClassifier.config.network import PreprocessingSpec
@@ -43,8 +43,6 @@ log = logging.getLogger(__name__)
 
 CHECKED_IMAGES = 24  # if there are as many: real images on which ONNX and Keras are compared
 TYPICAL_IMAGES, BATCH = 64, 16  # training images whose mean map is taken off every map (docs/explain.md)
-# Test images that a protocol does not count: those that also are in training, by these kinds of copy.
-LEFT_OUT = {"without_exact_copies": ("exact",), "deduplicated": KINDS}
 
 
 class Registration(Component[RegistrationConfig]):

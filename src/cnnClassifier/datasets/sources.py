@@ -19,7 +19,7 @@ from cnnClassifier.config.data import (
 from cnnClassifier.datasets.candidates import Listing
 from cnnClassifier.datasets.folders import list_folder
 from cnnClassifier.datasets.tables import list_table
-from cnnClassifier.errors import DataError
+from cnnClassifier.errors import DataError, one_line
 
 # A cut or garbled archive; RuntimeError: one that needs a password; NotImplementedError: an unknown compression.
 BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError)
@@ -56,14 +56,14 @@ def download_kaggle(source: KaggleSource) -> Path:
     # OSError: also what `requests` raises, without a network or for an answer such as 404.
     except (OSError, ValueError, DataCorruptionError, *BROKEN_ARCHIVE) as error:
         raise DataError(
-            f"kaggle {source.dataset}: {_one_line(error)}; check the network and the name, "
+            f"kaggle {source.dataset}: {one_line(error)}; check the network and the name, "
             "or download it elsewhere and set KAGGLEHUB_CACHE to its cache folder, or use source kind `zip`"
         ) from None
     return _sub_folder(folder, source.root, f"kaggle {source.dataset}")
 
 
 def unpack_zip(source: ZipSource, destination: Path) -> Path:
-    """Unpack an archive; raise DataError for one that is damaged or locked, or has a member that would land outside."""
+    """Unpack an archive; DataError for one that is no file, damaged or locked, or has a member that lands outside."""
     destination.mkdir(parents=True, exist_ok=True)
     try:
         with zipfile.ZipFile(source.path) as archive:
@@ -74,8 +74,11 @@ def unpack_zip(source: ZipSource, destination: Path) -> Path:
                 archive.extract(member, destination)
     except FileNotFoundError:
         raise DataError(f"{source.path}: no such file; correct `data_ingestion.source.path`") from None
+    except OSError as error:  # a folder, one that may not be read, a full disk
+        why = error.strerror or error
+        raise DataError(f"{source.path}: cannot be unpacked: {why}; correct `data_ingestion.source.path`") from None
     except BROKEN_ARCHIVE as error:
-        raise DataError(f"{source.path}: not a whole zip archive: {_one_line(error)}") from None
+        raise DataError(f"{source.path}: not a whole zip archive: {one_line(error)}") from None
     return _sub_folder(destination, source.root, str(source.path))
 
 
@@ -96,7 +99,3 @@ def _sub_folder(folder: Path, root: str, what: str) -> Path:
             f"{what}: there is no folder {root!r} in it; `data_ingestion.source.root` may be one of: {there}"
         )
     return folder / root
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

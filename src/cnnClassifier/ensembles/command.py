@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cnnClassifier.config.loading import validate
 from cnnClassifier.config.types import Paths, RegistrationConfig, Settings
 from cnnClassifier.decision import DecisionSpec
 from cnnClassifier.ensembles.describing import about_ensemble, description_of, spec_of
@@ -81,11 +82,14 @@ def make_ensemble(name: str, asked: Sequence[str], settings: Settings, paths: Pa
 
 
 def _bars(name: str, settings: Settings) -> RegistrationConfig:
-    """The active experiment's bars under the ensemble's name; its metric must be one that is known of an ensemble."""
+    """The active experiment's bars under the ensemble's name; its metric must be one that is known of an ensemble.
+
+    ConfigError for a name that no model may have.
+    """
     changes: dict[str, Any] = {"name": name}
     if not settings.registration.metric.startswith("grouped_cv."):
         changes["metric"] = METRIC
-    return RegistrationConfig.model_validate(settings.registration.model_dump() | changes)
+    return validate(settings.registration.model_dump() | changes, RegistrationConfig, Path("ensemble"))
 
 
 def _check_experiment(members: Sequence[Member], settings: Settings) -> None:

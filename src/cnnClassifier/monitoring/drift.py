@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnClassifier.errors import DataError
+from cnnClassifier.metrics.holm import holm
 from cnnClassifier.monitoring.properties import PROPERTIES
 from cnnClassifier.monitoring.reference import TrainingReference
 
@@ -166,15 +167,6 @@ def measures(reference: TrainingReference, window: Window, refused_from: float |
         for column, name in enumerate(PROPERTIES)
     ]
     return found
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values that may each be compared with the level of all of them together (Holm 1979)."""
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for place, index in enumerate(np.argsort(p_values, kind="stable")):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
 
 
 def _refused(reference: TrainingReference, refused_from: float) -> Floats:

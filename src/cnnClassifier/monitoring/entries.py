@@ -8,7 +8,7 @@ from pathlib import Path
 from cnnClassifier.errors import DataError
 
 APPLICATION = 0x434E4E4C  # "CNNL": which SQLite files are logs; nothing is written into any other
-FORMAT = 1
+FORMAT = 2
 TABLES = {"predictions", "feedback", "drift"}
 SECONDS = 10.0  # that somebody else's writing is waited for
 
@@ -21,11 +21,19 @@ CREATE INDEX IF NOT EXISTS predictions_by_request ON predictions (request_id, it
 CREATE INDEX IF NOT EXISTS predictions_by_time ON predictions (time);
 CREATE TABLE IF NOT EXISTS feedback (
     id INTEGER PRIMARY KEY, time REAL NOT NULL, request_id TEXT NOT NULL, item INTEGER NOT NULL, label TEXT NOT NULL,
-    model TEXT NOT NULL, version TEXT NOT NULL, state TEXT NOT NULL, answered TEXT, sha256 TEXT);
+    model TEXT NOT NULL, version TEXT NOT NULL, state TEXT NOT NULL, answered TEXT, sha256 TEXT, prediction INTEGER);
 CREATE INDEX IF NOT EXISTS feedback_by_model ON feedback (model, version);
 CREATE TABLE IF NOT EXISTS drift (
     id INTEGER PRIMARY KEY, time REAL NOT NULL, model TEXT NOT NULL, version TEXT NOT NULL, images INTEGER NOT NULL,
     findings TEXT NOT NULL);
+"""
+
+# Format 1 named an answer by its request alone: a label was for the newest answer of that name, then.
+TO_FORMAT_2 = """
+ALTER TABLE feedback ADD COLUMN prediction INTEGER;
+UPDATE feedback SET prediction = (
+    SELECT max(answer.id) FROM predictions AS answer WHERE answer.request_id = feedback.request_id
+    AND answer.item = feedback.item AND answer.time <= feedback.time AND answer.sha256 IS feedback.sha256);
 """
 
 
@@ -73,9 +81,7 @@ def open_log(path: Path) -> sqlite3.Connection:
     try:
         if not _is_log(connection, path):
             connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the writer, nor it for them
-            connection.executescript(SCHEMA)
-            connection.execute(f"PRAGMA application_id = {APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            _make_tables(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = ON")  # what is dropped is overwritten
     except BaseException:
@@ -84,8 +90,22 @@ def open_log(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _make_tables(connection: sqlite3.Connection) -> None:
+    """Today's tables, made or brought up to date, in one transaction: another process may be at it too."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in SCHEMA.split(";"):
+        connection.execute(statement)
+    columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('feedback')")}
+    if "prediction" not in columns:
+        for statement in TO_FORMAT_2.split(";"):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+    connection.execute("COMMIT")
+
+
 def _is_log(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether a file is a log already rather than empty, or half made; DataError for anything else."""
+    """Whether a file is a log of today rather than empty, half made or an older one; DataError for anything else."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (written,) = connection.execute("PRAGMA user_version").fetchone()
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}

@@ -4,7 +4,6 @@ No image is kept by the server: whoever has the images finds them by the SHA-256
 """
 
 import csv
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from cnnClassifier.batching import map_in_threads
 from cnnClassifier.errors import DataError
-from cnnClassifier.files import new_file
+from cnnClassifier.files import file_sha256, new_file
 from cnnClassifier.monitoring.entries import read_log
 from cnnClassifier.monitoring.feedback import Correction, corrections
 
@@ -67,10 +66,5 @@ def _files_by_content(folder: Path) -> dict[str, str]:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     if not files:
         raise DataError(f"--images {folder}: no files in it")
-    digests = map_in_threads(_sha256, files, "read images", unit="file")
+    digests = map_in_threads(file_sha256, files, "read images", unit="file")
     return {digest: file.relative_to(folder).as_posix() for digest, file in zip(digests, files, strict=True)}
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -21,7 +21,11 @@ class UnknownLabelError(DataError):
 
 @dataclass(frozen=True)
 class Correction:
-    """A reader's label for an answered image. `answered` is what the model said; None where it abstained or refused."""
+    """A reader's label for an answered image. `answered` is what the model said; None where it abstained or refused.
+
+    `prediction` is the answer's key in the log: a request's id is the client's own, who may use it again. None for a
+    label of a former log, whose answer had gone.
+    """
 
     time: float
     request_id: str
@@ -32,6 +36,7 @@ class Correction:
     state: str
     answered: str | None
     sha256: str | None
+    prediction: int | None
 
     @property
     def agrees(self) -> bool | None:
@@ -60,21 +65,21 @@ def correct(log: sqlite3.Connection, request_id: str, item: int, label: str) -> 
     UnknownAnswerError or UnknownLabelError where that cannot be.
     """
     found = log.execute(
-        "SELECT model, version, state, label, sha256, probabilities FROM predictions "
+        "SELECT model, version, state, label, sha256, id, probabilities FROM predictions "
         "WHERE request_id = ? AND item = ? ORDER BY id DESC LIMIT 1",
         (request_id, item),
     ).fetchone()
     if found is None:
         raise UnknownAnswerError(f"the log has no answer {item} of request {request_id}, or no longer")
-    model, version, state, answered, sha256, probabilities = found
+    model, version, state, answered, sha256, prediction, probabilities = found
     classes = json.loads(probabilities)
     if label not in classes:
         known = ", ".join(classes)
         raise UnknownLabelError(f"{label!r} is no class of {model} version {version}, which answered; it has {known}")
-    kept = Correction(time.time(), request_id, item, label, model, version, state, answered, sha256)
+    kept = Correction(time.time(), request_id, item, label, model, version, state, answered, sha256, prediction)
     log.execute(
-        "INSERT INTO feedback (time, request_id, item, label, model, version, state, answered, sha256) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO feedback (time, request_id, item, label, model, version, state, answered, sha256, prediction) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         tuple(vars(kept).values()),
     )
     return kept
@@ -83,8 +88,8 @@ def correct(log: sqlite3.Connection, request_id: str, item: int, label: str) -> 
 def corrections(log: sqlite3.Connection, model: str | None = None, version: str | None = None) -> list[Correction]:
     """What readers said last of each answer, oldest first; of one model or version, or of all."""
     rows = log.execute(
-        "SELECT time, request_id, item, label, model, version, state, answered, sha256 FROM feedback "
-        "WHERE id IN (SELECT max(id) FROM feedback GROUP BY request_id, item) "
+        "SELECT time, request_id, item, label, model, version, state, answered, sha256, prediction FROM feedback "
+        "WHERE id IN (SELECT max(id) FROM feedback GROUP BY prediction, request_id, item, sha256) "
         "AND (model = ? OR ? IS NULL) AND (version = ? OR ? IS NULL) ORDER BY id",
         (model, model, version, version),
     )

@@ -36,16 +36,18 @@ class Checked:
         return [finding for finding in self.findings if finding.alarm]
 
 
-def parse_since(text: str, now: datetime | None = None) -> float:
-    """A moment in seconds since 1970, from "90m", "24h", "7d", "2w" ago or an ISO 8601 time; ConfigError for others."""
-    now = now or datetime.now(UTC)
-    if ago := re.fullmatch(r"(\d+)([mhdw])", text):
-        return (now - timedelta(**{UNITS[ago[2]]: int(ago[1])})).timestamp()
+def parse_moment(text: str, option: str) -> float:
+    """A moment in seconds since 1970, from "90m", "24h", "7d", "2w" ago or an ISO 8601 time.
+
+    ConfigError, naming the option, for others and for what is before all calendars.
+    """
     try:
+        if ago := re.fullmatch(r"(\d+)([mhdw])", text):
+            return (datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})).timestamp()
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"--since {text}: expected a time such as 7d, 24h or 2026-11-26T08:00") from None
-    return (moment if moment.tzinfo else moment.astimezone()).timestamp()
+        return (moment if moment.tzinfo else moment.astimezone()).timestamp()
+    except (ValueError, OverflowError):
+        raise ConfigError(f"{option} {text:.80}: expected a time such as 7d, 24h or 2026-11-26T08:00") from None
 
 
 def read_window(

@@ -1,6 +1,5 @@
 """A finished run's artifacts as a folder that is committed: the served package in half precision, and its evidence."""
 
-import hashlib
 import logging
 import shutil
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from typing import Any
 
 from cnnClassifier.config.types import Paths, Settings
 from cnnClassifier.errors import DataError, ModelError
-from cnnClassifier.files import new_folder, read_json, write_text
+from cnnClassifier.files import file_sha256, new_folder, read_json, write_text
 from cnnClassifier.metrics.predictions import read_predictions
 from cnnClassifier.model_spec import ONNX_FILE
 from cnnClassifier.onnx_weights import store_in_half
@@ -44,7 +43,7 @@ def pack_release(
             **_origin(registration, paths),
             promoted=promoted,
             rounding=rounding,
-            files={f.name: _sha256(f) for f in _files(folder)},
+            files={f.name: file_sha256(f) for f in _files(folder)},
         )
         write_text(release.model_dump_json(indent=2) + "\n", folder / RELEASE_FILE)
         _check_size(folder)
@@ -99,7 +98,7 @@ def _origin(registration: dict[str, Any], paths: Paths) -> dict[str, Any]:
         "commit": tags.get("mlflow.source.git.commit"),
         "uncommitted_changes": tags.get("git.dirty"),
         "data": {
-            "audited_manifest_sha256": _sha256(paths.audited_manifest),
+            "audited_manifest_sha256": file_sha256(paths.audited_manifest),
             "test_sha256": read_json(paths.metrics)["data"]["test_sha256"],
         },
     }
@@ -117,8 +116,3 @@ def _check_size(folder: Path) -> None:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.is_file())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,6 +5,7 @@ each store's own tools take them (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL ...).
 """
 
 import csv
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,10 +18,12 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from cnnClassifier.datasets.folders import walk_files
 from cnnClassifier.errors import DataError
+from cnnClassifier.files import in_utf8
 
 LARGEST = 2**30  # bytes of a file: no picture is larger, and one that is would be read into memory whole
 MANIFESTS = (".csv", ".parquet")
 COLUMN = "path"
+ESCAPED = re.compile(r"\\x[0-9a-f]{2}")  # what `in_utf8` makes of a name
 
 # What pyarrow raises for a store that cannot be reached or refuses; most are an OSError too.
 STORE_ERRORS = (OSError, pa.ArrowException)
@@ -36,18 +39,19 @@ def absolute(source: str) -> str:
 def list_addresses(source: str, base: str) -> Iterator[str]:
     """The files below a folder or prefix, or those that a manifest names, its relative paths being below `base`.
 
-    Hidden files are passed over. Raises DataError for a source that is not there or cannot be listed.
+    Hidden files are passed over. Raises DataError for a source that is not there or cannot be listed. A name that is
+    not UTF-8 comes escaped: neither the plan nor an answer can hold it.
     """
     if "://" in source:
         yield from _list_store(source)
     elif Path(source).is_dir():
-        yield from (f"{source.rstrip('/')}/{name}" for name in walk_files(Path(source)))
+        yield from (in_utf8(f"{source.rstrip('/')}/{name}") for name in walk_files(Path(source)))
     elif not Path(source).is_file():
         raise DataError(f"{source}: no such folder or file")
     elif source.endswith(MANIFESTS):
-        yield from (_below(base, path) for path in _manifest_paths(Path(source)))
+        yield from (in_utf8(_below(base, path)) for path in _manifest_paths(Path(source)))
     else:
-        yield source
+        yield in_utf8(source)
 
 
 def fetch(address: str) -> bytes:
@@ -60,9 +64,15 @@ def fetch(address: str) -> bytes:
 
 def _fetch_local(path: Path) -> bytes:
     if not path.is_file():  # reading a pipe would wait for ever
-        raise DataError("not a regular file" if path.exists() else "no such file")
+        raise DataError(_why_no_file(path))
     _check_size(path.stat().st_size)
     return path.read_bytes()
+
+
+def _why_no_file(path: Path) -> str:
+    if path.exists():
+        return "not a regular file"
+    return "its name is not UTF-8; rename it" if ESCAPED.search(str(path)) else "no such file"
 
 
 def _fetch_stored(address: str) -> bytes:
@@ -112,9 +122,9 @@ def _manifest_paths(manifest: Path) -> Iterator[str]:
             for batch in pq.ParquetFile(manifest).iter_batches(columns=[COLUMN]):
                 yield from batch.column(COLUMN).to_pylist()
             return
-        with manifest.open(newline="", encoding="utf-8") as file:
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
             yield from (row[COLUMN] for row in csv.DictReader(file))
-    except (KeyError, ValueError, *STORE_ERRORS) as error:
+    except (KeyError, ValueError, csv.Error, *STORE_ERRORS) as error:
         raise DataError(f"{manifest}: not a table with a column {COLUMN!r}: {_reason(error)}") from None
 
 

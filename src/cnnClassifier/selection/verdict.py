@@ -3,7 +3,7 @@
 Arrays: `truth` (n,) class indices; `groups` (n,) the patient or scan of each image; probabilities (n, classes).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cnnClassifier.metrics.classification import Floats, Integers, bootstrap_weights, score
 from cnnClassifier.metrics.comparison import compare
+from cnnClassifier.metrics.holm import holm
 from cnnClassifier.metrics.report import Interval, score_in_parts, with_interval
 
 
@@ -53,8 +54,8 @@ def against_the_others(
     """The best against each other, in the order given.
 
     Paired bootstrap over groups, two-sided (Davison and Hinkley 1997, 4.2: the draws themselves count as one more).
-    p-values are corrected by Holm 1979 ("A Simple Sequentially Rejective Multiple Test Procedure") over all pairs of
-    candidates, not over those with the best alone: which one is best was found on the same images.
+    p-values are corrected by Holm's method over all pairs of candidates, not over those with the best alone: which one
+    is best was found on the same images.
     """
     level = 1 - (1 - draws.confidence) / 2  # `compare` gives one-sided limits
     found = {
@@ -78,15 +79,6 @@ def against_the_others(
         for (first, other), each in found.items()
         if first == best
     ]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values (m) adjusted for being m of them: step down, never above 1, in the order of the given ones kept."""
-    order = np.argsort(p_values)
-    scaled = np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1)
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
-    return [float(value) for value in adjusted]
 
 
 def _pairs(best: str, names: Mapping[str, Floats]) -> list[tuple[str, str]]:

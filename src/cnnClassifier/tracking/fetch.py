@@ -1,6 +1,7 @@
 """Fetch what has the alias in a process of its own: mlflow's seconds and megabytes end with it.
 
-`fetch` starts this module as a program and reads its last line.
+`fetch` starts this module as a program, writes the order to it and reads its last line. Nothing of the order stands on
+the command line, which every user of the machine can read: the registry's address may hold a password.
 """
 
 import json
@@ -39,12 +40,12 @@ def fetch(order: Order) -> ServedPackage | None:
     text = json.dumps(asdict(order) | {"tracking": order.tracking.model_dump()}, default=str)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "cnnClassifier.tracking.fetch", text],
+            [sys.executable, "-m", "cnnClassifier.tracking.fetch"],
+            input=text,
             capture_output=True,
             text=True,
             timeout=SECONDS,
             check=False,
-            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
         raise TrackingError(f"the registry has not given {' or '.join(order.names)} in {SECONDS} s") from None
@@ -97,4 +98,4 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.stdin.read())

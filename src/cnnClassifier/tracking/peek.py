@@ -11,9 +11,10 @@ from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from cnnClassifier.errors import TrackingError
+from cnnClassifier.files import sqlite_to_read
 from cnnClassifier.model_spec import SPEC_FILE
 from cnnClassifier.tracking.client import SILENCE
 from cnnClassifier.tracking.connection import SQLITE, Connection
@@ -68,7 +69,7 @@ def query(connection: Connection, question: str, about: tuple[str, ...]) -> list
     """The rows of a local registry's answer; the file is opened for reading only. PeekError if it is no registry's."""
     database = connection.uri.removeprefix(SQLITE)
     try:
-        with closing(sqlite3.connect(f"file:{quote(database)}?mode=ro", uri=True, timeout=SECONDS)) as file:
+        with closing(sqlite3.connect(sqlite_to_read(Path(database)), uri=True, timeout=SECONDS)) as file:
             rows: list[tuple[Any, ...]] = file.execute(question, about).fetchall()
     except sqlite3.Error as error:
         raise PeekError(f"{database}: not a database with MLflow's tables: {error}") from None

@@ -13,7 +13,7 @@ import pandas as pd  # type: ignore[import-untyped]
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from cnnClassifier.errors import DataError, ImageError
+from cnnClassifier.errors import DataError
 from cnnClassifier.inference import Classifier, Prediction
 
 # No model knows its version when it is saved; MLflow writes it here when it fetches one from the registry.
@@ -43,13 +43,13 @@ class ImageClassifier(PythonModel):  # type: ignore[misc]  # mlflow is untyped t
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """Classify each row's image."""
-        rows = [self._row(as_bytes(image)) for image in model_input["image"]]
+        rows = [self._row(image) for image in model_input["image"]]
         return pd.DataFrame(rows, columns=columns_of(self.classifier.spec.classes))
 
-    def _row(self, image: bytes) -> dict[str, Any]:
+    def _row(self, image: object) -> dict[str, Any]:
         try:
-            return as_row(self.classifier.classify(image))
-        except ImageError as error:
+            return as_row(self.classifier.classify(as_bytes(image)))
+        except DataError as error:
             said = {"state": "error", "error": str(error)}
             named = {"model": self.classifier.name, "version": self.classifier.version}
             return {**dict.fromkeys(NO_TEXT, ""), **said, **named}
@@ -74,9 +74,9 @@ def registered_as(file: Path) -> tuple[str, str]:
 
 
 def as_bytes(image: object) -> bytes:
-    """JSON cannot hold bytes: base64 text stands for them, with or without a data URL's head."""
-    if isinstance(image, bytes):
-        return image
+    """JSON cannot hold bytes: base64 text stands for them, with or without a data URL's head. DataError for neither."""
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
     if not isinstance(image, str):
         raise DataError(f"column `image` must hold bytes or base64 text. Received: {type(image).__name__}")
     try:

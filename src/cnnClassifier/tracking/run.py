@@ -17,7 +17,7 @@ from cnnClassifier import DISCLAIMER
 from cnnClassifier.batching import batches
 from cnnClassifier.config.types import Paths, Settings
 from cnnClassifier.errors import TrackingError
-from cnnClassifier.files import read_json, write_json
+from cnnClassifier.files import file_sha256, read_json, write_json
 from cnnClassifier.tracking import stages
 from cnnClassifier.tracking.client import error_code, import_mlflow, tracking_errors
 from cnnClassifier.tracking.connection import Connection
@@ -141,7 +141,7 @@ class PipelineRun:
             self.connection.client.log_batch(self.run_id, metrics=metrics)
 
     def _log_dataset(self, manifest: Path) -> None:
-        sha256 = stages.file_sha256(manifest)
+        sha256 = file_sha256(manifest)
         self.connection.client.set_tag(self.run_id, MANIFEST_TAG, sha256)
         try:
             self.connection.client.log_inputs(self.run_id, [_dataset_input(self.record, manifest, sha256)])

@@ -10,7 +10,7 @@ from typing import Any
 
 from cnnClassifier.config.types import Paths
 from cnnClassifier.errors import TrackingError
-from cnnClassifier.files import read_json
+from cnnClassifier.files import file_sha256, read_json
 from cnnClassifier.tracking.values import DIGEST_LENGTH, Step, legal_name, numbers
 
 
@@ -93,12 +93,6 @@ def files_digest(stage: str, paths: Paths) -> str:
     for artifact in artifacts(stage, paths):
         digest.update(f"{artifact.folder}/{artifact.file.name}:{file_sha256(artifact.file)};".encode())
     return digest.hexdigest()[:DIGEST_LENGTH]
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files_of(stage: str) -> StageFiles:
