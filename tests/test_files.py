@@ -73,6 +73,15 @@ def test_a_new_folder_replaces_the_old_one_and_all_that_was_in_it(tmp_path):
     assert names(tmp_path / "a") == ["b"]
 
 
+def test_a_new_folder_goes_where_a_link_leads(tmp_path):
+    (tmp_path / "disk/old").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("disk")
+    with new_folder(tmp_path / "link") as folder:
+        (folder / "new").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path / "disk") == ["new"]
+
+
 def test_a_folder_whose_filling_fails_stays_what_it_was(tmp_path):
     with new_folder(tmp_path / "a") as folder:
         (folder / "old").touch()

@@ -56,7 +56,11 @@ def new_file(destination: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(destination: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; it becomes `destination`, replacing what is there, only if the block succeeds."""
+    """Give an empty folder to fill; it becomes `destination`, replacing what is there, only if the block succeeds.
+
+    All that is there is lost: `destinations.check_new_folder` is asked first where a user names the place.
+    """
+    destination = Path(os.path.realpath(destination))  # a link to a folder stays, and "." has a name
     with scratch_folder(destination.with_name(destination.name + ".partial")) as partial:
         yield partial
         # Moved away whole before it is removed: removing takes time, and a kill may come in it.

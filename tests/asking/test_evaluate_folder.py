@@ -124,9 +124,20 @@ def test_without_its_training_images_at_hand_it_says_so(evaluated):
     assert any("is not known here" in sentence for sentence in warnings_on(found))
 
 
-def test_the_report_is_not_written_among_the_images(data):
-    with pytest.raises(ConfigError, match="name another place"):
-        evaluate_folder(data, None, None, data / "out", resamples=100)
+def test_the_report_is_not_written_among_the_images_nor_over_them(data):
+    for out in (data / "out", data, data.parent):
+        with pytest.raises(ConfigError, match="name another place"):
+            evaluate_folder(data, None, None, out, resamples=100)
+
+
+def test_an_earlier_evaluation_is_replaced_and_nothing_that_was_put_beside_it(evaluated, data, tmp_path):
+    package, out = evaluated / "chest_ct", tmp_path / "out"
+    for _ in range(2):
+        evaluate_folder(data, None, package, out, resamples=100)
+    (out / "thesis.txt").write_text("precious")
+    with pytest.raises(ConfigError, match=r"something else is there \(thesis.txt\).* or an earlier evaluation"):
+        evaluate_folder(data, None, package, out, resamples=100)
+    assert (out / "thesis.txt").read_text() == "precious"
 
 
 def test_a_package_that_is_none_is_refused(data, tmp_path):
