@@ -129,6 +129,19 @@ def test_the_report_does_not_go_into_the_audited_folder(tmp_path):
         audit_folder(tmp_path / "data", tmp_path / "data/audit", CONFIG)
 
 
+@pytest.mark.parametrize("name", ["scratch/thesis.txt", "audit.json"])
+def test_what_another_put_where_the_report_goes_stays(tmp_path, name):
+    places(tmp_path / "data", "x.png")
+    audit_folder(tmp_path / "data", tmp_path / "out", CONFIG)
+    audit_folder(tmp_path / "data", tmp_path / "out", CONFIG)  # an earlier audit is replaced
+    mine = tmp_path / "mine" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    with pytest.raises(ConfigError, match="something else is there"):
+        audit_folder(tmp_path / "data", tmp_path / "mine", CONFIG)
+    assert mine.read_text() == "precious"
+
+
 @pytest.mark.real_data
 def test_the_masks_of_the_real_ultrasound_sample_are_flagged_and_no_scan(tmp_path):
     audit, _ = audit_folder(ULTRASOUND, tmp_path / "out", CONFIG)

@@ -1,6 +1,5 @@
 """Audit a folder of images as it lies there: no configuration, nothing copied, nothing changed."""
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +16,9 @@ from cnnClassifier.config.data import DataAuditConfig, Split
 from cnnClassifier.datasets.candidates import Candidate, Listing, in_path_order, refuse_name
 from cnnClassifier.datasets.folders import walk_files
 from cnnClassifier.datasets.ingest import describe_readable
-from cnnClassifier.errors import ConfigError, DataError
-from cnnClassifier.files import write_json
+from cnnClassifier.destinations import Earlier, check_new_folder
+from cnnClassifier.errors import DataError
+from cnnClassifier.files import new_folder, write_json
 
 SPLIT_NAMES: Mapping[str, Split] = {
     "train": "train", "training": "train",
@@ -26,19 +26,22 @@ SPLIT_NAMES: Mapping[str, Split] = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 REPORT, SUMMARY, PAIRS = "audit.html", "audit.json", "pairs.csv"
+EARLIER = Earlier("an earlier audit", always=(REPORT, SUMMARY, PAIRS))
 
 
 def audit_folder(folder: Path, out: Path, config: DataAuditConfig) -> tuple[dict[str, Any], Findings]:
     """Audit all images below a folder and write audit.html, audit.json and pairs.csv into `out`; also return it.
 
-    Raises DataError for a folder without images, ConfigError for an `out` inside the folder.
+    Raises DataError for a folder without images, ConfigError for an `out` that lies in the folder, where the report's
+    own pictures would be the next audit's, or where something else than an earlier audit would be lost.
     """
-    _check_apart(folder, out)
-    found = look_through(folder, out / "scratch", config)
-    audit = summarise(found)
-    write_json(audit, out / SUMMARY)
-    write_pairs(found.pairs, out / PAIRS)
-    write_report(audit, found.records, found.pairs, folder, out / REPORT, title=f"Audit of {folder}")
+    check_new_folder(out, EARLIER, read=folder)
+    with new_folder(out) as new:
+        found = look_through(folder, new / "scratch", config)
+        audit = summarise(found)
+        write_json(audit, new / SUMMARY)
+        write_pairs(found.pairs, new / PAIRS)
+        write_report(audit, found.records, found.pairs, folder, new / REPORT, title=f"Audit of {folder}")
     return audit, found
 
 
@@ -94,9 +97,3 @@ def _place(folder: Path, path: str) -> Candidate:
     split = None if depth is None else SPLIT_NAMES[above[depth].lower()]
     below: Sequence[str] = above if depth is None else above[depth + 1 :]
     return Candidate(folder / path, path, below[-1] if below else "images", split, None)
-
-
-def _check_apart(folder: Path, out: Path) -> None:
-    """The report's own pictures must not be the next audit's."""
-    if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
-        raise ConfigError(f"--out {out}: lies in the audited folder {folder}, which is only read; name another place")
