@@ -2,9 +2,9 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from cnnClassifier.audit.examine import examine
@@ -13,9 +13,10 @@ from cnnClassifier.audit.pairs import write_pairs
 from cnnClassifier.audit.report import write_report
 from cnnClassifier.audit.summary import summarise
 from cnnClassifier.config.data import DataAuditConfig, Split
-from cnnClassifier.datasets.candidates import Candidate, Listing, in_path_order, refuse_name
+from cnnClassifier.datasets.candidates import NO_CLASS, Candidate, Listing, class_folder, in_path_order, refuse_name
 from cnnClassifier.datasets.folders import walk_files
 from cnnClassifier.datasets.ingest import describe_readable
+from cnnClassifier.datasets.manifest import RejectedFile
 from cnnClassifier.destinations import Earlier, check_new_folder
 from cnnClassifier.errors import DataError
 from cnnClassifier.files import new_folder, write_json
@@ -25,6 +26,7 @@ SPLIT_NAMES: Mapping[str, Split] = {
     "valid": "valid", "val": "valid", "validation": "valid",
     "test": "test", "testing": "test",
 }  # fmt: skip
+ONLY_CLASS = "images"  # where there are no class folders
 REPORT, SUMMARY, PAIRS = "audit.html", "audit.json", "pairs.csv"
 EARLIER = Earlier("an earlier audit", always=(REPORT, SUMMARY, PAIRS))
 
@@ -61,13 +63,17 @@ def look_through(folder: Path, scratch: Path, config: DataAuditConfig) -> Findin
 def list_images(folder: Path) -> Listing:
     """The files below a folder with what their places say: split, where a folder above is called so, and class.
 
-    A file's class is the name of the folder it lies in, "images" if that is the root or a split.
+    Classes are those of `data_ingestion`: the first folder below the root or the split. Where there is none at all,
+    all images are of one class.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; `python main.py audit <folder>` wants one with images in it")
     candidates, refused = in_path_order(refuse_name(path) or _place(folder, path) for path in walk_files(folder))
+    if any(item.label for item in candidates):
+        refused += [RejectedFile(item.path, NO_CLASS) for item in candidates if not item.label]
+        candidates = [item for item in candidates if item.label]
     names = join_class_names((item.split, item.label) for item in candidates)
-    return [replace(item, label=names[item.label]) for item in candidates], refused
+    return [replace(item, label=names[item.label] or ONLY_CLASS) for item in candidates], refused
 
 
 def join_class_names(found: Iterable[tuple[Split | None, str]]) -> dict[str, str]:
@@ -92,8 +98,8 @@ def _plain_name(name: str, splits: Mapping[str, set[Split | None]]) -> str:
 
 
 def _place(folder: Path, path: str) -> Candidate:
-    above = PurePosixPath(path).parts[:-1]
-    depth = next((depth for depth, name in enumerate(above) if name.lower() in SPLIT_NAMES), None)
-    split = None if depth is None else SPLIT_NAMES[above[depth].lower()]
-    below: Sequence[str] = above if depth is None else above[depth + 1 :]
-    return Candidate(folder / path, path, below[-1] if below else "images", split, None)
+    steps = path.split("/")
+    depth = next((depth for depth, name in enumerate(steps[:-1]) if name.lower() in SPLIT_NAMES), None)
+    split = None if depth is None else SPLIT_NAMES[steps[depth].lower()]
+    below = path if depth is None else "/".join(steps[depth + 1 :])
+    return Candidate(folder / path, path, class_folder(below) or "", split, None)

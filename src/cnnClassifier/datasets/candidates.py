@@ -31,6 +31,8 @@ class Candidate:
 
 Listing = tuple[list[Candidate], list[RejectedFile]]
 
+NO_CLASS = "not in a class folder"
+
 
 def in_path_order(found: Iterable[Candidate | RejectedFile]) -> Listing:
     """Candidates and rejected files apart, each in path order, whatever order they come in."""
@@ -39,6 +41,12 @@ def in_path_order(found: Iterable[Candidate | RejectedFile]) -> Listing:
         [item for item in found if isinstance(item, Candidate)],
         [item for item in found if isinstance(item, RejectedFile)],
     )
+
+
+def class_folder(below: str) -> str | None:
+    """The folder that tells a file's class, the first of its path below the root or its split; None for one in none."""
+    folder, found, _ = below.partition("/")
+    return folder if found else None
 
 
 def find_class(path: str, classes: dict[str, list[str]], where: str) -> str:

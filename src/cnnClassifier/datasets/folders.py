@@ -6,9 +6,11 @@ from pathlib import Path, PurePosixPath
 
 from cnnClassifier.config.data import DataIngestionConfig, Split
 from cnnClassifier.datasets.candidates import (
+    NO_CLASS,
     Candidate,
     Listing,
     check_inside,
+    class_folder,
     find_class,
     find_group,
     in_path_order,
@@ -84,8 +86,8 @@ def _place(root: Path, path: str, folders: dict[Split, str], config: DataIngesti
     if refused := refuse_name(path):
         return refused
     split, below = _cut_split(root, path, folders) if folders else (None, path)
-    if "/" not in below:
-        return RejectedFile(path, "not in a class folder")
+    if class_folder(below) is None:
+        return RejectedFile(path, NO_CLASS)
     label = find_class(below, config.classes, where=str(root))
     return Candidate(root / path, path, label, split, find_group(path, config.group_pattern))
 
