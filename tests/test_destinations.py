@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnClassifier.destinations import Earlier, check_new_folder
+from cnnClassifier.destinations import Earlier, check_new_file, check_new_folder
 from cnnClassifier.errors import ConfigError
 
 EARLIER = Earlier("an earlier page", always=("page.html", "page.json"), perhaps=("more.csv",))
@@ -53,3 +53,26 @@ def test_neither_what_is_read_nor_the_working_folder_may_be_in_it(tmp_path, monk
     for out in (Path(), tmp_path / "project"):
         with pytest.raises(ConfigError, match="project lies in it and would be lost"):
             check_new_folder(out, EARLIER)
+
+
+def test_a_file_may_be_new_or_replace_an_older_one(tmp_path):
+    (tmp_path / "old.csv").write_text("old")
+    for name in ("old.csv", "not/there/new.csv"):
+        check_new_file(tmp_path / name, read=[tmp_path / "image.png"])
+    assert (tmp_path / "old.csv").read_text() == "old"
+    assert not list((tmp_path / "not/there").iterdir())
+
+
+def test_a_folder_and_what_is_read_are_no_place_for_a_file(tmp_path):
+    (tmp_path / "image.png").touch()
+    (tmp_path / "link.png").symlink_to("image.png")
+    with pytest.raises(ConfigError, match="a folder; name a file in it"):
+        check_new_file(tmp_path)
+    for out in (tmp_path / "image.png", tmp_path / "link.png"):
+        with pytest.raises(ConfigError, match="is read by this command and would be lost"):
+            check_new_file(out, read=[tmp_path / "image.png"])
+
+
+def test_where_nothing_can_be_written_the_system_says_it_at_once():
+    with pytest.raises(FileNotFoundError):
+        check_new_file(Path("/proc/not there/page.html"))

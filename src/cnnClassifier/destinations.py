@@ -1,11 +1,15 @@
 """Where a command may put what it makes: never where files of others would be lost, and asked before the work."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from cnnClassifier.errors import ConfigError
+from cnnClassifier.files import naming_file
+
+BLOCK = 4096  # bytes: a full disk still makes files, of nothing
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,20 @@ def check_new_folder(out: Path, earlier: Earlier, read: Path | None = None) -> N
             f"{out}: something else is there ({stranger}) and would be lost; move it away, or name a folder that is "
             f"new, empty or {earlier.title}"
         )
+
+
+def check_new_file(out: Path, read: Iterable[Path] = ()) -> None:
+    """Raise what would keep `out` from being written, before there is something to lose.
+
+    ConfigError for a folder and for one of the files that the command reads, OSError for what the system refuses.
+    """
+    if out.is_dir():
+        raise ConfigError(f"--out {out}: a folder; name a file in it")
+    if out.exists() and os.path.realpath(out) in map(os.path.realpath, read):
+        raise ConfigError(f"--out {out}: is read by this command and would be lost; name another file")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with naming_file(out), TemporaryFile(dir=out.parent) as trial:
+        trial.write(bytes(BLOCK))
 
 
 def _is_below(path: Path, folder: Path) -> bool:

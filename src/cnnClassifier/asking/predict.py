@@ -13,6 +13,7 @@ from cnnClassifier.asking.answers import Answer, ask
 from cnnClassifier.asking.files import list_files
 from cnnClassifier.asking.formats import as_csv, as_json, as_table, table_text
 from cnnClassifier.asking.models import choose_model
+from cnnClassifier.destinations import check_new_file
 from cnnClassifier.files import write_text
 from cnnClassifier.inference import Classifier
 from cnnClassifier.shipped import load_project_anywhere
@@ -23,9 +24,14 @@ log = logging.getLogger(__name__)
 
 
 def predict_files(named: Sequence[Path], model: str | None, package: Path | None, form: str, out: Path | None) -> int:
-    """Answer for all files as a "table", "json" or "csv"; how many could not be answered for."""
+    """Answer for all files as a "table", "json" or "csv"; how many could not be answered for.
+
+    ConfigError or OSError, before any is asked about, where `out` cannot be written.
+    """
     project = load_project_anywhere()
     files = list_files(named)
+    if out:
+        check_new_file(out, read=files)
     classifier = choose_model(project, model, package)
     progress = tqdm(files, desc="predict", unit="file", disable=None if len(files) > 1 else True)
     answers = list(ask(classifier, progress, project.serving.max_megapixels * MILLION))
