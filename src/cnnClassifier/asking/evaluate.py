@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
 from cnnClassifier.asking.answers import Answer, ask
 from cnnClassifier.asking.formats import as_csv
@@ -17,6 +16,7 @@ from cnnClassifier.asking.labelled import Labelled, experiment_of, list_labelled
 from cnnClassifier.asking.models import choose_model
 from cnnClassifier.asking.report import SHOWN, in_words, write_report
 from cnnClassifier.asking.training_images import training_images
+from cnnClassifier.batching import followed
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.destinations import Earlier, check_new_folder
 from cnnClassifier.errors import DataError
@@ -69,9 +69,9 @@ def evaluate_folder(data: Path, name: str | None, package: Path | None, out: Pat
 
 def judge(classifier: Classifier, images: Sequence[Labelled], project: ProjectConfig) -> Judged:
     """Ask the model about each image; DataError if none can be read."""
-    progress = tqdm([image.file for image in images], desc="evaluate", unit="image", disable=None)
+    files = followed([image.file for image in images], "evaluate")
     # An archive would be several answers for one label: an image is one file here.
-    answers = [_only(list(ask(classifier, [file], project.serving.max_megapixels * MILLION))) for file in progress]
+    answers = [_only(list(ask(classifier, [file], project.serving.max_megapixels * MILLION))) for file in files]
     asked = [(i, a, a.prediction) for i, a in zip(images, answers, strict=True) if a.prediction is not None]
     failed = [answer for answer in answers if answer.prediction is None]
     if not asked:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from tqdm import tqdm
 
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.asking.answers import Answer, ask
 from cnnClassifier.asking.files import list_files
 from cnnClassifier.asking.formats import as_csv, as_json, as_table, table_text
 from cnnClassifier.asking.models import choose_model
+from cnnClassifier.batching import followed
 from cnnClassifier.destinations import check_new_file
 from cnnClassifier.files import write_text
 from cnnClassifier.inference import Classifier
@@ -33,8 +33,8 @@ def predict_files(named: Sequence[Path], model: str | None, package: Path | None
     if out:
         check_new_file(out, read=files)
     classifier = choose_model(project, model, package)
-    progress = tqdm(files, desc="predict", unit="file", disable=None if len(files) > 1 else True)
-    answers = list(ask(classifier, progress, project.serving.max_megapixels * MILLION))
+    asked = followed(files, "predict", unit="file") if len(files) > 1 else files
+    answers = list(ask(classifier, asked, project.serving.max_megapixels * MILLION))
     _show(answers, classifier, form, out)
     failed = sum(answer.error is not None for answer in answers)
     log.info("%s version %s answered for %d files, %d failed", *_named(classifier), len(answers) - failed, failed)
