@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,18 @@ def test_copies_of_training_images_are_counted_and_said(tmp_path):
     found = evaluate_folder(tmp_path / "data", None, package, tmp_path / "out", resamples=100)
     assert found["copies_of_training_images"] == 1
     assert any(sentence.startswith("1 of 2 images were in the model's training") for sentence in warnings_on(found))
+
+
+def test_a_link_that_leads_out_is_a_row_and_the_others_go_on(evaluated, data, tmp_path):
+    shutil.copytree(data, tmp_path / "data")
+    for name, target in (("gone.png", "/nowhere/at/all.png"), ("out.png", data / "normal/0.png")):
+        (tmp_path / "data/normal" / name).symlink_to(target)
+    found = evaluate_folder(tmp_path / "data", None, evaluated / "chest_ct", tmp_path / "out", resamples=100)
+    assert found["images"] == 12
+    said = {row["file"].rpartition("/")[2]: row["error"] for row in found["unreadable"]}
+    assert said["gone.png"] == said["out.png"] == "a link that leads out of the folder"
+    rows = {row["file"].rpartition("/")[2]: row for row in csv.DictReader((tmp_path / "out/answers.csv").open())}
+    assert rows["gone.png"]["state"] == rows["out.png"]["state"] == "error"
 
 
 def test_without_its_training_images_at_hand_it_says_so(evaluated):

@@ -62,6 +62,14 @@ def test_the_classes_are_those_that_ingestion_finds_in_the_same_tree(tmp_path, a
     assert refused == list_images(tmp_path / "data")[1] != []
 
 
+def test_a_link_that_leads_out_is_left_out_and_said(tmp_path):
+    write_picture(tmp_path / "data/polyp/x.png", seed=1)
+    (tmp_path / "data/polyp/gone.png").symlink_to("/nowhere/at/all.png")
+    candidates, refused = list_images(tmp_path / "data")
+    assert [item.path for item in candidates] == ["polyp/x.png"]
+    assert [(item.path, item.reason) for item in refused] == [("polyp/gone.png", "a link that leads out of the folder")]
+
+
 def test_class_names_that_say_more_in_one_split_are_one_class():
     names = [
         ("train", "a_T2_N0"),

@@ -20,7 +20,7 @@ from cnnClassifier.batching import followed
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.destinations import Earlier, check_new_folder
 from cnnClassifier.errors import DataError
-from cnnClassifier.files import new_folder, write_json, write_text
+from cnnClassifier.files import in_utf8, new_folder, write_json, write_text
 from cnnClassifier.inference import Classifier, Prediction
 from cnnClassifier.metrics.evaluation_plots import plot_evaluation
 from cnnClassifier.metrics.prediction_plots import plot_distribution, plot_report
@@ -69,9 +69,8 @@ def evaluate_folder(data: Path, name: str | None, package: Path | None, out: Pat
 
 def judge(classifier: Classifier, images: Sequence[Labelled], project: ProjectConfig) -> Judged:
     """Ask the model about each image; DataError if none can be read."""
-    files = followed([image.file for image in images], "evaluate")
-    # An archive would be several answers for one label: an image is one file here.
-    answers = [_only(list(ask(classifier, [file], project.serving.max_megapixels * MILLION))) for file in files]
+    most_pixels = project.serving.max_megapixels * MILLION
+    answers = [_answer(classifier, image, most_pixels) for image in followed(images, "evaluate")]
     asked = [(i, a, a.prediction) for i, a in zip(images, answers, strict=True) if a.prediction is not None]
     failed = [answer for answer in answers if answer.prediction is None]
     if not asked:
@@ -156,7 +155,11 @@ def _summary(metrics: dict[str, Any], classifier: Classifier, data: Path) -> Tab
     return table
 
 
-def _only(answers: Sequence[Answer]) -> Answer:
+def _answer(classifier: Classifier, image: Labelled, most_pixels: int) -> Answer:
+    """An archive would be several answers for one label: an image is one file here."""
+    if image.fault:
+        return Answer(in_utf8(str(image.file)), error=image.fault)
+    answers = list(ask(classifier, [image.file], most_pixels))
     if len(answers) == 1:
         return answers[0]
-    return Answer(str(Path(answers[0].file).parent), error="an archive; unpack it into the class folders")
+    return Answer(str(image.file), error="an archive; unpack it into the class folders")

@@ -13,7 +13,15 @@ from cnnClassifier.audit.pairs import write_pairs
 from cnnClassifier.audit.report import write_report
 from cnnClassifier.audit.summary import summarise
 from cnnClassifier.config.data import DataAuditConfig, Split
-from cnnClassifier.datasets.candidates import NO_CLASS, Candidate, Listing, class_folder, in_path_order, refuse_name
+from cnnClassifier.datasets.candidates import (
+    LEADS_OUT,
+    NO_CLASS,
+    Candidate,
+    Listing,
+    class_folder,
+    in_path_order,
+    refuse_name,
+)
 from cnnClassifier.datasets.folders import walk_files
 from cnnClassifier.datasets.ingest import describe_readable
 from cnnClassifier.datasets.manifest import RejectedFile
@@ -68,7 +76,10 @@ def list_images(folder: Path) -> Listing:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; `python main.py audit <folder>` wants one with images in it")
-    candidates, refused = in_path_order(refuse_name(path) or _place(folder, path) for path in walk_files(folder))
+    links: list[str] = []
+    paths = walk_files(folder, left_out=links)
+    candidates, refused = in_path_order(refuse_name(path) or _place(folder, path) for path in paths)
+    refused += [refuse_name(path) or RejectedFile(path, LEADS_OUT) for path in links]
     if any(item.label for item in candidates):
         refused += [RejectedFile(item.path, NO_CLASS) for item in candidates if not item.label]
         candidates = [item for item in candidates if item.label]

@@ -32,6 +32,7 @@ class Candidate:
 Listing = tuple[list[Candidate], list[RejectedFile]]
 
 NO_CLASS = "not in a class folder"
+LEADS_OUT = "a link that leads out of the folder"
 
 
 def in_path_order(found: Iterable[Candidate | RejectedFile]) -> Listing:
@@ -94,8 +95,13 @@ def refuse_name(path: str) -> RejectedFile | None:
     return RejectedFile(shown, "its name has control characters or is not UTF-8; rename it")
 
 
+def is_inside(file: Path, root: Path) -> bool:
+    """Whether a file or folder, wherever its spelling or a link leads, lies below the root."""
+    # realpath, not Path.resolve: in Python 3.11 that raises RuntimeError for a link to itself.
+    return Path(os.path.realpath(file)).is_relative_to(os.path.realpath(root))
+
+
 def check_inside(file: Path, root: Path, where: str) -> None:
     """Raise DataError for a file or folder that really lies outside the root, by its spelling or by a link."""
-    # realpath, not Path.resolve: in Python 3.11 that raises RuntimeError for a link to itself.
-    if not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(root)):
+    if not is_inside(file, root):
         raise DataError(f"{where}: {file} lies outside the data's root {root}; move it in or exclude it")
