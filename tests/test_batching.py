@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from cnnClassifier.batching import IN_FLIGHT, batches, map_in_threads
+from cnnClassifier import batching
+from cnnClassifier.batching import IN_FLIGHT, batches, followed, map_in_threads
 
 
 def test_batches_hold_at_most_their_size():
@@ -26,3 +27,19 @@ def test_what_goes_wrong_with_an_item_is_raised():
 
     with pytest.raises(ValueError, match="no 0"):
         list(map_in_threads(fail, range(3), "work"))
+
+
+def test_without_a_terminal_the_log_says_how_far_it_is(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    assert list(followed(range(3), "score")) == [0, 1, 2]
+    assert not caplog.messages  # it took a moment
+    monkeypatch.setattr(batching, "EVERY", 0.0)
+    assert list(map_in_threads(str, range(3), "sketch")) == ["0", "1", "2"]
+    assert caplog.messages == [f"sketch: {done} of 3 images" for done in (1, 2, 3)]
+
+
+def test_lines_are_not_more_than_one_in_a_while(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(batching, "EVERY", 0.1)
+    assert len([time.sleep(0.01) for _ in followed(range(25), "score")]) == 25
+    assert 1 <= len(caplog.messages) <= 3

@@ -1,14 +1,18 @@
 """The command line: help without heavy imports, experiments made active, errors in one line."""
 
+import errno
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from cnnClassifier import cli
 from cnnClassifier.components import STAGES
 from cnnClassifier.config.loading import PARAMS_FILE
 from cnnClassifier.errors import ConfigError, DataError
+from cnnClassifier.explaining import WHERE, explain
 from cnnClassifier.pipeline import activate
 from environment import clean_environment
 from pictures import write_tree
@@ -59,6 +63,37 @@ def test_an_unknown_level_of_the_log_is_one_line(project):
     assert done.stderr == (
         "error: CNNCLASSIFIER_LOG_LEVEL=verbose: no level of the log; it may be debug, info, warning, error, critical\n"
     )
+
+
+def test_what_the_system_refuses_is_one_line_with_the_file(project, tmp_path):
+    (tmp_path / "file").touch()
+    done = project.main("backup", "--out", str(tmp_path / "file/registry.tar"), check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {tmp_path}/file")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a", None, "b"), "a -> b: No space left on device"),
+        (OSError("said by a\nlibrary"), "said by a library"),
+        (sqlite3.OperationalError("database or disk is full"), "SQLite: database or disk is full"),
+    ],
+)
+def test_a_line_has_the_files_and_what_was_said(error, line):
+    assert explain(error) == f"{line} ({WHERE})"
+
+
+@pytest.mark.parametrize("error", [TypeError("x"), KeyError("x"), sqlite3.ProgrammingError("x")])
+def test_a_fault_of_the_program_keeps_its_traceback(error, monkeypatch):
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(cli, "_set_up", lambda: None)
+    with pytest.raises(type(error)):
+        cli.main()
 
 
 def test_a_stage_without_its_input_says_what_to_run_first(project):

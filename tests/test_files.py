@@ -2,19 +2,48 @@
 
 import math
 import os
+import resource
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from cnnClassifier.files import new_file, new_folder, read_json, scratch_folder, write_json, write_text
+from cnnClassifier.errors import DataError
+from cnnClassifier.files import (
+    naming_database,
+    new_file,
+    new_folder,
+    read_json,
+    scratch_folder,
+    write_json,
+    write_text,
+)
 from cnnClassifier.quiet import native_stderr_held
 from environment import clean_environment
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes: like a full disk, but for the system's words."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def fill_a_folder(path: Path, size: int) -> None:
+    with new_folder(path) as folder, (folder / "large").open("wb") as file:
+        file.write(bytes(size))
 
 
 def fail_in_a_file(path: Path) -> None:
@@ -65,12 +94,38 @@ def test_a_file_whose_writing_fails_stays_what_it_was(tmp_path):
     assert names(tmp_path) == ["file"]
 
 
+@pytest.mark.parametrize("write", [lambda path: write_text("x" * 5000, path), lambda path: fill_a_folder(path, 5000)])
+def test_the_error_of_a_full_disk_has_the_name_that_the_user_gave(tmp_path, write):
+    with room_for(1000), pytest.raises(OSError, match="too large") as raised:
+        write(tmp_path / "out")
+    assert raised.value.filename == str(tmp_path / "out")
+    assert not names(tmp_path)
+
+
+def test_what_sqlite_says_has_the_name_of_its_file(tmp_path):
+    path = tmp_path / "list.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE files (path TEXT)")
+        full = pytest.raises(DataError, match=r"list\.sqlite: .*make room")
+        with room_for(path.stat().st_size), full, naming_database(path), database:
+            database.execute("INSERT INTO files VALUES (?)", ("x" * 10_000,))
+
+
 def test_a_new_folder_replaces_the_old_one_and_all_that_was_in_it(tmp_path):
     for content in ("first", "second"):
         with new_folder(tmp_path / "a/b") as folder:
             (folder / content).write_text(content)
     assert names(tmp_path / "a/b") == ["second"]
     assert names(tmp_path / "a") == ["b"]
+
+
+def test_a_new_folder_goes_where_a_link_leads(tmp_path):
+    (tmp_path / "disk/old").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("disk")
+    with new_folder(tmp_path / "link") as folder:
+        (folder / "new").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path / "disk") == ["new"]
 
 
 def test_a_folder_whose_filling_fails_stays_what_it_was(tmp_path):

@@ -10,9 +10,10 @@ from PIL import Image
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.decision import decide
+from cnnClassifier.destinations import check_new_folder
 from cnnClassifier.errors import ConfigError, DataError, ModelError
 from cnnClassifier.export import export_package
-from cnnClassifier.formats.command import Source, _check_destination, _images, export
+from cnnClassifier.formats.command import EARLIER, Source, _images, export
 from cnnClassifier.formats.kinds import FILES, Format
 from cnnClassifier.formats.reading import open_format
 from cnnClassifier.inference import Classifier
@@ -82,13 +83,12 @@ def test_a_model_without_its_keras_model_can_be_exported_as_it_is_served(tmp_pat
 
 
 def test_an_export_replaces_an_earlier_one_and_nothing_else(tmp_path, source, images):
-    for _ in range(2):
-        _check_destination(tmp_path / "out")
-        export(Format.ONNX, tmp_path / "out", source, images, TOLERANCE)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/thesis.txt").touch()
-    with pytest.raises(ConfigError, match="something else is there"):
-        _check_destination(tmp_path / "mine")
+    for kind in (Format.SAVED_MODEL, Format.ONNX, Format.ONNX):
+        check_new_folder(tmp_path / "out", EARLIER)
+        export(kind, tmp_path / "out", source, images, TOLERANCE)
+    (tmp_path / "out/thesis.txt").touch()
+    with pytest.raises(ConfigError, match=r"out: something else is there \(thesis.txt\)"):
+        check_new_folder(tmp_path / "out", EARLIER)
 
 
 def test_without_images_nothing_can_be_compared(tmp_path, source):

@@ -9,7 +9,7 @@ import pytest
 
 from cnnClassifier.config.loading import load_settings
 from cnnClassifier.config.types import Paths
-from cnnClassifier.errors import DataError, ModelError
+from cnnClassifier.errors import ConfigError, DataError, ModelError
 from cnnClassifier.files import read_json, write_json
 from cnnClassifier.inference import Classifier
 from cnnClassifier.model_spec import ONNX_FILE
@@ -75,9 +75,15 @@ def test_it_computes_in_single_precision_with_rounded_weights(paths, tmp_path):
     assert not np.allclose(exact.classify_pixels(pixels), expected, rtol=1e-4)
 
 
-def test_a_release_replaces_an_older_one(paths, tmp_path):
-    (pack(paths, tmp_path) / "left.over").touch()
-    assert not (pack(paths, tmp_path) / "left.over").exists()
+def test_a_release_replaces_an_older_one_and_nothing_that_was_put_beside_it(paths, tmp_path):
+    (paths.package / "of.old").touch()
+    assert (pack(paths, tmp_path) / "of.old").exists()
+    (paths.package / "of.old").unlink()
+    folder = pack(paths, tmp_path)
+    assert not (folder / "of.old").exists()
+    (folder / "notes.md").touch()
+    with pytest.raises(ConfigError, match=r"something else is there \(notes.md\)"):
+        pack(paths, tmp_path)
 
 
 def test_metrics_that_are_not_those_of_the_rounded_model_are_not_released(paths, tmp_path):

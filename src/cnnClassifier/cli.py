@@ -15,8 +15,8 @@ from dotenv import load_dotenv
 
 from cnnClassifier import commands, serving_command, team_commands, watching_commands
 from cnnClassifier.components import STAGES
-from cnnClassifier.errors import CnnClassifierError, ConfigError
-from cnnClassifier.extras import advice_for
+from cnnClassifier.errors import ConfigError
+from cnnClassifier.explaining import explain
 from cnnClassifier.formats.kinds import Format
 from cnnClassifier.importing import end_at_once
 from cnnClassifier.project_root import project_root
@@ -45,24 +45,19 @@ def main() -> int:
     try:
         _set_up()
         code = app(standalone_mode=False)
-    except CnnClassifierError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        log.debug("where it was raised", exc_info=True)
-        return 2
     except (typer.Exit, typer.Abort) as ended:
         return getattr(ended, "exit_code", 1)
     except KeyboardInterrupt:
         return _interrupted()
-    except ModuleNotFoundError as error:
-        if (advice := advice_for(error.name or "")) is None:
-            raise
-        print(f"error: {advice}", file=sys.stderr)  # noqa: T201
-        return 2
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
             error.show()  # type: ignore[attr-defined]
             return 2
-        raise
+        if (line := explain(error)) is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)  # noqa: T201
+        log.debug("where it was raised", exc_info=True)
+        return 2
     # typer makes codes of Ctrl+C and of `typer.Exit`, and only returns them
     return _interrupted() if code == INTERRUPTED else code or 0
 

@@ -4,10 +4,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from cnnClassifier.augmentation import all_views
-from cnnClassifier.batching import batches
+from cnnClassifier.batching import batches, progress
 from cnnClassifier.components.prepare_base_model import base_spec
 from cnnClassifier.config.types import Paths, Settings, TrainingConfig
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
@@ -64,7 +63,7 @@ def wanted_features(records: Sequence[ImageRecord], config: TrainingConfig) -> I
 
 def keep(store: FeatureStore, found: Iterable[Feature], count: int) -> None:
     """Write features as they come, a shard at a time, with progress; a kill costs those that fill no shard yet."""
-    with tqdm(total=count, desc="features", unit="image", disable=None) as progress:
+    with progress(count, "features") as done:
         for shard in batches(found, SHARD):
             store.add([key for key, _ in shard], np.stack([features for _, features in shard]))
-            progress.update(len(shard))
+            done(len(shard))

@@ -1,13 +1,19 @@
 """Write so that a kill at any moment leaves the old or the new under a name, or nothing, but never a half."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from cnnClassifier.errors import DataError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of writing, all of them
 
 
 def write_text(text: str, path: Path) -> None:
@@ -37,6 +43,26 @@ def sqlite_to_read(path: Path) -> str:
     return f"{path.absolute().as_uri()}?mode=ro"
 
 
+@contextmanager
+def naming_database(path: Path) -> Iterator[None]:
+    """DataError with the file for what SQLite says of a disk, of rights, of a damaged file; it names none itself."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise DataError(f"{path}: {error}; make room or correct its permissions") from None
+
+
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Give the error of a full disk the name of the file: of an open one the system does not say it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def in_utf8(path: str) -> str:
     """A path as text can hold it: bytes that are not UTF-8, which are lone surrogates to Python, as `\\xe4`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -48,7 +74,8 @@ def new_file(destination: Path) -> Iterator[Path]:
     destination.parent.mkdir(parents=True, exist_ok=True)
     partial = destination.with_name(destination.name + ".partial")
     try:
-        yield partial
+        with naming_file(destination):
+            yield partial
         partial.replace(destination)
     finally:
         partial.unlink(missing_ok=True)
@@ -56,9 +83,14 @@ def new_file(destination: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(destination: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; it becomes `destination`, replacing what is there, only if the block succeeds."""
+    """Give an empty folder to fill; it becomes `destination`, replacing what is there, only if the block succeeds.
+
+    All that is there is lost: `destinations.check_new_folder` is asked first where a user names the place.
+    """
+    destination = Path(os.path.realpath(destination))  # a link to a folder stays, and "." has a name
     with scratch_folder(destination.with_name(destination.name + ".partial")) as partial:
-        yield partial
+        with naming_file(destination):
+            yield partial
         # Moved away whole before it is removed: removing takes time, and a kill may come in it.
         with scratch_folder(destination.with_name(destination.name + ".replaced")) as replaced:
             if destination.exists():

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -118,15 +119,38 @@ def test_copies_of_training_images_are_counted_and_said(tmp_path):
     assert any(sentence.startswith("1 of 2 images were in the model's training") for sentence in warnings_on(found))
 
 
+def test_a_link_that_leads_out_is_a_row_and_the_others_go_on(evaluated, data, tmp_path):
+    shutil.copytree(data, tmp_path / "data")
+    for name, target in (("gone.png", "/nowhere/at/all.png"), ("out.png", data / "normal/0.png")):
+        (tmp_path / "data/normal" / name).symlink_to(target)
+    found = evaluate_folder(tmp_path / "data", None, evaluated / "chest_ct", tmp_path / "out", resamples=100)
+    assert found["images"] == 12
+    said = {row["file"].rpartition("/")[2]: row["error"] for row in found["unreadable"]}
+    assert said["gone.png"] == said["out.png"] == "a link that leads out of the folder"
+    rows = {row["file"].rpartition("/")[2]: row for row in csv.DictReader((tmp_path / "out/answers.csv").open())}
+    assert rows["gone.png"]["state"] == rows["out.png"]["state"] == "error"
+
+
 def test_without_its_training_images_at_hand_it_says_so(evaluated):
     found = json.loads((evaluated / "out/metrics.json").read_text())
     assert found["copies_of_training_images"] is None
     assert any("is not known here" in sentence for sentence in warnings_on(found))
 
 
-def test_the_report_is_not_written_among_the_images(data):
-    with pytest.raises(ConfigError, match="name another place"):
-        evaluate_folder(data, None, None, data / "out", resamples=100)
+def test_the_report_is_not_written_among_the_images_nor_over_them(data):
+    for out in (data / "out", data, data.parent):
+        with pytest.raises(ConfigError, match="name another place"):
+            evaluate_folder(data, None, None, out, resamples=100)
+
+
+def test_an_earlier_evaluation_is_replaced_and_nothing_that_was_put_beside_it(evaluated, data, tmp_path):
+    package, out = evaluated / "chest_ct", tmp_path / "out"
+    for _ in range(2):
+        evaluate_folder(data, None, package, out, resamples=100)
+    (out / "thesis.txt").write_text("precious")
+    with pytest.raises(ConfigError, match=r"something else is there \(thesis.txt\).* or an earlier evaluation"):
+        evaluate_folder(data, None, package, out, resamples=100)
+    assert (out / "thesis.txt").read_text() == "precious"
 
 
 def test_a_package_that_is_none_is_refused(data, tmp_path):

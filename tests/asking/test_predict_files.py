@@ -74,6 +74,16 @@ def test_a_name_that_is_not_utf8_is_a_row_of_every_form(project, package, files,
     assert "its name is not UTF-8; rename it" in out.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("out", "said"), [("", "name a file in it"), ("a.png", "would be lost")])
+def test_where_answers_cannot_go_is_said_before_any_is_asked_for(project, package, files, out, said):
+    before = (files / "a.png").read_bytes()
+    done = project.main("predict", str(files), "--package", str(package), "--out", str(files / out), check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert (files / "a.png").read_bytes() == before
+
+
 def test_all_read_is_success_and_a_name_decides_the_form(project, package, files, tmp_path):
     (files / "notes.txt").unlink()
     out = tmp_path / "answers.csv"

@@ -9,14 +9,15 @@ import pytest
 
 from cnnClassifier.audit.folder import audit_folder, join_class_names, list_images
 from cnnClassifier.audit.pairs import read_pairs
-from cnnClassifier.config.data import DataAuditConfig
+from cnnClassifier.config.data import DataAuditConfig, DataIngestionConfig
+from cnnClassifier.datasets.folders import list_folder
 from cnnClassifier.errors import ConfigError, DataError
 from pictures import write_picture, write_tree
 
 CONFIG = DataAuditConfig()
 KAGGLE = Path(os.environ.get("KAGGLEHUB_CACHE", "")) / "datasets"
-ULTRASOUND = KAGGLE / "aryashah2k/breast-ultrasound-images-dataset/versions/1"
-BRAIN = KAGGLE / "murtozalikhon/brain-tumor-multimodal-image-ct-and-mri/versions/1"
+ULTRASOUND = KAGGLE / "aryashah2k/breast-ultrasound-images-dataset/versions/1/Dataset_BUSI_with_GT"
+BRAIN = KAGGLE / "murtozalikhon/brain-tumor-multimodal-image-ct-and-mri/versions/1/Dataset"
 CHEST = KAGGLE / "mohamedhanyyy/chest-ctscan-images/versions/1"
 
 
@@ -37,13 +38,36 @@ def snapshot(root: Path):
     ("Train/polyp/x.png", ("train", "polyp")),
     ("training/polyp/x.png", ("train", "polyp")),
     ("data/val/polyp/x.png", ("valid", "polyp")),
-    ("validation/site a/polyp/x.png", ("valid", "polyp")),
+    ("validation/polyp/patient 7/x.png", ("valid", "polyp")),
+    ("polyp/patient 7/series 1/x.png", (None, "polyp")),
     ("TEST/x.png", ("test", "images")),
     ("testing/polyp/x.png", ("test", "polyp")),
     ("tests/x.png", (None, "tests")),
 ])  # fmt: skip
 def test_split_and_class_are_read_off_the_folders(tmp_path, path, place):
     assert places(tmp_path, path) == {path: place}
+
+
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_the_classes_are_those_that_ingestion_finds_in_the_same_tree(tmp_path, above):
+    paths = [f"{above}{label}/patient{number}/{number}.png" for label in "01" for number in range(2)]
+    found = places(tmp_path / "data", *paths, f"{above}beside.png")
+    splits = {"splits": {"train": "train", "test": "test"}} if above else {"random_split": {}}
+    (tmp_path / "data/test").mkdir()
+    config = DataIngestionConfig.model_validate(
+        {"seed": 1, "source": {"kind": "folder", "path": "."}, "classes": {"0": ["0"], "1": ["1"]}, **splits}
+    )
+    listed, refused = list_folder(tmp_path / "data", config)
+    assert {path: label for path, (_, label) in found.items()} == {item.path: item.label for item in listed}
+    assert refused == list_images(tmp_path / "data")[1] != []
+
+
+def test_a_link_that_leads_out_is_left_out_and_said(tmp_path):
+    write_picture(tmp_path / "data/polyp/x.png", seed=1)
+    (tmp_path / "data/polyp/gone.png").symlink_to("/nowhere/at/all.png")
+    candidates, refused = list_images(tmp_path / "data")
+    assert [item.path for item in candidates] == ["polyp/x.png"]
+    assert [(item.path, item.reason) for item in refused] == [("polyp/gone.png", "a link that leads out of the folder")]
 
 
 def test_class_names_that_say_more_in_one_split_are_one_class():
@@ -129,6 +153,19 @@ def test_the_report_does_not_go_into_the_audited_folder(tmp_path):
         audit_folder(tmp_path / "data", tmp_path / "data/audit", CONFIG)
 
 
+@pytest.mark.parametrize("name", ["scratch/thesis.txt", "audit.json"])
+def test_what_another_put_where_the_report_goes_stays(tmp_path, name):
+    places(tmp_path / "data", "x.png")
+    audit_folder(tmp_path / "data", tmp_path / "out", CONFIG)
+    audit_folder(tmp_path / "data", tmp_path / "out", CONFIG)  # an earlier audit is replaced
+    mine = tmp_path / "mine" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    with pytest.raises(ConfigError, match="something else is there"):
+        audit_folder(tmp_path / "data", tmp_path / "mine", CONFIG)
+    assert mine.read_text() == "precious"
+
+
 @pytest.mark.real_data
 def test_the_masks_of_the_real_ultrasound_sample_are_flagged_and_no_scan(tmp_path):
     audit, _ = audit_folder(ULTRASOUND, tmp_path / "out", CONFIG)
@@ -143,7 +180,7 @@ def test_the_copies_of_the_real_brain_sample_are_found(tmp_path):
     audit, _ = audit_folder(BRAIN, tmp_path / "out", CONFIG)
     assert audit["exact_copies"]["sets"] == audit["exact_copies"]["redundant_by_bytes"] == 9
     assert len(audit["files"]["near_copies"]) >= 1
-    assert set(audit["classes"]["train"]) == {"Healthy", "Tumor"}
+    assert set(audit["classes"]["train"]) == {"Brain Tumor CT scan Images", "Brain Tumor MRI images"}
     assert audit["suspects"]["masks"] == 0
 
 

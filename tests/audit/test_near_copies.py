@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from cnnClassifier.audit.descriptor import sketch_images
+from cnnClassifier.audit.descriptor import _file_of_pictures, sketch_images
 from cnnClassifier.audit.examine import examine
 from cnnClassifier.audit.facts import gather_facts
 from cnnClassifier.audit.folder import list_images
@@ -128,3 +128,10 @@ def test_masks_are_never_near_copies(audited):
     masks = audited.phantom.with_fault("mask_among_images")
     assert {suspect.path for suspect in audited.found.suspects} == masks
     assert not any({pair.first, pair.second} & masks for pair in audited.found.pairs if pair.kind == "near")
+
+
+def test_a_file_of_pictures_has_its_room_before_any_is_written(tmp_path):
+    """With holes in it, a full disk would end the process by a signal, without a word."""
+    assert _file_of_pictures(tmp_path / "pictures.npy", 20).shape == (20, 128, 128)
+    found = (tmp_path / "pictures.npy").stat()
+    assert found.st_blocks * 512 >= found.st_size >= 20 * 128 * 128

@@ -67,6 +67,20 @@ def test_another_scanner_is_an_exit_code_a_page_and_a_figure(package, tmp_path):
     assert [finding.name for finding in checked.alarms] == ["noise"]
 
 
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [("", "a folder; name a file in it"), ("log.db", "would be lost"), ("log.db/drift.html", "File exists")],
+)
+def test_a_page_that_cannot_be_written_is_no_alarm(package, tmp_path, out, said):
+    log = log_of(package, tmp_path / "log.db", 20, seed=1, noisier=3)
+    done = run("drift", "--log", log, "--package", package, "--out", tmp_path / out)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    with closing(read_log(log)) as connection:
+        assert last_checks(connection) == []
+
+
 def test_a_package_without_a_reference_says_so(tmp_path):
     package = write_tiny_package(tmp_path / "old")
     log = write_log(tmp_path / "log.db", entries_of(draw(2, seed=1), reference_of(TRAINED)))

@@ -1,7 +1,6 @@
 """`python main.py evaluate`: a served model judged on labelled images, as its users would hear it."""
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
 from cnnClassifier.asking.answers import Answer, ask
 from cnnClassifier.asking.formats import as_csv
@@ -18,9 +16,11 @@ from cnnClassifier.asking.labelled import Labelled, experiment_of, list_labelled
 from cnnClassifier.asking.models import choose_model
 from cnnClassifier.asking.report import SHOWN, in_words, write_report
 from cnnClassifier.asking.training_images import training_images
+from cnnClassifier.batching import followed
 from cnnClassifier.config.types import ProjectConfig
-from cnnClassifier.errors import ConfigError, DataError
-from cnnClassifier.files import new_folder, write_json, write_text
+from cnnClassifier.destinations import Earlier, check_new_folder
+from cnnClassifier.errors import DataError
+from cnnClassifier.files import in_utf8, new_folder, write_json, write_text
 from cnnClassifier.inference import Classifier, Prediction
 from cnnClassifier.metrics.evaluation_plots import plot_evaluation
 from cnnClassifier.metrics.prediction_plots import plot_distribution, plot_report
@@ -30,6 +30,8 @@ from cnnClassifier.shipped import load_project_anywhere
 MILLION = 1_000_000
 CONFIDENCE = 0.95
 SEED = 0  # of the bootstrap: the same images give the same intervals
+REPORT, METRICS, ANSWERS, PLOTS = "report.html", "metrics.json", "answers.csv", "plots"
+EARLIER = Earlier("an earlier evaluation", always=(REPORT, METRICS, ANSWERS, PLOTS))
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +51,10 @@ class Judged:
 def evaluate_folder(data: Path, name: str | None, package: Path | None, out: Path, resamples: int) -> dict[str, Any]:
     """Write report.html, metrics.json, answers.csv and plots into `out`, and print the main numbers; the metrics.
 
-    Raises DataError for folders of no class and where no image can be read, ConfigError for an `out` inside `data`.
+    Raises DataError for folders of no class and where no image can be read, ConfigError for an `out` that lies in
+    `data` or where something else than an earlier evaluation would be lost.
     """
-    if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(data)):
-        raise ConfigError(f"--out {out}: lies in {data}, whose images are judged; name another place")
+    check_new_folder(out, EARLIER, read=data)
     project = load_project_anywhere()
     classifier = choose_model(project, name, package)
     experiment = experiment_of(classifier.name, classifier.spec.classes)
@@ -61,15 +63,14 @@ def evaluate_folder(data: Path, name: str | None, package: Path | None, out: Pat
     with new_folder(out) as folder:
         _write(metrics, judged, classifier, data, folder)
     Console().print(_summary(metrics, classifier, data))
-    log.info("written to %s", out / "report.html")
+    log.info("written to %s", out / REPORT)
     return metrics
 
 
 def judge(classifier: Classifier, images: Sequence[Labelled], project: ProjectConfig) -> Judged:
     """Ask the model about each image; DataError if none can be read."""
-    progress = tqdm([image.file for image in images], desc="evaluate", unit="image", disable=None)
-    # An archive would be several answers for one label: an image is one file here.
-    answers = [_only(list(ask(classifier, [file], project.serving.max_megapixels * MILLION))) for file in progress]
+    most_pixels = project.serving.max_megapixels * MILLION
+    answers = [_answer(classifier, image, most_pixels) for image in followed(images, "evaluate")]
     asked = [(i, a, a.prediction) for i, a in zip(images, answers, strict=True) if a.prediction is not None]
     failed = [answer for answer in answers if answer.prediction is None]
     if not asked:
@@ -123,21 +124,21 @@ def _answers(judged: Judged) -> dict[str, Any]:
 
 def _write(metrics: dict[str, Any], judged: Judged, classifier: Classifier, data: Path, folder: Path) -> None:
     classes, title = classifier.spec.classes, f"{classifier.name} on {data.resolve().name}"
-    plots = folder / "plots"
+    plots = folder / PLOTS
     plots.mkdir()
     plot_report(metrics, title, plots / "classification_report")
     plot_evaluation(judged.truth, judged.probabilities, classes, title, plots)
     plot_distribution(judged.truth, judged.probabilities, classes, title, plots / "prediction_distribution")
     answers = [*judged.answers, *judged.failed]
     labels = [*(image.label for image in judged.images), *("" for _ in judged.failed)]
-    write_text(as_csv(answers, classifier, [("true_label", labels)]), folder / "answers.csv")
-    write_json(metrics, folder / "metrics.json")
+    write_text(as_csv(answers, classifier, [("true_label", labels)]), folder / ANSWERS)
+    write_json(metrics, folder / METRICS)
     mistakes = [
         (image, prediction)
         for image, prediction in zip(judged.images, judged.predictions, strict=True)
         if prediction.state == "answer" and prediction.label != image.label
     ]
-    write_report(metrics, mistakes, title, plots, folder / "report.html")
+    write_report(metrics, mistakes, title, plots, folder / REPORT)
 
 
 def _summary(metrics: dict[str, Any], classifier: Classifier, data: Path) -> Table:
@@ -154,7 +155,11 @@ def _summary(metrics: dict[str, Any], classifier: Classifier, data: Path) -> Tab
     return table
 
 
-def _only(answers: Sequence[Answer]) -> Answer:
+def _answer(classifier: Classifier, image: Labelled, most_pixels: int) -> Answer:
+    """An archive would be several answers for one label: an image is one file here."""
+    if image.fault:
+        return Answer(in_utf8(str(image.file)), error=image.fault)
+    answers = list(ask(classifier, [image.file], most_pixels))
     if len(answers) == 1:
         return answers[0]
-    return Answer(str(Path(answers[0].file).parent), error="an archive; unpack it into the class folders")
+    return Answer(str(image.file), error="an archive; unpack it into the class folders")

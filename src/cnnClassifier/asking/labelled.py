@@ -1,24 +1,28 @@
 """Images that lie in class folders: which class each is of, and which belong together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnnClassifier.config.data import DataIngestionConfig
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, load_settings
-from cnnClassifier.datasets.candidates import find_class, find_group
+from cnnClassifier.datasets.candidates import LEADS_OUT, class_folder, find_class, find_group
 from cnnClassifier.datasets.folders import walk_files
 from cnnClassifier.errors import DataError
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A file, its path below the folder, its class and its group (the patient, where names tell; else itself)."""
+    """A file, its path below the folder, its class and its group (the patient, where names tell; else itself).
+
+    `fault` says why it is not to be read, if it is not.
+    """
 
     file: Path
     path: str
     label: str
     group: str
+    fault: str | None = None
 
 
 def list_labelled(folder: Path, classes: Sequence[str], experiment: DataIngestionConfig | None) -> list[Labelled]:
@@ -29,9 +33,12 @@ def list_labelled(folder: Path, classes: Sequence[str], experiment: DataIngestio
     if not folder.is_dir():
         raise DataError(f"--data {folder}: no such folder; give one with a folder for each class in it")
     exclude = experiment.exclude if experiment else ()
-    paths = sorted(walk_files(folder, exclude))
+    links: list[str] = []
+    paths = sorted([*walk_files(folder, exclude, links), *links])
     patterns = _patterns(classes, experiment)
-    found = [_place(folder, path, patterns, experiment) for path in paths if "/" in path]
+    placed = [_place(folder, path, patterns, experiment) for path in paths if class_folder(path)]
+    out = set(links)
+    found = [replace(image, fault=LEADS_OUT) if image.path in out else image for image in placed]
     if not found:
         raise DataError(f"--data {folder}: no files in class folders; it needs folders such as {classes[0]!r}")
     return found

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from tqdm import tqdm
 
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.asking.answers import Answer, ask
 from cnnClassifier.asking.files import list_files
 from cnnClassifier.asking.formats import as_csv, as_json, as_table, table_text
 from cnnClassifier.asking.models import choose_model
+from cnnClassifier.batching import followed
+from cnnClassifier.destinations import check_new_file
 from cnnClassifier.files import write_text
 from cnnClassifier.inference import Classifier
 from cnnClassifier.shipped import load_project_anywhere
@@ -23,12 +24,17 @@ log = logging.getLogger(__name__)
 
 
 def predict_files(named: Sequence[Path], model: str | None, package: Path | None, form: str, out: Path | None) -> int:
-    """Answer for all files as a "table", "json" or "csv"; how many could not be answered for."""
+    """Answer for all files as a "table", "json" or "csv"; how many could not be answered for.
+
+    ConfigError or OSError, before any is asked about, where `out` cannot be written.
+    """
     project = load_project_anywhere()
     files = list_files(named)
+    if out:
+        check_new_file(out, read=files)
     classifier = choose_model(project, model, package)
-    progress = tqdm(files, desc="predict", unit="file", disable=None if len(files) > 1 else True)
-    answers = list(ask(classifier, progress, project.serving.max_megapixels * MILLION))
+    asked = followed(files, "predict", unit="file") if len(files) > 1 else files
+    answers = list(ask(classifier, asked, project.serving.max_megapixels * MILLION))
     _show(answers, classifier, form, out)
     failed = sum(answer.error is not None for answer in answers)
     log.info("%s version %s answered for %d files, %d failed", *_named(classifier), len(answers) - failed, failed)

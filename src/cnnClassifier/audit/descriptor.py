@@ -5,6 +5,7 @@ of its mirror image, and of the picture as it is. The descriptor proposes pairs;
 """
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from scipy import ndimage
 
 from cnnClassifier.batching import map_in_threads
 from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.files import naming_file
 from cnnClassifier.preprocessing import Pixels, body_box, decode, resize, stretch_contrast, to_grey
 
 Bytes = NDArray[np.uint8]
@@ -40,11 +42,12 @@ class Sketches:
 
 
 def sketch_images(records: Sequence[ImageRecord], images: Path, scratch: Path) -> Sketches:
-    """Sketch every image, in parallel, with progress; the pictures lie in a file in `scratch`, not in memory."""
+    """Sketch every image, in parallel, with progress; the pictures lie in a file in `scratch`, not in memory.
+
+    OSError where the disk has no room for it.
+    """
     scratch.mkdir(parents=True, exist_ok=True)
-    pictures = np.lib.format.open_memmap(
-        scratch / "pictures.npy", mode="w+", dtype=np.uint8, shape=(len(records), SIDE, SIDE)
-    )
+    pictures = _file_of_pictures(scratch / "pictures.npy", len(records))
     described = np.empty((3, len(records), LENGTH), np.float32)
 
     def sketch(row: int) -> None:
@@ -57,6 +60,18 @@ def sketch_images(records: Sequence[ImageRecord], images: Path, scratch: Path) -
     for _ in map_in_threads(sketch, range(len(records)), "sketch"):
         pass
     return Sketches(pictures, *described)
+
+
+def _file_of_pictures(path: Path, count: int) -> Bytes:
+    """A file for `count` pictures, written to as if it were memory.
+
+    Its room is taken at once: a file with holes in it would end the process (SIGBUS) when the disk is full.
+    """
+    with naming_file(path):
+        pictures: Bytes = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, SIDE, SIDE))
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return pictures
 
 
 def body_picture(grey: Pixels) -> Pixels:

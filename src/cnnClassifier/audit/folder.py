@@ -1,11 +1,10 @@
 """Audit a folder of images as it lies there: no configuration, nothing copied, nothing changed."""
 
-import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from cnnClassifier.audit.examine import examine
@@ -14,31 +13,45 @@ from cnnClassifier.audit.pairs import write_pairs
 from cnnClassifier.audit.report import write_report
 from cnnClassifier.audit.summary import summarise
 from cnnClassifier.config.data import DataAuditConfig, Split
-from cnnClassifier.datasets.candidates import Candidate, Listing, in_path_order, refuse_name
+from cnnClassifier.datasets.candidates import (
+    LEADS_OUT,
+    NO_CLASS,
+    Candidate,
+    Listing,
+    class_folder,
+    in_path_order,
+    refuse_name,
+)
 from cnnClassifier.datasets.folders import walk_files
 from cnnClassifier.datasets.ingest import describe_readable
-from cnnClassifier.errors import ConfigError, DataError
-from cnnClassifier.files import write_json
+from cnnClassifier.datasets.manifest import RejectedFile
+from cnnClassifier.destinations import Earlier, check_new_folder
+from cnnClassifier.errors import DataError
+from cnnClassifier.files import new_folder, write_json
 
 SPLIT_NAMES: Mapping[str, Split] = {
     "train": "train", "training": "train",
     "valid": "valid", "val": "valid", "validation": "valid",
     "test": "test", "testing": "test",
 }  # fmt: skip
+ONLY_CLASS = "images"  # where there are no class folders
 REPORT, SUMMARY, PAIRS = "audit.html", "audit.json", "pairs.csv"
+EARLIER = Earlier("an earlier audit", always=(REPORT, SUMMARY, PAIRS))
 
 
 def audit_folder(folder: Path, out: Path, config: DataAuditConfig) -> tuple[dict[str, Any], Findings]:
     """Audit all images below a folder and write audit.html, audit.json and pairs.csv into `out`; also return it.
 
-    Raises DataError for a folder without images, ConfigError for an `out` inside the folder.
+    Raises DataError for a folder without images, ConfigError for an `out` that lies in the folder, where the report's
+    own pictures would be the next audit's, or where something else than an earlier audit would be lost.
     """
-    _check_apart(folder, out)
-    found = look_through(folder, out / "scratch", config)
-    audit = summarise(found)
-    write_json(audit, out / SUMMARY)
-    write_pairs(found.pairs, out / PAIRS)
-    write_report(audit, found.records, found.pairs, folder, out / REPORT, title=f"Audit of {folder}")
+    check_new_folder(out, EARLIER, read=folder)
+    with new_folder(out) as new:
+        found = look_through(folder, new / "scratch", config)
+        audit = summarise(found)
+        write_json(audit, new / SUMMARY)
+        write_pairs(found.pairs, new / PAIRS)
+        write_report(audit, found.records, found.pairs, folder, new / REPORT, title=f"Audit of {folder}")
     return audit, found
 
 
@@ -58,13 +71,20 @@ def look_through(folder: Path, scratch: Path, config: DataAuditConfig) -> Findin
 def list_images(folder: Path) -> Listing:
     """The files below a folder with what their places say: split, where a folder above is called so, and class.
 
-    A file's class is the name of the folder it lies in, "images" if that is the root or a split.
+    Classes are those of `data_ingestion`: the first folder below the root or the split. Where there is none at all,
+    all images are of one class.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; `python main.py audit <folder>` wants one with images in it")
-    candidates, refused = in_path_order(refuse_name(path) or _place(folder, path) for path in walk_files(folder))
+    links: list[str] = []
+    paths = walk_files(folder, left_out=links)
+    candidates, refused = in_path_order(refuse_name(path) or _place(folder, path) for path in paths)
+    refused += [refuse_name(path) or RejectedFile(path, LEADS_OUT) for path in links]
+    if any(item.label for item in candidates):
+        refused += [RejectedFile(item.path, NO_CLASS) for item in candidates if not item.label]
+        candidates = [item for item in candidates if item.label]
     names = join_class_names((item.split, item.label) for item in candidates)
-    return [replace(item, label=names[item.label]) for item in candidates], refused
+    return [replace(item, label=names[item.label] or ONLY_CLASS) for item in candidates], refused
 
 
 def join_class_names(found: Iterable[tuple[Split | None, str]]) -> dict[str, str]:
@@ -89,14 +109,8 @@ def _plain_name(name: str, splits: Mapping[str, set[Split | None]]) -> str:
 
 
 def _place(folder: Path, path: str) -> Candidate:
-    above = PurePosixPath(path).parts[:-1]
-    depth = next((depth for depth, name in enumerate(above) if name.lower() in SPLIT_NAMES), None)
-    split = None if depth is None else SPLIT_NAMES[above[depth].lower()]
-    below: Sequence[str] = above if depth is None else above[depth + 1 :]
-    return Candidate(folder / path, path, below[-1] if below else "images", split, None)
-
-
-def _check_apart(folder: Path, out: Path) -> None:
-    """The report's own pictures must not be the next audit's."""
-    if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
-        raise ConfigError(f"--out {out}: lies in the audited folder {folder}, which is only read; name another place")
+    steps = path.split("/")
+    depth = next((depth for depth, name in enumerate(steps[:-1]) if name.lower() in SPLIT_NAMES), None)
+    split = None if depth is None else SPLIT_NAMES[steps[depth].lower()]
+    below = path if depth is None else "/".join(steps[depth + 1 :])
+    return Candidate(folder / path, path, class_folder(below) or "", split, None)

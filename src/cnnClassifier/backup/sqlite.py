@@ -13,11 +13,16 @@ COUNT_TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
 
 
 def copy_sqlite(source: Path, copy: Path) -> None:
-    """SQLite's online backup: of one moment, also while others write. DataError for a source without tables."""
+    """SQLite's online backup: of one moment, also while others write.
+
+    DataError for a source without tables, and for what does not let it be copied, such as a full disk.
+    """
     try:
         with closing(sqlite3.connect(sqlite_to_read(source), uri=True)) as old, closing(sqlite3.connect(copy)) as new:
             old.backup(new)
             (tables,) = new.execute(COUNT_TABLES).fetchone()
+    except sqlite3.OperationalError as error:
+        raise DataError(f"{source}: cannot be copied to {copy}: {error}") from None
     except sqlite3.Error as error:
         raise DataError(f"{source}: not an SQLite file: {error}") from None
     if not tables:

@@ -31,6 +31,9 @@ class Candidate:
 
 Listing = tuple[list[Candidate], list[RejectedFile]]
 
+NO_CLASS = "not in a class folder"
+LEADS_OUT = "a link that leads out of the folder"
+
 
 def in_path_order(found: Iterable[Candidate | RejectedFile]) -> Listing:
     """Candidates and rejected files apart, each in path order, whatever order they come in."""
@@ -39,6 +42,12 @@ def in_path_order(found: Iterable[Candidate | RejectedFile]) -> Listing:
         [item for item in found if isinstance(item, Candidate)],
         [item for item in found if isinstance(item, RejectedFile)],
     )
+
+
+def class_folder(below: str) -> str | None:
+    """The folder that tells a file's class, the first of its path below the root or its split; None for one in none."""
+    folder, found, _ = below.partition("/")
+    return folder if found else None
 
 
 def find_class(path: str, classes: dict[str, list[str]], where: str) -> str:
@@ -86,8 +95,13 @@ def refuse_name(path: str) -> RejectedFile | None:
     return RejectedFile(shown, "its name has control characters or is not UTF-8; rename it")
 
 
+def is_inside(file: Path, root: Path) -> bool:
+    """Whether a file or folder, wherever its spelling or a link leads, lies below the root."""
+    # realpath, not Path.resolve: in Python 3.11 that raises RuntimeError for a link to itself.
+    return Path(os.path.realpath(file)).is_relative_to(os.path.realpath(root))
+
+
 def check_inside(file: Path, root: Path, where: str) -> None:
     """Raise DataError for a file or folder that really lies outside the root, by its spelling or by a link."""
-    # realpath, not Path.resolve: in Python 3.11 that raises RuntimeError for a link to itself.
-    if not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(root)):
+    if not is_inside(file, root):
         raise DataError(f"{where}: {file} lies outside the data's root {root}; move it in or exclude it")

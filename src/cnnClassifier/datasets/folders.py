@@ -6,13 +6,16 @@ from pathlib import Path, PurePosixPath
 
 from cnnClassifier.config.data import DataIngestionConfig, Split
 from cnnClassifier.datasets.candidates import (
+    NO_CLASS,
     Candidate,
     Listing,
     check_inside,
+    class_folder,
     find_class,
     find_group,
     in_path_order,
     is_excluded,
+    is_inside,
     refuse_name,
 )
 from cnnClassifier.datasets.manifest import RejectedFile
@@ -41,10 +44,11 @@ def _check_split_folders(root: Path, folders: dict[Split, str]) -> None:
         check_inside(root / folder, root, "data_ingestion.splits")
 
 
-def walk_files(root: Path, exclude: Sequence[str] = ()) -> Iterator[str]:
+def walk_files(root: Path, exclude: Sequence[str] = (), left_out: list[str] | None = None) -> Iterator[str]:
     """Files below the root, as paths relative to it; hidden and excluded files and folders are passed over.
 
-    Raises DataError for a link that leads out of the root, and for a folder that may not be listed.
+    Raises DataError for a folder that may not be listed, and for a link that leads out of the root. With `left_out`,
+    for commands where nothing can be excluded, a file's link that does is only put into that list.
     """
     linked: dict[str, Path] = {}
     for parent, folders, files in os.walk(root, followlinks=True, onerror=_refuse_unlisted):
@@ -55,7 +59,11 @@ def walk_files(root: Path, exclude: Sequence[str] = ()) -> Iterator[str]:
             _check_entered_once(link, linked)
         files = _wanted(files, above, exclude)
         for link in _links(parent, files):
-            check_inside(link, root, str(root))
+            if left_out is None:
+                check_inside(link, root, str(root))
+            elif not is_inside(link, root):
+                left_out.append(above + link.name)
+                files.remove(link.name)
         yield from (above + name for name in files)
 
 
@@ -84,8 +92,8 @@ def _place(root: Path, path: str, folders: dict[Split, str], config: DataIngesti
     if refused := refuse_name(path):
         return refused
     split, below = _cut_split(root, path, folders) if folders else (None, path)
-    if "/" not in below:
-        return RejectedFile(path, "not in a class folder")
+    if class_folder(below) is None:
+        return RejectedFile(path, NO_CLASS)
     label = find_class(below, config.classes, where=str(root))
     return Candidate(root / path, path, label, split, find_group(path, config.group_pattern))
 

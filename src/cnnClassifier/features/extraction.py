@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from cnnClassifier import preprocessing, stain
 from cnnClassifier.augmentation import AnyView
-from cnnClassifier.batching import batches
+from cnnClassifier.batching import batches, progress
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.errors import DataError, ImageError
@@ -71,10 +70,10 @@ class FeatureExtractor:
         """Compute what the store lacks, shard by shard, with progress; what is done survives a kill."""
         lacking = self.lacking((record, view) for record in records for view in views)
         shards = list(batches(lacking, SHARD))
-        with tqdm(total=len(lacking), desc="features", unit="image", disable=None) as progress:
+        with progress(len(lacking), "features") as done:
             for shard, pixels in self._decode(shards, lacking):
                 self.store.add(shard, self._forward(pixels))
-                progress.update(len(shard))
+                done(len(shard))
 
     def lacking(self, items: Iterable[Item]) -> dict[str, Item]:
         """Those of the items that the store has no features of, by key.

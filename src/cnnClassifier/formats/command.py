@@ -11,7 +11,8 @@ from typing import Any
 from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.config.types import Paths, ProjectConfig
 from cnnClassifier.datasets.manifest import read_manifest
-from cnnClassifier.errors import ConfigError, DataError, ModelError
+from cnnClassifier.destinations import Earlier, check_new_folder
+from cnnClassifier.errors import DataError, ModelError
 from cnnClassifier.files import new_folder, write_json
 from cnnClassifier.formats.kinds import EXPORT_FILE, FILES, Format
 from cnnClassifier.formats.parity import Parity, check, compare
@@ -22,6 +23,7 @@ IMAGES = 24  # at most: real images on which both are compared
 ROUNDED = 0.1  # of a probability, or of the largest feature: what float32 may differ by from eight bits
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".ppm", ".dcm")
 BESIDE = (SPEC_FILE, OUTLIERS_FILE, CARD_FILE)  # what goes with the file, where the package has it
+EARLIER = Earlier("an earlier export", always=(EXPORT_FILE,), perhaps=(*BESIDE, *FILES.values()))
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def export_model(kind: Format, out: Path, wish: Wish, images: Path | None) -> st
     what is served computes in eight bits: other formats do not.
     """
     settings, project = load_settings(), load_project()
-    _check_destination(out)
+    check_new_folder(out, EARLIER)
     files = _images(project.paths, images)
     with _source(wish, project) as source:
         parity = export(kind, out, source, files, settings.registration.tolerance)
@@ -154,10 +156,3 @@ def _images(paths: Paths, folder: Path | None) -> Sequence[Path]:
             "name a folder of some by --images"
         )
     return found[:: -(-len(found) // IMAGES) or 1]
-
-
-def _check_destination(out: Path) -> None:
-    if out.exists() and not (out / EXPORT_FILE).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(
-            f"--out {out}: something else is there; name a folder that is new, empty or an earlier export"
-        )

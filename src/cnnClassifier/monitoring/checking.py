@@ -7,7 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnnClassifier.destinations import check_new_file
 from cnnClassifier.errors import ConfigError, ModelError
+from cnnClassifier.files import naming_database
 from cnnClassifier.inference import Classifier
 from cnnClassifier.monitoring.drift import Null, Window, compare
 from cnnClassifier.monitoring.entries import read_log
@@ -39,10 +41,12 @@ def log_path(named: Path | None, environ: Mapping[str, str], configured: Path | 
 def check(log_file: Path, classifier: Classifier, period: Period, out: Path) -> Checked:
     """Compare, write the page `out`, and keep what was found in the log, where the app's /metrics shows it.
 
-    ModelError for a model without a reference, DataError where the log has too few answers of it.
+    ModelError for a model without a reference, DataError where the log has too few answers of it or cannot be written,
+    ConfigError or OSError, before anything is compared, where the page cannot.
     """
     reference = training_reference(classifier)
-    with closing(read_log(log_file)) as connection:
+    check_new_file(out, read=[log_file])
+    with closing(read_log(log_file)) as connection, naming_database(log_file):
         window = read_window(connection, classifier.name, classifier.version, period.since, period.until, reference)
         checked = compare_window(classifier, reference, window)
         write_report(checked, reference, window, classifier, (period.since, period.until), out)

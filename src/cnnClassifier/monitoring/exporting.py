@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cnnClassifier.batching import map_in_threads
+from cnnClassifier.destinations import check_new_file
 from cnnClassifier.errors import DataError
 from cnnClassifier.files import file_sha256, new_file
 from cnnClassifier.monitoring.entries import read_log
@@ -22,8 +23,10 @@ def export_feedback(log_file: Path, out: Path, images: Path | None, model: str |
     """Write the newest label of each image, and say in one line what became a row.
 
     With `images`, rows are of the files that are there, relative to it (one of several equal ones); without, `file` is
-    empty, and the table says what to look for. DataError where readers said nothing.
+    empty, and the table says what to look for. DataError where readers said nothing, ConfigError or OSError where the
+    table cannot be written.
     """
+    check_new_file(out, read=[log_file])
     with closing(read_log(log_file)) as connection:
         found = corrections(connection, model)
     if not found:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from cnnClassifier.config.types import Paths, Settings
+from cnnClassifier.destinations import Earlier, check_new_folder
 from cnnClassifier.errors import DataError, ModelError
 from cnnClassifier.files import file_sha256, new_folder, read_json, write_text
 from cnnClassifier.metrics.predictions import read_predictions
 from cnnClassifier.model_spec import ONNX_FILE
 from cnnClassifier.onnx_weights import store_in_half
-from cnnClassifier.release.folder import METRICS, OUT_OF_FOLD, PARAMS, PREDICTIONS, RELEASE_FILE, Release
+from cnnClassifier.release.folder import METRICS, OUT_OF_FOLD, PARAMS, PREDICTIONS, RELEASE_FILE, Release, read_release
 from cnnClassifier.release.rounding import check_rounding, measure_rounding
 from cnnClassifier.tracking.identity import run_tags
 from cnnClassifier.tracking.run import RunRecord, params_digest, read_record
@@ -27,14 +28,16 @@ MIB = 2**20
 def pack_release(
     settings: Settings, params: Path, paths: Paths, models: Path = MODELS, promoted: str | None = None
 ) -> Release:
-    """Write models/<name>/ from the last run's artifacts, replacing what is there, and say what it is.
+    """Write models/<name>/ from the last run's artifacts, replacing the release that is there, and say what it is.
 
     `params` is the file that `settings` were read from, `promoted` why somebody made the version champion. DataError if
     that run is not finished or was one of other parameters; ModelError if rounding changes an answer or a probability
-    by 0.01, or if the folder is 32 MiB or more.
+    by 0.01, or if the folder is 32 MiB or more; ConfigError if something else would be lost there.
     """
     registration = _finished(settings, paths)
-    with new_folder(models / settings.registration.name) as folder:
+    destination = models / settings.registration.name
+    check_new_folder(destination, _earlier(destination))
+    with new_folder(destination) as folder:
         _copy_files(paths, params, folder)
         store_in_half(paths.package / ONNX_FILE, folder / ONNX_FILE)
         rounding = measure_rounding(paths.package, folder, paths.images, read_predictions(paths.predictions))
@@ -75,6 +78,12 @@ def _finished(settings: Settings, paths: Paths) -> dict[str, Any]:
 def _is_of(record: RunRecord, settings: Settings, registration: dict[str, Any]) -> bool:
     same_run = record.finished and record.run_id == registration["run_id"]
     return same_run and record.params_digest == params_digest(settings)
+
+
+def _earlier(folder: Path) -> Earlier:
+    """A release says itself which files it has."""
+    own = read_release(folder).files if (folder / RELEASE_FILE).is_file() else ()
+    return Earlier("an earlier release", always=(RELEASE_FILE,), perhaps=own)
 
 
 def _copy_files(paths: Paths, params: Path, folder: Path) -> None:

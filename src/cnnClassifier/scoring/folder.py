@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from cnnClassifier.errors import ConfigError, DataError
-from cnnClassifier.files import read_json, write_json
+from cnnClassifier.files import naming_file, read_json, write_json
 from cnnClassifier.scoring.plan import Plan
 
 PLACE = "_scoring"
@@ -46,7 +46,8 @@ class ScoredFolder:
         """Put a part there, whole or not at all."""
         name = f"part-{number:06}.parquet"
         partial = self.folder / PLACE / name
-        partial.write_bytes(parquet)
+        with naming_file(partial):
+            partial.write_bytes(parquet)
         partial.replace(self.folder / name)
 
     def states(self) -> Counter[str]:

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from cnnClassifier.errors import DataError
+from cnnClassifier.files import naming_database
 
 TABLE = "CREATE TABLE IF NOT EXISTS files (position INTEGER PRIMARY KEY, path TEXT UNIQUE NOT NULL, part INTEGER)"
 
@@ -34,9 +35,12 @@ class Plan:
             raise DataError(f"{file}: not the list of what is scored: {error}; choose another --out") from None
 
     def extend(self, addresses: Iterable[str], part_size: int) -> int:
-        """Append what is not listed yet, in new parts; how many files that were. Killed, it has appended none."""
+        """Append what is not listed yet, in new parts; how many files that were. Killed, it has appended none.
+
+        DataError where there is no room for the list.
+        """
         first, added = self._parts(), 0
-        with self._database:
+        with naming_database(self._file), self._database:
             for address in addresses:
                 row = (address, first + added // part_size)
                 added += self._database.execute("INSERT OR IGNORE INTO files (path, part) VALUES (?, ?)", row).rowcount

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.asking.models import choose_model
+from cnnClassifier.batching import progress
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.inference import Classifier
 from cnnClassifier.ray_cluster import Cluster
@@ -56,9 +55,9 @@ def score_images(source: str, out: Path, wish: Wish, cluster: Cluster | None = N
         log.info("%s: %d files, %d of them new; %d to be answered", source, scored.plan.count(), added, waiting)
         cores = cluster.threads if cluster else wish.threads or os.cpu_count() or 1
         pace = Pace(wish.batch, wish.readers, project.serving.max_megapixels * MILLION, cores)
-        with tqdm(total=waiting, desc="score", unit="image", disable=None, smoothing=0.05) as progress:
+        with progress(waiting, "score") as done:
             parts = scored.plan.parts(without=finished)
-            for part in _answers(classifier, parts, pace, cluster, progress.update):
+            for part in _answers(classifier, parts, pace, cluster, done):
                 scored.save(part.number, part.parquet)
         return _say(scored, classifier)
 
@@ -68,13 +67,13 @@ def _answers(
     parts: Iterator[Part],
     pace: Pace,
     cluster: Cluster | None,
-    progress: Callable[[int], object],
+    done: Callable[[int], object],
 ) -> Iterator[Answered]:
     if cluster is None:
-        return answer_parts(classifier, parts, pace, progress)
+        return answer_parts(classifier, parts, pace, done)
     from cnnClassifier.scoring.cluster import answer_on_cluster
 
-    return answer_on_cluster(cluster, classifier, parts, pace, progress)
+    return answer_on_cluster(cluster, classifier, parts, pace, done)
 
 
 def _base(source: str, wish: Wish, project: ProjectConfig) -> str:
