@@ -48,15 +48,21 @@ def reproduce() -> None:
     """Run `dvc repro` on the active parameters; what is bad in them or the tracking server is told before."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.ending import fail_unfinished, finish_skipped
     from cnnClassifier.tracking.registry import registered_as
 
     connection = connect(project.tracking)
     connection.check()
     log.info("running the pipeline for %s", settings.registration.name)
-    _repro()
-    if registered_as(connection, project.paths.registration) is None:
-        log.info("%s has not heard of this model, which was registered elsewhere", connection.title)
-        _repro("--force", "--single-item", "registration")
+    try:
+        _repro()
+        if registered_as(connection, project.paths.registration) is None:
+            log.info("%s has not heard of this model, which was registered elsewhere", connection.title)
+            _repro("--force", "--single-item", "registration")
+    except CnnClassifierError:
+        fail_unfinished(connection, settings, project.paths)
+        raise
+    finish_skipped(connection, settings, project.paths)
 
 
 def _repro(*options: str) -> None:
@@ -71,6 +77,7 @@ def run_stage(stage: str) -> None:
     """Run one stage on the active parameters and log what its files say to the pipeline's MLflow run."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.ending import told_if_it_fails
     from cnnClassifier.tracking.released import import_if_empty
     from cnnClassifier.tracking.run import open_run, record_stage
 
@@ -80,11 +87,12 @@ def run_stage(stage: str) -> None:
         # Before the registry has anything else: then the model that comes with the code would stay out of it.
         import_if_empty(connection, project.serving.released, project.paths.cache)
     run = open_run(connection, settings, project.paths.cache)
-    feature_sharing.take(spaces.root_of(project.paths.cache))
-    with heavy_imports():
-        component = load_component(stage)
-    began, started = time.time(), time.monotonic()
-    component(getattr(settings, stage), project.paths, run).run()
+    with told_if_it_fails(run):
+        feature_sharing.take(spaces.root_of(project.paths.cache))
+        with heavy_imports():
+            component = load_component(stage)
+        began, started = time.time(), time.monotonic()
+        component(getattr(settings, stage), project.paths, run).run()
     log.info("%s took %.1f s", stage, time.monotonic() - started)
     record_stage(connection, settings, project.paths, stage)
     spaces.keep_below(spaces.root_of(project.paths.cache), project.features.limit_gb * spaces.GB, began)
