@@ -12,7 +12,6 @@ from typing import Literal
 from cnnClassifier import feature_sharing
 from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
-from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.errors import CnnClassifierError, ConfigError
 from cnnClassifier.features import spaces
 from cnnClassifier.files import read_json, write_text
@@ -167,25 +166,16 @@ def release() -> str:
     """Make the finished run of the active experiment the released model of its name; a line that says what it is."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.release.packing import MIB, MODELS, pack_release, size_of
+    from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.standing import standing_of
 
-    packed = pack_release(settings, PARAMS_FILE, project.paths, promoted=_why_promoted(project))
+    standing = standing_of(connect(project.tracking), project.paths.registration)
+    packed = pack_release(settings, PARAMS_FILE, project.paths, standing=standing)
     folder, rounding = MODELS / packed.name, packed.rounding
     return (
         f"{folder}: {size_of(folder) / MIB:.1f} MiB, {packed.metric} {packed.score:.4f}; half precision changes no "
         f"answer to {rounding.images} test images, and probabilities by at most {rounding.largest_difference:.2g}"
     )
-
-
-def _why_promoted(project: ProjectConfig) -> str | None:
-    """Why somebody made the finished run's version champion; None if nobody did, or there is no finished run."""
-    if not project.paths.registration.is_file():
-        return None
-    from cnnClassifier.tracking import connection, registry
-
-    server = connection.connect(project.tracking)
-    server.check()
-    found = registry.registered_as(server, project.paths.registration)
-    return found.tags.get(registry.PROMOTED_TAG) if found else None
 
 
 def import_released() -> str:
@@ -232,8 +222,12 @@ def print_results() -> None:
     from rich.console import Console
 
     from cnnClassifier.results import terminal_report
+    from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.standing import standing_if_told
 
-    Console().print(terminal_report(load_project().paths))
+    project = load_project()
+    standing = standing_if_told(connect(project.tracking), project.paths.registration)
+    Console().print(terminal_report(project.paths, standing))
 
 
 def print_features(prune: bool, limit_gb: float | None) -> None:
