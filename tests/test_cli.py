@@ -45,6 +45,14 @@ def test_an_unknown_experiment_is_one_line_that_lists_those_there_are(project):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", ["results", "train", "evaluation"])
+def test_an_experiment_named_before_a_command_is_refused_and_not_ignored(project, command):
+    done = project.main("--experiment", "chest_ct", command, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: --experiment chest_ct: `{command}` does not take it here")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_an_unknown_command_is_refused(project):
     done = project.main("trainig", check=False)
     assert done.returncode == 2
@@ -123,6 +131,14 @@ def test_train_refuses_what_is_not_allowed_before_it_writes(project):
     assert done.returncode == 2
     assert "training.epochs" in done.stderr.splitlines()[-1]
     assert (project.root / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(("option", "key"), [("--model-name", "registration.name"), ("--backbone", "backbone")])
+def test_train_refuses_an_empty_name(project, option, key):
+    done = project.main("train", option, "", "--dry-run", check=False)
+    assert done.returncode == 2
+    assert key in done.stderr.splitlines()[-1]
+    assert "has these values already" not in done.stdout
 
 
 def test_train_keeps_edits_aside_writes_and_then_runs_the_pipeline(project):

@@ -81,7 +81,7 @@ def train(
     from cnnClassifier.overrides import for_model_name, for_network, plan_edit
     from cnnClassifier.pipeline import activate, keep_edits_aside, print_results, reproduce
 
-    source = experiment_file(experiment) if experiment else PARAMS_FILE
+    source = PARAMS_FILE if experiment is None else experiment_file(experiment)
     given = {
         "training.epochs": epochs,
         "training.learning_rate": learning_rate,
@@ -93,8 +93,8 @@ def train(
         "prepare_base_model.preprocessing.image_size": image_size,
     }
     wanted = {key: value for key, value in given.items() if value is not None}
-    wanted |= for_model_name(model_name) if model_name else {}
-    if backbone or transfer_learning is not None:
+    wanted |= {} if model_name is None else for_model_name(model_name)
+    if backbone is not None or transfer_learning is not None:
         wanted |= for_network(load_settings(source).prepare_base_model, backbone, transfer_learning)
     edit = plan_edit(wanted, source)
     typer.echo(f"{source}:" if edit.changes else f"{source}: has these values already; nothing is changed")
@@ -102,7 +102,7 @@ def train(
         typer.echo(f"  {change}")
     if dry_run:
         return
-    if experiment:
+    if experiment is not None:
         activate(experiment)
     elif edit.changes:
         keep_edits_aside()
