@@ -79,24 +79,13 @@ def pipeline(
     Without a command: the whole pipeline. With one: that stage or tool alone.
     """
     if context.invoked_subcommand is not None:
-        _refuse_experiment(experiment, context.invoked_subcommand)
-        return
+        return commands.refuse_experiment(experiment, context.invoked_subcommand)
     from cnnClassifier.pipeline import activate, print_results, reproduce
 
     if experiment is not None:
         activate(experiment)
     reproduce()
     print_results()
-
-
-def _refuse_experiment(experiment: str | None, command: str) -> None:
-    """A command alone works on the active params.yaml: it would go on with another experiment than was named."""
-    if experiment is not None:
-        raise ConfigError(
-            f"--experiment {experiment}: `{command}` does not take it here, it works on the active params.yaml. "
-            f"`python main.py --experiment {experiment}` runs the whole pipeline with it, "
-            f"`python main.py train --experiment {experiment}` also with changed values"
-        )
 
 
 def _add_stage(stage: str) -> None:

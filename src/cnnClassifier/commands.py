@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from cnnClassifier.errors import ConfigError
+
 
 class Format(StrEnum):
     """How answers are written."""
@@ -47,6 +49,16 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     for command in (train, predict, evaluate):
         app.command()(command)
+
+
+def refuse_experiment(experiment: str | None, command: str) -> None:
+    """ConfigError for an experiment named before a command: alone it works on params.yaml, which may be another's."""
+    if experiment is not None:
+        raise ConfigError(
+            f"--experiment {experiment}: `{command}` does not take it here, it works on the active params.yaml. "
+            f"`python main.py --experiment {experiment}` runs the whole pipeline with it, "
+            f"`python main.py train --experiment {experiment}` also with changed values"
+        )
 
 
 def train(
