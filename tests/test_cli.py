@@ -1,7 +1,10 @@
 """The command line: help without heavy imports, experiments made active, errors in one line."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,9 +13,13 @@ from cnnClassifier.components import STAGES
 from cnnClassifier.config.loading import PARAMS_FILE
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.pipeline import activate
+from cnnClassifier.tracking.client import import_mlflow
+from cnnClassifier.tracking.run import read_record
 from environment import clean_environment
 from pictures import write_tree
 from project import Project, copy_project
+from sweep_project import listen_to_ctrl_c
+from waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +206,22 @@ def test_make_help_names_the_targets_of_the_readme():
         ["make", "help"], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
     ).stdout
     assert all(f"make {target}" in shown for target in ("run", "test", "serve", "ui", "help"))
+
+
+def test_ctrl_c_during_a_stage_is_told_once_and_the_run_is_killed(tmp_path):
+    project = copy_project(tmp_path / "project", clean_environment())
+    cache = project.root / ".cache/cnnClassifier"
+    running = subprocess.Popen(
+        [sys.executable, "main.py"], cwd=project.root, env=project.environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=listen_to_ctrl_c,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: read_record(cache), running, seconds=120, pause=0.1)
+        time.sleep(0.5)  # the stage begins
+    finally:
+        os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate(timeout=120)  # until the stage has ended too: it writes to the same pipe
+    assert running.returncode == 130
+    assert errors.count("interrupted; run the same command again to go on") == 1
+    client = import_mlflow().MlflowClient(f"sqlite:///{project.root}/mlflow.db")
+    assert client.get_run(read_record(cache).run_id).info.status == "KILLED"

@@ -15,6 +15,7 @@ from dotenv import load_dotenv
 
 from cnnClassifier import commands, serving_command, team_commands, watching_commands
 from cnnClassifier.components import STAGES
+from cnnClassifier.environment import WITHIN_PIPELINE
 from cnnClassifier.errors import CnnClassifierError, ConfigError
 from cnnClassifier.extras import advice_for
 from cnnClassifier.formats.kinds import Format
@@ -79,7 +80,8 @@ def pipeline(
     Without a command: the whole pipeline. With one: that stage or tool alone.
     """
     if context.invoked_subcommand is not None:
-        return commands.refuse_experiment(experiment, context.invoked_subcommand)
+        commands.refuse_experiment(experiment, context.invoked_subcommand)
+        return
     from cnnClassifier.pipeline import activate, print_results, reproduce
 
     if experiment is not None:
@@ -272,7 +274,8 @@ serving_command.add_to(app)
 
 
 def _interrupted() -> int:
-    print("interrupted; run the same command again to go on", file=sys.stderr)  # noqa: T201
+    if WITHIN_PIPELINE not in os.environ:  # else `python main.py`, which started this stage, says it
+        print("interrupted; run the same command again to go on", file=sys.stderr)  # noqa: T201
     return INTERRUPTED
 
 

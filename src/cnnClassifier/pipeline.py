@@ -12,6 +12,7 @@ from typing import Literal
 from cnnClassifier import feature_sharing
 from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
+from cnnClassifier.environment import WITHIN_PIPELINE
 from cnnClassifier.errors import CnnClassifierError, ConfigError
 from cnnClassifier.features import spaces
 from cnnClassifier.files import read_json, write_text
@@ -283,8 +284,8 @@ def write_readme(sample: str | None = None) -> None:
 
 def _environment() -> dict[str, str]:
     """DVC calls `python main.py`: that must be this interpreter, whatever the PATH says."""
-    scripts = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path, WITHIN_PIPELINE: "1"}
 
 
 def _is_shipped(params: Path) -> bool:
