@@ -1,9 +1,12 @@
 """The command line: help without heavy imports, experiments made active, errors in one line."""
 
 import errno
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,9 +17,13 @@ from cnnClassifier.config.loading import PARAMS_FILE
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.explaining import WHERE, explain
 from cnnClassifier.pipeline import activate
+from cnnClassifier.tracking.client import import_mlflow
+from cnnClassifier.tracking.run import read_record
 from environment import clean_environment
 from pictures import write_tree
 from project import Project, copy_project
+from sweep_project import listen_to_ctrl_c
+from waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +53,14 @@ def test_an_unknown_experiment_is_one_line_that_lists_those_there_are(project):
     assert done.returncode == 2
     assert "chest_ct" in done.stderr
     assert "phantom" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["results", "train", "evaluation"])
+def test_an_experiment_named_before_a_command_is_refused_and_not_ignored(project, command):
+    done = project.main("--experiment", "chest_ct", command, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: --experiment chest_ct: `{command}` does not take it here")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -160,6 +175,14 @@ def test_train_refuses_what_is_not_allowed_before_it_writes(project):
     assert (project.root / "params.yaml").read_bytes() == before
 
 
+@pytest.mark.parametrize(("option", "key"), [("--model-name", "registration.name"), ("--backbone", "backbone")])
+def test_train_refuses_an_empty_name(project, option, key):
+    done = project.main("train", option, "", "--dry-run", check=False)
+    assert done.returncode == 2
+    assert key in done.stderr.splitlines()[-1]
+    assert "has these values already" not in done.stdout
+
+
 def test_train_keeps_edits_aside_writes_and_then_runs_the_pipeline(project):
     params = project.root / "params.yaml"
     before = params.read_text()
@@ -218,3 +241,22 @@ def test_make_help_names_the_targets_of_the_readme():
         ["make", "help"], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
     ).stdout
     assert all(f"make {target}" in shown for target in ("run", "test", "serve", "ui", "help"))
+
+
+def test_ctrl_c_during_a_stage_is_told_once_and_the_run_is_killed(tmp_path):
+    project = copy_project(tmp_path / "project", clean_environment())
+    cache = project.root / ".cache/cnnClassifier"
+    running = subprocess.Popen(
+        [sys.executable, "main.py"], cwd=project.root, env=project.environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=listen_to_ctrl_c,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: read_record(cache), running, seconds=120, pause=0.1)
+        time.sleep(0.5)  # the stage begins
+    finally:
+        os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate(timeout=120)  # until the stage has ended too: it writes to the same pipe
+    assert running.returncode == 130
+    assert errors.count("interrupted; run the same command again to go on") == 1
+    client = import_mlflow().MlflowClient(f"sqlite:///{project.root}/mlflow.db")
+    assert client.get_run(read_record(cache).run_id).info.status == "KILLED"

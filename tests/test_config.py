@@ -10,10 +10,14 @@ import yaml
 from pydantic import ValidationError
 
 from cnnClassifier.config.data import DataIngestionConfig
+from cnnClassifier.config.judging import METRICS
+from cnnClassifier.config.judging import PROTOCOLS as COMPARED
 from cnnClassifier.config.loading import experiment_file, load_project, load_settings
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.errors import ConfigError
+from cnnClassifier.metrics.classification import OVERALL
+from cnnClassifier.model_card.card import PROTOCOLS
 from imports import ROOT
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -71,6 +75,12 @@ def test_shipped_values_arrive_in_the_types(tmp_path):
     ({"training__class_weights": "equal"}, "'balanced' or 'none'"),
     ({"evaluation__confidence": 95}, "evaluation.confidence"),
     ({"registration__name": "a b"}, "registration.name"),
+    ({"registration__metric": "grouped_cv.acc"}, "protocols are grouped_cv, published, "),
+    ({"registration__metric": "grouped_cv.acc"}, "registration.metric: "),
+    ({"registration__metric": "accuracy"}, "loss. Received: 'accuracy'"),
+    ({"evaluation__operating__positive": ["adenocarcinom"]},
+     "params.yaml: evaluation.operating.positive: expected classes of data_ingestion.classes (adenocarcinoma, "),
+    ({"evaluation__operating__positive": ["normal", "adenocarcinom"]}, "). Received: adenocarcinom"),
     ({"data_audit__copies": "delete"}, "data_audit.copies: Input should be 'drop', 'keep' or 'fail'"),
     ({"prepare_base_model__preprocessing__contrast": [99, 1]}, "two rising percentiles"),
     ({"prepare_base_model__preprocessing__resample": "cubic"}, "preprocessing.resample"),
@@ -99,6 +109,12 @@ def test_shipped_values_arrive_in_the_types(tmp_path):
 ])  # fmt: skip
 def test_a_wrong_value_is_one_line_that_names_file_and_key(changes, words, tmp_path):
     assert words in complaint(write(params(**changes), tmp_path))
+
+
+def test_what_may_be_compared_is_what_evaluation_measures():
+    """Their own modules import numpy and scikit-learn, which reading params.yaml must not."""
+    assert METRICS == OVERALL
+    assert set(COMPARED) == set(PROTOCOLS)
 
 
 @pytest.mark.parametrize("key", ["size", "nfiles"])
@@ -134,7 +150,8 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path):
 
 def test_class_names_and_patterns_may_have_dots_and_brackets(tmp_path):
     classes = {"T1.5": ["t1.5*"], "T2[a]": ["t2[[]a]"]}
-    assert load_settings(write(params(data_ingestion__classes=classes), tmp_path)).data_ingestion.classes == classes
+    changed = params(data_ingestion__classes=classes, evaluation__operating__positive=["T2[a]"])
+    assert load_settings(write(changed, tmp_path)).data_ingestion.classes == classes
 
 
 def test_settings_cannot_be_changed(tmp_path):

@@ -1,6 +1,7 @@
 """An exported folder can be used alone, and is only written if it says what the served model says."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.decision import decide
 from cnnClassifier.destinations import check_new_folder
+from cnnClassifier.ensembles import ENSEMBLE_FILE
 from cnnClassifier.errors import ConfigError, DataError, ModelError
 from cnnClassifier.export import export_package
 from cnnClassifier.formats.command import EARLIER, Source, _images, export
@@ -78,8 +80,16 @@ def test_a_model_without_its_keras_model_can_be_exported_as_it_is_served(tmp_pat
     released = Source("a released model", source.package, None)
     export(Format.ONNX, tmp_path / "out", released, images, TOLERANCE)
     assert (tmp_path / "out" / FILES[Format.ONNX]).is_file()
-    with pytest.raises(ModelError, match="a released model holds no Keras model"):
+    with pytest.raises(ModelError, match=r"a released model holds no Keras model.*it came with the code"):
         export(Format.LITERT, tmp_path / "tflite", released, images, TOLERANCE)
+
+
+def test_an_ensemble_is_said_to_be_one_where_a_format_needs_a_keras_model(tmp_path, source, images):
+    shutil.copytree(source.package, tmp_path / "package")
+    (tmp_path / "package" / ENSEMBLE_FILE).write_text("{}")
+    ensemble = Source("both version 1", tmp_path / "package", None)
+    with pytest.raises(ModelError, match=r"both version 1 holds no Keras model.*an ensemble.*members one by one"):
+        export(Format.LITERT, tmp_path / "tflite", ensemble, images, TOLERANCE)
 
 
 def test_an_export_replaces_an_earlier_one_and_nothing_else(tmp_path, source, images):

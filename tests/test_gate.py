@@ -58,7 +58,7 @@ def judge(
 def test_the_first_model_becomes_champion():
     decision = judge(None)
     assert decision.promote
-    assert "there is no champion yet" in decision.reason
+    assert "there was no champion before" in decision.reason
     assert decision.numbers["score"] == 0.9
 
 

@@ -16,7 +16,9 @@ from cnnClassifier.model_spec import ONNX_FILE
 from cnnClassifier.onnx_weights import kernel_types
 from cnnClassifier.release.folder import read_release
 from cnnClassifier.release.packing import LARGEST, pack_release
+from cnnClassifier.tracking.registry import RegisteredModel
 from cnnClassifier.tracking.run import read_record
+from cnnClassifier.tracking.standing import Standing
 from tiny_release import CLASSES, NAME, PARAMS, finished_run, picture, write_tiny_package
 
 
@@ -58,10 +60,16 @@ def test_a_version_that_is_not_champion_is_warned_of_unless_somebody_promoted_it
     folder = pack(paths, tmp_path)
     assert "this version did not become champion: not better" in caplog.text
     caplog.clear()
-    pack_release(load_settings(PARAMS), PARAMS, paths, tmp_path / "models", "checked by hand")
+    pack_release(load_settings(PARAMS), PARAMS, paths, tmp_path / "models", Standing("checked by hand"))
     assert "champion" not in caplog.text
     release = read_release(folder)
     assert (release.gate, release.promoted) == ("not better", "checked by hand")
+
+
+def test_a_version_that_another_has_replaced_since_is_warned_of(paths, tmp_path, caplog):
+    other = RegisteredModel(NAME, 1, "r", {"promoted.because": "checked by hand"})
+    pack_release(load_settings(PARAMS), PARAMS, paths, tmp_path / "models", Standing(champion=other))
+    assert "version, 3, is no longer champion: version 1 is, promoted because: checked by hand" in caplog.text
 
 
 def test_it_computes_in_single_precision_with_rounded_weights(paths, tmp_path):

@@ -13,6 +13,8 @@ from cnnClassifier.errors import DataError
 from cnnClassifier.files import write_json
 from cnnClassifier.model_spec import ModelSpec, write_spec
 from cnnClassifier.results import CONTROLS, SHOWN, markdown_table, terminal_report
+from cnnClassifier.tracking.registry import RegisteredModel
+from cnnClassifier.tracking.standing import Standing
 from ingestion import paths_below
 
 
@@ -49,10 +51,10 @@ def finished(root: Path, *, synthetic: bool, champion: bool = True) -> Paths:
     return paths
 
 
-def printed(paths: Paths, width: int = 120) -> str:
+def printed(paths: Paths, width: int = 120, standing: Standing = Standing()) -> str:  # noqa: B008 it cannot change
     console = Console(width=width)
     with console.capture() as said:
-        console.print(terminal_report(paths))
+        console.print(terminal_report(paths, standing))
     return said.get()
 
 
@@ -89,6 +91,21 @@ def test_the_report_of_a_phantom_says_loudly_that_it_is_synthetic(tmp_path):
 def test_a_model_that_did_not_win_is_called_a_challenger(tmp_path):
     text = " ".join(printed(finished(tmp_path, synthetic=False, champion=False)).split())
     assert 'version 3 (challenger): better by 0.02. `python main.py promote 3 --because "..."` makes it' in text
+
+
+def test_what_was_promoted_since_is_said_as_it_is_now(tmp_path):
+    won, lost = (
+        finished(tmp_path / "won", synthetic=False),
+        finished(tmp_path / "lost", synthetic=False, champion=False),
+    )
+    other = RegisteredModel("chest_ct", 1, "r", {"promoted.because": "read [twice]"})
+    text = printed(won, standing=Standing(champion=other))
+    assert "version 3 (champion no longer: version 1 is, promoted because: read [twice]): better by" in text
+    mine = RegisteredModel("chest_ct", 3, "s", {"promoted.because": "by hand"})
+    text = printed(lost, standing=Standing("by hand", mine))
+    assert "version 3 (champion, promoted because: by hand): better by 0.02\n" in text
+    assert "version 3 (champion): " in printed(won, standing=Standing(champion=mine))
+    assert "version 3 (challenger): " in printed(lost, standing=Standing(champion=other))
 
 
 def test_before_the_first_run_the_report_says_what_to_run(tmp_path):

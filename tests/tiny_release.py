@@ -19,6 +19,7 @@ from cnnClassifier.metrics.predictions import write_predictions
 from cnnClassifier.model_spec import FEATURES, INPUT, ONNX_FILE, OUTPUT, ModelSpec, write_spec
 from cnnClassifier.release.packing import pack_release
 from cnnClassifier.tracking.run import RunRecord, params_digest
+from cnnClassifier.tracking.standing import Standing
 from imports import ROOT
 from ingestion import paths_below
 
@@ -44,7 +45,7 @@ def finished_run(root: Path) -> Paths:
 
 def released(root: Path, promoted: str | None = None) -> Path:
     """A released model's folder, `root`/models/chest_ct."""
-    pack_release(load_settings(PARAMS), PARAMS, finished_run(root / "project"), root / "models", promoted)
+    pack_release(load_settings(PARAMS), PARAMS, finished_run(root / "project"), root / "models", Standing(promoted))
     return root / "models" / NAME
 
 

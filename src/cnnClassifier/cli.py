@@ -15,6 +15,7 @@ from dotenv import load_dotenv
 
 from cnnClassifier import commands, serving_command, team_commands, watching_commands
 from cnnClassifier.components import STAGES
+from cnnClassifier.environment import WITHIN_PIPELINE
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.explaining import explain
 from cnnClassifier.formats.kinds import Format
@@ -73,13 +74,15 @@ def pipeline(
 
     Without a command: the whole pipeline. With one: that stage or tool alone.
     """
-    if context.invoked_subcommand is None:
-        from cnnClassifier.pipeline import activate, print_results, reproduce
+    if context.invoked_subcommand is not None:
+        commands.refuse_experiment(experiment, context.invoked_subcommand)
+        return
+    from cnnClassifier.pipeline import activate, print_results, reproduce
 
-        if experiment:
-            activate(experiment)
-        reproduce()
-        print_results()
+    if experiment is not None:
+        activate(experiment)
+    reproduce()
+    print_results()
 
 
 def _add_stage(stage: str) -> None:
@@ -266,7 +269,8 @@ serving_command.add_to(app)
 
 
 def _interrupted() -> int:
-    print("interrupted; run the same command again to go on", file=sys.stderr)  # noqa: T201
+    if WITHIN_PIPELINE not in os.environ:  # else `python main.py`, which started this stage, says it
+        print("interrupted; run the same command again to go on", file=sys.stderr)  # noqa: T201
     return INTERRUPTED
 
 

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from cnnClassifier.errors import ConfigError
+
 
 class Format(StrEnum):
     """How answers are written."""
@@ -49,6 +51,16 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
+def refuse_experiment(experiment: str | None, command: str) -> None:
+    """ConfigError for an experiment named before a command: alone it works on params.yaml, which may be another's."""
+    if experiment is not None:
+        raise ConfigError(
+            f"--experiment {experiment}: `{command}` does not take it here, it works on the active params.yaml. "
+            f"`python main.py --experiment {experiment}` runs the whole pipeline with it, "
+            f"`python main.py train --experiment {experiment}` also with changed values"
+        )
+
+
 def train(
     experiment: Annotated[
         str | None, typer.Option(help="Make config/experiments/<name>.yaml the active params.yaml first.")
@@ -81,7 +93,7 @@ def train(
     from cnnClassifier.overrides import for_model_name, for_network, plan_edit
     from cnnClassifier.pipeline import activate, keep_edits_aside, print_results, reproduce
 
-    source = experiment_file(experiment) if experiment else PARAMS_FILE
+    source = PARAMS_FILE if experiment is None else experiment_file(experiment)
     given = {
         "training.epochs": epochs,
         "training.learning_rate": learning_rate,
@@ -93,8 +105,8 @@ def train(
         "prepare_base_model.preprocessing.image_size": image_size,
     }
     wanted = {key: value for key, value in given.items() if value is not None}
-    wanted |= for_model_name(model_name) if model_name else {}
-    if backbone or transfer_learning is not None:
+    wanted |= {} if model_name is None else for_model_name(model_name)
+    if backbone is not None or transfer_learning is not None:
         wanted |= for_network(load_settings(source).prepare_base_model, backbone, transfer_learning)
     edit = plan_edit(wanted, source)
     typer.echo(f"{source}:" if edit.changes else f"{source}: has these values already; nothing is changed")
@@ -102,7 +114,7 @@ def train(
         typer.echo(f"  {change}")
     if dry_run:
         return
-    if experiment:
+    if experiment is not None:
         activate(experiment)
     elif edit.changes:
         keep_edits_aside()

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+WITHIN_PIPELINE = "CNNCLASSIFIER_WITHIN_PIPELINE"  # set for the stages that `python main.py` runs through DVC
+
 
 @contextmanager
 def environment(**values: str) -> Iterator[None]:

@@ -48,7 +48,7 @@ def decide(
 ) -> Decision:
     """Promote a version that beats its rival, is calibrated, and learned from data that met the audit's policy.
 
-    `score` is the challenger's `bars.metric`; `rival` is None where there is no champion yet: the other two are asked
+    `score` is the challenger's `bars.metric`; `rival` is None where there is no champion: the other two are asked
     of a first champion all the same. `metrics` is metrics.json (calibration.ece.debiased, a share of 1), `audit`
     audit.json (policy: {satisfied, broken: [sentences]}).
     """
@@ -115,7 +115,7 @@ def _superior(score: float, rival: Rival | None, bars: RegistrationConfig) -> _C
         return _Check(False, f"its {bars.metric} is {score}: look at its evaluation", {})
     numbers = {"score": score}
     if rival is None:
-        return _Check(True, f"there is no champion yet, and its {bars.metric} is {score:.4f}", numbers)
+        return _Check(True, f"there was no champion before, and its {bars.metric} is {score:.4f}", numbers)
     if rival.comparison is None:
         return _Check(False, f"it cannot be compared with champion version {rival.version}: {rival.obstacle}", numbers)
     return _better(rival.version, rival.comparison, bars, numbers)

@@ -71,7 +71,7 @@ def for_network(present: PrepareBaseModelConfig, backbone: str | None, transfer:
     Raises ConfigError for a backbone that is not known.
     """
     values: dict[str, Any] = {}
-    name = backbone or present.backbone
+    name = present.backbone if backbone is None else backbone
     if transfer and not _has_weights(name) and backbone is None:
         name = USUAL_BACKBONE
     if name != present.backbone:

@@ -12,7 +12,7 @@ from typing import Literal
 from cnnClassifier import feature_sharing
 from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
-from cnnClassifier.config.types import ProjectConfig
+from cnnClassifier.environment import WITHIN_PIPELINE
 from cnnClassifier.errors import CnnClassifierError, ConfigError
 from cnnClassifier.features import spaces
 from cnnClassifier.files import read_json, write_text
@@ -48,15 +48,21 @@ def reproduce() -> None:
     """Run `dvc repro` on the active parameters; what is bad in them or the tracking server is told before."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.ending import fail_unfinished, finish_skipped
     from cnnClassifier.tracking.registry import registered_as
 
     connection = connect(project.tracking)
     connection.check()
     log.info("running the pipeline for %s", settings.registration.name)
-    _repro()
-    if registered_as(connection, project.paths.registration) is None:
-        log.info("%s has not heard of this model, which was registered elsewhere", connection.title)
-        _repro("--force", "--single-item", "registration")
+    try:
+        _repro()
+        if registered_as(connection, project.paths.registration) is None:
+            log.info("%s has not heard of this model, which was registered elsewhere", connection.title)
+            _repro("--force", "--single-item", "registration")
+    except CnnClassifierError:
+        fail_unfinished(connection, settings, project.paths)
+        raise
+    finish_skipped(connection, settings, project.paths)
 
 
 def _repro(*options: str) -> None:
@@ -71,6 +77,7 @@ def run_stage(stage: str) -> None:
     """Run one stage on the active parameters and log what its files say to the pipeline's MLflow run."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.ending import told_if_it_fails
     from cnnClassifier.tracking.released import import_if_empty
     from cnnClassifier.tracking.run import open_run, record_stage
 
@@ -80,11 +87,12 @@ def run_stage(stage: str) -> None:
         # Before the registry has anything else: then the model that comes with the code would stay out of it.
         import_if_empty(connection, project.serving.released, project.paths.cache)
     run = open_run(connection, settings, project.paths.cache)
-    feature_sharing.take(spaces.root_of(project.paths.cache))
-    with heavy_imports():
-        component = load_component(stage)
-    began, started = time.time(), time.monotonic()
-    component(getattr(settings, stage), project.paths, run).run()
+    with told_if_it_fails(run):
+        feature_sharing.take(spaces.root_of(project.paths.cache))
+        with heavy_imports():
+            component = load_component(stage)
+        began, started = time.time(), time.monotonic()
+        component(getattr(settings, stage), project.paths, run).run()
     log.info("%s took %.1f s", stage, time.monotonic() - started)
     record_stage(connection, settings, project.paths, stage)
     spaces.keep_below(spaces.root_of(project.paths.cache), project.features.limit_gb * spaces.GB, began)
@@ -159,25 +167,16 @@ def release() -> str:
     """Make the finished run of the active experiment the released model of its name; a line that says what it is."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.release.packing import MIB, MODELS, pack_release, size_of
+    from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.standing import standing_of
 
-    packed = pack_release(settings, PARAMS_FILE, project.paths, promoted=_why_promoted(project))
+    standing = standing_of(connect(project.tracking), project.paths.registration)
+    packed = pack_release(settings, PARAMS_FILE, project.paths, standing=standing)
     folder, rounding = MODELS / packed.name, packed.rounding
     return (
         f"{folder}: {size_of(folder) / MIB:.1f} MiB, {packed.metric} {packed.score:.4f}; half precision changes no "
         f"answer to {rounding.images} test images, and probabilities by at most {rounding.largest_difference:.2g}"
     )
-
-
-def _why_promoted(project: ProjectConfig) -> str | None:
-    """Why somebody made the finished run's version champion; None if nobody did, or there is no finished run."""
-    if not project.paths.registration.is_file():
-        return None
-    from cnnClassifier.tracking import connection, registry
-
-    server = connection.connect(project.tracking)
-    server.check()
-    found = registry.registered_as(server, project.paths.registration)
-    return found.tags.get(registry.PROMOTED_TAG) if found else None
 
 
 def import_released() -> str:
@@ -224,8 +223,12 @@ def print_results() -> None:
     from rich.console import Console
 
     from cnnClassifier.results import terminal_report
+    from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.standing import standing_if_told
 
-    Console().print(terminal_report(load_project().paths))
+    project = load_project()
+    standing = standing_if_told(connect(project.tracking), project.paths.registration)
+    Console().print(terminal_report(project.paths, standing))
 
 
 def print_features(prune: bool, limit_gb: float | None) -> None:
@@ -281,8 +284,8 @@ def write_readme(sample: str | None = None) -> None:
 
 def _environment() -> dict[str, str]:
     """DVC calls `python main.py`: that must be this interpreter, whatever the PATH says."""
-    scripts = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path, WITHIN_PIPELINE: "1"}
 
 
 def _is_shipped(params: Path) -> bool:

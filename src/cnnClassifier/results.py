@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
 from cnnClassifier import DISCLAIMER
@@ -13,10 +14,12 @@ from cnnClassifier.errors import DataError
 from cnnClassifier.files import read_json, write_json
 from cnnClassifier.gate import with_way_round
 from cnnClassifier.model_spec import read_spec
+from cnnClassifier.tracking.standing import Standing
 
 SHOWN = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "macro_roc_auc": "macro ROC-AUC"}
 CONTROLS = {"nearest_neighbour": "1-nearest neighbour", "shortcut": "file facts alone"}
 CONTROL_METRIC = "balanced_accuracy"
+NOT_TOLD = Standing()
 START, END = "<!-- results -->", "<!-- /results -->"
 PROTOCOLS = {
     "grouped_cv": "grouped cross-validation",
@@ -26,8 +29,11 @@ PROTOCOLS = {
 }
 
 
-def terminal_report(paths: Paths) -> Group:
-    """Results, registered version and next steps for the terminal; DataError if the pipeline has not run."""
+def terminal_report(paths: Paths, standing: Standing = NOT_TOLD) -> Group:
+    """Results, registered version and next steps for the terminal; DataError if the pipeline has not run.
+
+    `standing` is what the registry says of the version today.
+    """
     if not paths.registration.is_file():
         raise DataError(f"{paths.registration}: no results yet; run `python main.py` first")
     metrics, registration = read_json(paths.metrics), read_json(paths.registration)
@@ -36,16 +42,25 @@ def terminal_report(paths: Paths) -> Group:
     return Group(
         _table(metrics, title=f"{registration['name']}: {spec.backbone}, {len(spec.classes)} classes"),
         *(f"[yellow]{sentence}[/]" for sentence in metrics["controls"]["verdicts"]),
-        f"{kind}Registered {registration['name']} version {registration['version']} {_verdict(registration)}",
+        f"{kind}Registered {registration['name']} version {registration['version']} {_verdict(registration, standing)}",
         "Next: `make serve` and open http://127.0.0.1:8080, or `make ui` to compare runs",
         f"[dim]{DISCLAIMER}[/]",
     )
 
 
-def _verdict(registration: Mapping[str, Any]) -> str:
-    champion, version = registration["champion"], registration["version"]
-    place = "champion" if champion else "challenger"
-    return f"({place}): {with_way_round(registration['reason'], champion, version)}"
+def _verdict(registration: Mapping[str, Any], standing: Standing) -> str:
+    version, won = registration["version"], registration["champion"] or standing.promoted is not None
+    return f"({_place(registration, standing)}): {with_way_round(registration['reason'], won, version)}"
+
+
+def _place(registration: Mapping[str, Any], standing: Standing) -> str:
+    """Champion or challenger, and what a person has made of that since."""
+    won = registration["champion"] or standing.promoted is not None
+    if won and standing.is_another(registration["version"]):
+        return f"champion no longer: {escape(standing.champion_now())}"
+    if standing.promoted is not None:
+        return f"champion, promoted because: {escape(standing.promoted)}"
+    return "champion" if won else "challenger"
 
 
 def markdown_table(results: Mapping[str, Path]) -> str:

@@ -5,6 +5,8 @@ import re
 import subprocess
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from project import Project
 from tiny_pipeline import contents
@@ -57,6 +59,33 @@ def test_a_changed_parameter_reruns_its_stage_and_those_after_it(pipeline):
     pipeline.set_params(evaluation__resamples=150)
     assert stages_run(pipeline.dvc("repro")) == ["evaluation", "registration"]
     assert stages_run(pipeline.dvc("repro")) == []
+
+
+def last_run(pipeline: Project) -> Run:
+    client = MlflowClient(f"sqlite:///{pipeline.root}/mlflow.db")
+    experiment = client.get_experiment_by_name("phantom")
+    return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])[0]
+
+
+def test_a_run_whose_stage_fails_is_failed_at_once(pipeline):
+    pipeline.set_params(prepare_base_model__freeze="block9_pool")
+    done = pipeline.main(check=False)
+    assert done.returncode == 2
+    assert "block9_pool" in done.stderr
+    run = last_run(pipeline)
+    assert run.data.params["prepare_base_model.freeze"] == "block9_pool"
+    assert run.info.status == "FAILED"
+
+
+def test_a_run_that_trained_the_same_model_again_is_finished_and_has_all_results(pipeline):
+    """DVC skips evaluation and registration: nothing that they read has changed."""
+    pipeline.set_params(training__patience=11)
+    assert stages_run(pipeline.main()) == ["training"]
+    run = last_run(pipeline)
+    assert run.data.params["training.patience"] == "11"
+    assert run.info.status == "FINISHED"
+    assert "grouped_cv.balanced_accuracy" in run.data.metrics
+    assert run.data.tags["registration.unchanged"].startswith("phantom version 1 of run ")
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ def test_models_with_the_alias_are_listed_and_their_versions_newest_first(place,
     first = registry.register(run, model_folder, name, "Four classes of chest CT.", {})
     assert name not in list_models(place, registry.CHAMPION)
     registry.set_alias(place, name, first, registry.CHAMPION)
-    registry.record_decision(run, name, first, {"gate.reason": "there is no champion yet"}, {})
+    registry.record_decision(run, name, first, {"gate.reason": "there was no champion before"}, {})
     second = registry.register(run, model_folder, name, "Four classes of chest CT.", {})
     assert name in list_models(place, registry.CHAMPION)
     assert list_versions(place, name) == [
         Version(str(second), (registry.CHALLENGER,), None),
-        Version(str(first), (registry.CHAMPION,), "there is no champion yet"),
+        Version(str(first), (registry.CHAMPION,), "there was no champion before"),
     ]
     registry.promote(place, name, second, "checked by hand")
     promoted, before = list_versions(place, name)

@@ -20,7 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from cnnClassifier.cli import app as command_line
 from cnnClassifier.config.types import Paths, ServingConfig, Settings
 from cnnClassifier.decision import DecisionSpec, OutlierRule, calibrate
-from cnnClassifier.ensembles.command import ENSEMBLE_FILE, make_ensemble
+from cnnClassifier.ensembles import ENSEMBLE_FILE
+from cnnClassifier.ensembles.command import make_ensemble
 from cnnClassifier.ensembles.members import Member, find_member, why_incomparable
 from cnnClassifier.ensembles.rules import fit_rules, mean_of
 from cnnClassifier.errors import ConfigError, ModelError

@@ -5,8 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cnnClassifier.errors import ModelError
+from cnnClassifier.files import write_json
 from cnnClassifier.tracking import registry
+from cnnClassifier.tracking.connection import connect
 from cnnClassifier.tracking.run import PipelineRun, open_run
+from cnnClassifier.tracking.standing import Standing, standing_if_told, standing_of
+from mlflow_servers import free_port
 
 NAME = "promoted"
 
@@ -76,6 +80,27 @@ def test_a_file_that_a_run_does_not_keep_is_none_and_no_error(run, paths, tmp_pa
 @pytest.mark.parametrize("run_id", ["0" * 32, ""])
 def test_a_run_that_is_gone_keeps_no_file(run, tmp_path, run_id):
     assert registry.fetch_file(run.connection, run_id, "training/out_of_fold.csv", tmp_path / "fetched") is None
+
+
+def test_a_finished_run_learns_from_the_registry_who_is_champion_now(run, model, tmp_path):
+    registration = tmp_path / "registration.json"
+    assert standing_of(run.connection, registration) == Standing()  # no run is finished
+    write_json({"name": model, "version": 1, "run_id": run.run_id, "champion": True}, registration)
+    assert not standing_of(run.connection, registration).is_another(1)
+    registry.promote(run.connection, model, 2, "checked by hand")
+    standing = standing_of(run.connection, registration)
+    assert standing.is_another(1)
+    assert standing.champion_now() == "version 2 is, promoted because: checked by hand"
+    write_json({"name": model, "version": 2, "run_id": "of another registry"}, registration)
+    assert standing_of(run.connection, registration) == Standing()
+
+
+def test_a_registry_that_is_down_costs_the_results_a_warning(tmp_path, tracking, caplog, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    registration = tmp_path / "registration.json"
+    write_json({"name": NAME, "version": 1, "run_id": "r", "champion": True}, registration)
+    assert standing_if_told(connect(tracking), registration) == Standing()
+    assert "told as it was when the run ended" in caplog.text
 
 
 def test_the_first_champion_replaces_none(local, settings, paths, tmp_path):

@@ -124,7 +124,7 @@ def test_a_first_good_model_becomes_champion_and_carries_its_card_and_its_decisi
     assert Classifier.load(served, NAME, "1").spec.decision.temperature == 1.2
     card = (trained.paths.model_card / "model_card.md").read_text()
     assert card.startswith("# Model card: shapes, version 1\n")
-    assert "champion: there is no champion yet" in card
+    assert "champion: there was no champion before" in card
     assert "version" not in (served / "model_card.md").read_text().splitlines()[0]
 
 

@@ -1,15 +1,17 @@
 import json
 import logging
 import os
+from dataclasses import replace
 
 import finished_project
 import pytest
 import requests
 from finished_project import EPOCHS, NAME
 
-from cnnClassifier.errors import TrackingError
+from cnnClassifier.errors import ConfigError, TrackingError
 from cnnClassifier.tracking.client import import_mlflow
 from cnnClassifier.tracking.connection import connect
+from cnnClassifier.tracking.ending import UNCHANGED_TAG, fail_unfinished, finish_skipped, told_if_it_fails
 from cnnClassifier.tracking.run import open_run, record_stage
 from cnnClassifier.tracking.values import VALUE_LENGTH
 from mlflow_servers import PASSWORD, USER, free_port
@@ -88,6 +90,54 @@ def test_a_failed_run_goes_on_when_the_pipeline_is_repeated(local, settings, pat
     local.client.set_terminated(first.run_id, "FAILED")
     assert open_run(local, settings, paths.cache).run_id == first.run_id
     assert local.client.get_run(first.run_id).info.status == "RUNNING"
+
+
+@pytest.mark.parametrize(("error", "status"), [(ConfigError, "FAILED"), (KeyboardInterrupt, "KILLED")])
+def test_a_run_whose_stage_fails_says_so_at_once_and_goes_on_when_repeated(local, settings, paths, error, status):
+    run = open_run(local, settings, paths.cache)
+    with pytest.raises(error), told_if_it_fails(run):
+        raise error
+    assert local.client.get_run(run.run_id).info.status == status
+    assert open_run(local, settings, paths.cache).run_id == run.run_id
+
+
+def test_a_run_that_its_stage_could_not_mark_is_marked_when_the_pipeline_has_stopped(local, settings, paths):
+    fail_unfinished(local, settings, paths)  # no stage ran: there is nothing to mark
+    assert not local.client.search_experiments(filter_string=f"name = '{NAME}'")
+    run = open_run(local, settings, paths.cache)
+    fail_unfinished(local, finished_project.settings(epochs=9), paths)
+    assert local.client.get_run(run.run_id).info.status == "RUNNING"
+    fail_unfinished(local, settings, paths)
+    assert local.client.get_run(run.run_id).info.status == "FAILED"
+
+
+def test_a_lost_server_does_not_hide_why_a_stage_failed(settings, paths, tracking, local, caplog):
+    run = open_run(local, settings, paths.cache)
+    os.environ |= {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}"}
+    lost = replace(run, connection=connect(tracking))
+    with pytest.raises(ConfigError, match="unknown layer"), told_if_it_fails(lost):
+        raise ConfigError("unknown layer")
+    assert "cannot mark the run as FAILED" in caplog.text
+
+
+def test_a_run_whose_registration_was_skipped_is_completed_once_and_names_the_version(place, settings, paths):
+    registered = {"name": NAME, "version": 4, "run_id": "of-before"}
+    paths.registration.write_text(json.dumps(registered))
+    paths.model_card.mkdir()
+    (paths.model_card / "model_card.md").write_text("# Card")
+    run = open_run(place, settings, paths.cache)
+    run.log_stage("training", paths)
+    finish_skipped(place, settings, paths)
+
+    logged = place.client.get_run(run.run_id)
+    assert logged.info.status == "FINISHED"
+    assert logged.data.metrics["published.accuracy"] == 0.9
+    assert logged.data.tags[UNCHANGED_TAG] == f"{NAME} version 4 of run of-before"
+    assert {name for name in logged.data.tags if name.startswith("logged.")} == LOGGED | {"logged.registration"}
+    record = paths.cache / "tracking" / "run.json"
+    told = record.read_bytes()
+    finish_skipped(place, settings, paths)
+    assert record.read_bytes() == told  # no further run was started
 
 
 def test_another_server_gets_its_own_run(local, settings, paths, tmp_path, tracking):

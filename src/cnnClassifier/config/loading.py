@@ -105,6 +105,8 @@ def _dotted(content: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 
 def _describe(fault: ErrorDetails) -> str:
+    if not fault["loc"] and "error" in fault.get("ctx", {}):  # a rule between sections: it names its keys itself
+        return str(fault["ctx"]["error"])
     key = ".".join(str(part) for part in fault["loc"]) or "(top level)"
     if fault["type"] == "extra_forbidden":
         return f"{key}: unknown key, is it misspelt?"

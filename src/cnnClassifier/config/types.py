@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from cnnClassifier.config.data import DataAuditConfig, DataIngestionConfig
+from cnnClassifier.config.judging import ComparedBy, OperatingConfig
 from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
 from cnnClassifier.config.section import Fraction, Section
 
@@ -115,16 +116,6 @@ class TrainingConfig(Section):
 # --- evaluation, registration -------------------------------------------------------------
 
 
-class OperatingConfig(Section):
-    """Which way to err: a positive class is answered when their probabilities together reach a threshold.
-
-    The threshold is the one of best specificity among those that reach `sensitivity` on out-of-fold predictions.
-    """
-
-    positive: tuple[str, ...] = Field(min_length=1)
-    sensitivity: Annotated[float, Field(gt=0, le=1)] = 0.98
-
-
 class EvaluationConfig(Section):
     """How results are reported, and how probabilities become answers.
 
@@ -161,7 +152,7 @@ class RegistrationConfig(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     description: str
-    metric: str = "grouped_cv.balanced_accuracy"
+    metric: ComparedBy = "grouped_cv.balanced_accuracy"
     margin: float = Field(default=0.0, ge=0, lt=1)
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     calibration_error: Annotated[float, Field(gt=0, le=1)] = 0.05
@@ -183,6 +174,12 @@ class Settings(Section):
     training: TrainingConfig
     evaluation: EvaluationConfig
     registration: RegistrationConfig
+
+    @model_validator(mode="after")
+    def _positives_are_classes(self) -> "Settings":
+        if self.evaluation.operating:
+            self.evaluation.operating.check_classes(self.data_ingestion.classes)
+        return self
 
 
 # --- config/config.yaml -------------------------------------------------------------------

@@ -6,3 +6,5 @@
 * describing  what its card and its model.json say of it
 * command  all of it, from the members' names to a version in the registry
 """
+
+ENSEMBLE_FILE = "ensemble.json"  # in an ensemble's package, and in no other

@@ -11,6 +11,7 @@ from typing import Any
 from cnnClassifier.config.loading import validate
 from cnnClassifier.config.types import Paths, RegistrationConfig, Settings
 from cnnClassifier.decision import DecisionSpec
+from cnnClassifier.ensembles import ENSEMBLE_FILE
 from cnnClassifier.ensembles.describing import about_ensemble, description_of, spec_of
 from cnnClassifier.ensembles.members import (
     Member,
@@ -38,7 +39,6 @@ from cnnClassifier.tracking.run import PipelineRun
 from cnnClassifier.tracking.stages import Artifact
 from cnnClassifier.tracking.values import numbers
 
-ENSEMBLE_FILE = "ensemble.json"
 METRIC = "grouped_cv.balanced_accuracy"
 
 log = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.config.types import Paths, ProjectConfig
 from cnnClassifier.datasets.manifest import read_manifest
 from cnnClassifier.destinations import Earlier, check_new_folder
+from cnnClassifier.ensembles import ENSEMBLE_FILE
 from cnnClassifier.errors import DataError, ModelError
 from cnnClassifier.files import new_folder, write_json
 from cnnClassifier.formats.kinds import EXPORT_FILE, FILES, Format
@@ -28,7 +29,7 @@ EARLIER = Earlier("an earlier export", always=(EXPORT_FILE,), perhaps=(*BESIDE, 
 
 @dataclass(frozen=True)
 class Source:
-    """What is exported: the served package, and the Keras model's folder, which a released model lacks."""
+    """What is exported: the served package, and the Keras model's folder, which releases and ensembles lack."""
 
     title: str
     package: Path
@@ -108,13 +109,21 @@ def _keras_model(kind: Format, source: Source) -> Any:
     if source.keras is None:
         if kind is Format.ONNX:
             return None
-        raise ModelError(
-            f"{source.title} holds no Keras model, only what is served: it came with the code. It can be exported as "
-            f"{Format.ONNX.value}; train it (python main.py) for {kind.value}"
-        )
+        raise ModelError(f"{source.title} holds no Keras model, only what is served: {_why_not_keras(kind, source)}")
     with heavy_imports():
         from cnnClassifier.modeling import load_model
     return load_model(source.keras)[0]
+
+
+def _why_not_keras(kind: Format, source: Source) -> str:
+    if (source.package / ENSEMBLE_FILE).is_file():
+        return (
+            f"it is an ensemble, whose members were trained apart. It can be exported as {Format.ONNX.value}; "
+            f"export its members one by one for {kind.value}"
+        )
+    return (
+        f"it came with the code. It can be exported as {Format.ONNX.value}; train it (python main.py) for {kind.value}"
+    )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,22 @@ from cnnClassifier.release.folder import METRICS, OUT_OF_FOLD, PARAMS, PREDICTIO
 from cnnClassifier.release.rounding import check_rounding, measure_rounding
 from cnnClassifier.tracking.identity import run_tags
 from cnnClassifier.tracking.run import RunRecord, params_digest, read_record
+from cnnClassifier.tracking.standing import Standing
 
 log = logging.getLogger(__name__)
 
 MODELS = Path("models")
 LARGEST = 32 * 2**20  # bytes in all: it goes into git
 MIB = 2**20
+NOT_TOLD = Standing()
 
 
 def pack_release(
-    settings: Settings, params: Path, paths: Paths, models: Path = MODELS, promoted: str | None = None
+    settings: Settings, params: Path, paths: Paths, models: Path = MODELS, standing: Standing = NOT_TOLD
 ) -> Release:
     """Write models/<name>/ from the last run's artifacts, replacing the release that is there, and say what it is.
 
-    `params` is the file that `settings` were read from, `promoted` why somebody made the version champion. DataError if
+    `params` is the file that `settings` were read from, `standing` what the registry says of the version. DataError if
     that run is not finished or was one of other parameters; ModelError if rounding changes an answer or a probability
     by 0.01, or if the folder is 32 MiB or more; ConfigError if something else would be lost there.
     """
@@ -44,20 +47,27 @@ def pack_release(
         check_rounding(rounding, paths.package)
         release = Release(
             **_origin(registration, paths),
-            promoted=promoted,
+            promoted=standing.promoted,
             rounding=rounding,
             files={f.name: file_sha256(f) for f in _files(folder)},
         )
         write_text(release.model_dump_json(indent=2) + "\n", folder / RELEASE_FILE)
         _check_size(folder)
-    if not registration["champion"] and promoted is None:
-        log.warning("this version did not become champion: %s", registration["reason"])
+    _warn_if_not_champion(registration, standing)
     return release
 
 
 def size_of(folder: Path) -> int:
     """Bytes of all files of a folder."""
     return sum(file.stat().st_size for file in _files(folder))
+
+
+def _warn_if_not_champion(registration: Mapping[str, Any], standing: Standing) -> None:
+    version = registration["version"]
+    if not registration["champion"] and standing.promoted is None:
+        log.warning("this version did not become champion: %s", registration["reason"])
+    elif standing.is_another(version):
+        log.warning("this version, %d, is no longer champion: %s", version, standing.champion_now())
 
 
 def _finished(settings: Settings, paths: Paths) -> dict[str, Any]:

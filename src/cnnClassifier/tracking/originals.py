@@ -12,7 +12,7 @@ from cnnClassifier.tracking.registry import RegisteredModel, find, versions
 
 @dataclass(frozen=True)
 class Original:
-    """A version's folders; `keras` is None for a model that came with the code, of which only the package is kept."""
+    """A version's folders; `keras` is None for an ensemble and a model that came with the code: packages alone."""
 
     model: RegisteredModel
     package: Path

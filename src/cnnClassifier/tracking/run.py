@@ -1,7 +1,8 @@
 """One MLflow run for a pipeline's several processes, told from the stages' files.
 
 The run's id is kept in `<cache>/tracking/run.json`. A stage goes on with the recorded run if server,
-experiment and parameters are the same and registration has not finished it; otherwise it starts a new one.
+experiment and parameters are the same and it is not finished; otherwise it starts a new one. Registration finishes
+it, or else ending.py says how it ended.
 """
 
 import json
@@ -157,17 +158,23 @@ class PipelineRun:
 def open_run(connection: Connection, settings: Settings, cache: Path) -> PipelineRun:
     """Go on with the pipeline's recorded run, or start one with its parameters and origin logged."""
     tree = settings.model_dump(mode="json")
-    wanted = RunRecord(connection.title, settings.registration.name, params_digest(settings))
+    wanted = _wanted(connection, settings)
     record_file = _record_file(cache)
-    recorded = read_record(cache)
+    unfinished = unfinished_run(connection, settings, cache)
     with tracking_errors(connection.uri, "open a run"):
-        if recorded and replace(recorded, run_id="") == wanted and _resume(connection.client, recorded.run_id):
-            return PipelineRun(connection, recorded, record_file)
-        _close_abandoned(connection, recorded)
+        if unfinished and _resume(connection.client, unfinished.run_id):
+            return PipelineRun(connection, unfinished, record_file)
+        _close_abandoned(connection, read_record(cache))
         run_id = _start(connection, wanted, settings.prepare_base_model.backbone, tree)
     record = replace(wanted, run_id=run_id)
     write_json(asdict(record), record_file)
     return PipelineRun(connection, record, record_file)
+
+
+def unfinished_run(connection: Connection, settings: Settings, cache: Path) -> RunRecord | None:
+    """The recorded run, if it is of this server, experiment and parameters, and nobody has finished it."""
+    recorded = read_record(cache)
+    return recorded if recorded and replace(recorded, run_id="") == _wanted(connection, settings) else None
 
 
 def record_stage(connection: Connection, settings: Settings, paths: Paths, stage: str) -> None:
@@ -178,7 +185,11 @@ def record_stage(connection: Connection, settings: Settings, paths: Paths, stage
     try:
         open_run(connection, settings, paths.cache).log_stage(stage, paths)
     except TrackingError as error:
-        log.warning("%s. The results of %s are kept in files and logged by registration", error, stage)
+        log.warning("%s. The results of %s are kept in files and logged at the end", error, stage)
+
+
+def _wanted(connection: Connection, settings: Settings) -> RunRecord:
+    return RunRecord(connection.title, settings.registration.name, params_digest(settings))
 
 
 def _start(connection: Connection, wanted: RunRecord, backbone: str, tree: Mapping[str, Any]) -> str:
