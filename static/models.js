@@ -19,6 +19,16 @@ class Model extends EventTarget {
     return this.others.get(this.asked ?? this.own?.model) ?? null;
   }
 
+  /** What is known of the model that is asked; null if nothing. */
+  get facts() {
+    return this.asked === null || this.asked === this.own?.model ? this.own : this.info;
+  }
+
+  /** Did it learn from photographs and scans, and not from drawings? False as long as that is not known. */
+  get isReal() {
+    return Boolean(this.facts?.classes?.length) && !this.facts.synthetic;
+  }
+
   /** Whether it can say where a class shows; null if that is not known, as of a model that is not loaded yet. */
   get explains() {
     return this.info?.served ? this.info.explains : null;
@@ -112,7 +122,7 @@ function show() {
   select.value = model.asked ?? model.own?.model ?? "";
   const unknown = model.asked !== null && model.asked !== model.own?.model && model.info === null;
   showStatus(unknown ? "missing" : "ready", status());
-  showFacts(model.asked === null || model.asked === model.own?.model ? model.own : model.info);
+  showFacts(model.facts);
   model.tell();
 }
 

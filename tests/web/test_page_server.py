@@ -7,8 +7,9 @@ import pytest
 from browser import choose, expect_answer, open_page, refuse
 from playwright.sync_api import expect
 from tiny_app import CONFIG, ROOT, app_serving, running
-from tiny_model import MIXED, coloured, picture
+from tiny_model import MIXED, SPEC, coloured, picture, write_package
 
+from cnnClassifier.inference import Classifier
 from cnnClassifier.tracking.catalogue import Version
 from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.answers import Problem
@@ -59,7 +60,7 @@ def test_samples_and_cards_are_there_for_who_gives_the_key(browser, carded):
             sample = page.get_by_role("button", name="Normal, sample 1")
             expect(sample.locator("img")).to_have_attribute("src", re.compile("^blob:"))
             sample.click()
-            expect(page.locator("#truth")).to_have_text("Sample: a drawn picture. Its true class: normal.")
+            expect(page.locator("#truth")).to_have_text("Sample: a drawing, made by a program.")
             with page.expect_popup() as popup:
                 page.get_by_role("banner").get_by_role("link", name="Model card").click()
             expect(popup.value.get_by_role("heading", name="Model card: colours")).to_be_visible()
@@ -101,8 +102,29 @@ def test_a_server_that_stays_busy_is_not_asked_for_ever(browser, classifier):
 def test_a_sample_is_one_click_away_and_says_what_it_is(page):
     page.get_by_role("button", name="Normal, sample 1").click()
     expect(page.locator("#label")).to_be_focused()
-    expect(page.locator("#truth")).to_have_text("Sample: a drawn picture. Its true class: normal.")
+    expect(page.locator("#truth")).to_have_text("Sample: a drawing, made by a program.")
     expect(page.get_by_alt_text("The chosen image")).to_be_visible()
+
+
+def test_a_drawn_sample_is_no_test_of_a_model_of_real_scans(page):
+    expect(page.locator("#samples-drawn")).to_contain_text("These are drawings and the model learned from real scans")
+    page.get_by_role("button", name="Normal, sample 1").click()
+    expect(page.locator("#result-drawn")).to_contain_text("This is a drawing and the model learned from real scans")
+    page.get_by_role("button", name="Try another image").click()
+    choose(page, picture())
+    expect_answer(page, "Adenocarcinoma")
+    expect(page.locator("#result-drawn")).to_be_hidden()
+
+
+def test_a_drawn_sample_is_a_test_of_a_model_that_learned_from_drawings(browser, tmp_path):
+    package = write_package(tmp_path / "drawn", SPEC.model_copy(update={"synthetic": True}))
+    with running(app_serving(Classifier.load(package, "phantom", "1"))) as address:
+        for page in open_page(browser, address):
+            page.get_by_role("button", name="Normal, sample 1").click()
+            expect(page.locator("#label")).to_be_focused()
+            expect(page.locator("#truth")).to_have_text("Sample: a drawn picture. Its true class: normal.")
+            for notice in ("#samples-drawn", "#result-drawn"):
+                expect(page.locator(notice)).to_be_hidden()
 
 
 def test_the_model_s_card_opens_beside_the_page(browser, carded_server):
