@@ -6,7 +6,7 @@ from flask import Flask, Response, current_app
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from cnnClassifier.errors import ArchiveError, ImageError, NoMapsError, NoSuchModelError
+from cnnClassifier.errors import ArchiveError, ImageError, NoMapsError, NoSuchModelError, TrackingError
 from cnnClassifier.fetching import FetchError
 from cnnClassifier.monitoring.feedback import UnknownAnswerError, UnknownLabelError
 from cnnClassifier.web.admission import OverloadedError
@@ -36,6 +36,7 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(JournalError, _no_journal)
     app.register_error_handler(ModelLoadingError, _model_loading)
     app.register_error_handler(NoModelError, _no_model)
+    app.register_error_handler(TrackingError, _registry_lost)
     app.register_error_handler(OverloadedError, _overloaded)
     app.register_error_handler(TooLateError, _too_late)
 
@@ -119,6 +120,12 @@ def _no_model(error: NoModelError) -> Response:
         detail=str(error),
         advice=TRAIN_FIRST if error.trainable else None,
     )
+    return _fill(Response(headers={"Retry-After": "10"}), problem)
+
+
+def _registry_lost(error: TrackingError) -> Response:
+    title = "The registry cannot be asked"
+    problem = Problem(type=TYPES + "registry-lost", title=title, status=503, detail=str(error))
     return _fill(Response(headers={"Retry-After": "10"}), problem)
 
 
