@@ -7,9 +7,11 @@ import pytest
 from browser import choose, expect_answer, open_page, refuse
 from playwright.sync_api import expect
 from tiny_app import CONFIG, ROOT, app_serving, running
-from tiny_model import MIXED, SPEC, coloured, picture, write_package
+from tiny_model import DECIDING, MIXED, REFERENCE, SPEC, coloured, picture, write_package
 
 from cnnClassifier.inference import Classifier
+from cnnClassifier.model_spec import OUTLIERS_FILE
+from cnnClassifier.outliers import save_reference
 from cnnClassifier.tracking.catalogue import Version
 from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.answers import Problem
@@ -164,6 +166,18 @@ def test_the_page_of_the_models_says_how_each_decides(browser, deciding_server):
         expect(page.locator("#model")).to_have_text("deciding · version 8")
         choose(page, picture())
         expect_answer(page, "Adenocarcinoma")
+
+
+def test_a_model_that_refuses_does_not_always_answer(browser, tmp_path):
+    decision = DECIDING.decision.model_copy(update={"conformal": None, "abstain": "never"})
+    package = write_package(tmp_path / "refusing", DECIDING.model_copy(update={"decision": decision}))
+    save_reference(REFERENCE, package / OUTLIERS_FILE)
+    with running(app_serving(Classifier.load(package, "refusing", "12", threads=1))) as address:
+        for page in open_page(browser, f"{address}/models"):
+            sheet = page.get_by_role("article", name="refusing")
+            expect(sheet).to_contain_text("Refuses images whose distance")
+            expect(sheet).to_contain_text("It answers for every other image.")
+            expect(sheet).not_to_contain_text("It always answers.")
 
 
 def test_the_page_of_the_models_shows_a_card_in_its_frame(browser, carded_server):
