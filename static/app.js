@@ -17,7 +17,7 @@ import "./table.js";
 import "./viewer.js";
 
 async function choose(files) {
-  if (files.length > 0) await take([...files].map(itemOf));
+  if (files.length > 0 && !model.isUnknown) await take([...files].map(itemOf));
 }
 
 async function take(items) {
@@ -33,6 +33,13 @@ function startOver() {
   for (const id of ["picker", "camera"]) element(id).value = ""; // so that the same file can be chosen again
   element("picker").focus();
   followModel();
+}
+
+function showExample() {
+  const address = new URL(`${document.body.dataset.api}/predict`, location);
+  const other = model.asked !== null && !model.isUnknown;
+  if (other) address.searchParams.set("model", model.asked);
+  element("example").textContent = `curl -F image=@scan.png ${other ? `'${address}'` : address}`; // a shell reads ? as a pattern
 }
 
 function askAgain() {
@@ -64,9 +71,10 @@ document.addEventListener("drop", dropped);
 document.addEventListener("paste", ({ clipboardData }) => choose(clipboardData?.files ?? []));
 
 model.addEventListener("switched", askAgain);
+model.addEventListener("change", showExample);
 // There are none before there is a model, and none without the key where one is wanted.
 model.addEventListener("ready", () => offerSamples((item) => take([item])));
 document.addEventListener("keygiven", () => offerSamples((item) => take([item])));
 
-element("example").textContent = `curl -F image=@scan.png ${new URL(`${document.body.dataset.api}/predict`, location)}`;
+showExample();
 followModel();

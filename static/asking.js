@@ -86,10 +86,10 @@ function memberItem(result, bytes, { series, request_id }) {
 }
 
 function obviousProblem({ name, size, unreadable }) {
-  if (unreadable) return { title: "This cannot be opened", detail: `${name}: is it a folder? Choose the files in it.` };
-  if (size === 0) return { title: "This file is empty", detail: `${name} has no content.` };
+  if (unreadable) return { title: "This cannot be opened", detail: `Is ${name} a folder? Choose the files in it.` };
+  if (size === 0) return { title: "This file is empty", detail: `The file ${name} has no content.` };
   if (size > maxUploadMb * MEGABYTE) {
-    const detail = `${name} has ${inBytes(size)}; this server accepts up to ${maxUploadMb} MB.`;
+    const detail = `The file ${name} has ${inBytes(size)}; this server accepts up to ${maxUploadMb} MB.`;
     return { title: "This file is too large", detail };
   }
   return null;

@@ -47,7 +47,7 @@ function rowOf({ place, name, answer, failure }, classes) {
   if (!answer) return [place, name, "problem", "", "", "", failure?.problem.detail ?? "", "", "", failure?.requestId ?? "", ...classes.map(() => "")];
   const { state, label, confidence, prediction_set, model, version, request_id, probabilities } = answer;
   const shares = classes.map((each) => probabilities[each]?.toFixed(6) ?? "");
-  const given = [state, label ?? "", confidence.toFixed(6), prediction_set.join(" "), ""];
+  const given = [state, label ?? "", confidence.toFixed(6), prediction_set.join("; "), ""];
   return [place, name, ...given, model, version, request_id, ...shares];
 }
 

@@ -15,7 +15,8 @@ const where = { on: false, label: null }; // label: what the reader chose, null 
 
 function render() {
   const item = choice.selected;
-  const usable = item?.answer && item.state !== "failed" && item.bytes && model.explains !== false;
+  const answered = item?.answer && item.state !== "failed" && item.answer.state !== "refused"; // of a refused image, maps mean nothing
+  const usable = answered && item.bytes && model.explains !== false;
   button.hidden = !usable;
   const on = Boolean(usable) && where.on;
   button.setAttribute("aria-pressed", on);

@@ -6,6 +6,7 @@ import { inWords, sentence } from "./words.js";
 
 const LOADING = "urn:cnnclassifier:problem:model-loading";
 const LOOK_AGAIN = 2; // seconds
+const LOOK_AT_NOTICE = 5; // seconds
 const { readyUrl, cardUrl } = document.body.dataset;
 const select = element("models");
 
@@ -14,9 +15,25 @@ class Model extends EventTarget {
   own = null; // what /ready says of the server's own
   others = new Map(); // what /api/v1/models says, by name
   missing = false; // is there no model to ask?
+  trouble = null; // the problem document instead of a description of the model that is asked
 
   get info() {
     return this.others.get(this.asked ?? this.own?.model) ?? null;
+  }
+
+  /** Is there no model of the name in the address? */
+  get isUnknown() {
+    return [404, 422].includes(this.trouble?.status);
+  }
+
+  /** What is known of the model that is asked; null if nothing. */
+  get facts() {
+    return this.asked === null || this.asked === this.own?.model ? this.own : this.info;
+  }
+
+  /** Did it learn from photographs and scans, and not from drawings? False as long as that is not known. */
+  get isReal() {
+    return Boolean(this.facts?.classes?.length) && !this.facts.synthetic;
   }
 
   /** Whether it can say where a class shows; null if that is not known, as of a model that is not loaded yet. */
@@ -38,6 +55,7 @@ class Model extends EventTarget {
 export const model = new Model();
 
 let following = false;
+let noticing = false;
 
 /** Ask /ready until there is a model. */
 export async function followModel() {
@@ -65,6 +83,21 @@ function takeReady(ready) {
   show();
   loadModels();
   model.dispatchEvent(new Event("ready"));
+  followNotice();
+}
+
+/** A notice goes when its reason does: look again as long as there is one. */
+async function followNotice() {
+  if (noticing) return;
+  noticing = true;
+  while (model.own.notice) {
+    await pause(LOOK_AT_NOTICE);
+    const ready = await fetch(readyUrl).then((response) => (response.ok ? response.json() : null), () => null);
+    if (ready === null) continue;
+    model.own = ready;
+    show();
+  }
+  noticing = false;
 }
 
 function takeNotReady(problem) {
@@ -94,25 +127,27 @@ async function loadModels() {
 /** Learn what a model is, which makes the server load it. */
 async function describe(name) {
   showStatus("loading", "Loading the model…");
+  model.trouble = null;
   try {
     const response = await ask(`/models/${encodeURIComponent(name)}`);
     model.others.set(name, await response.json());
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    console.info("the model cannot be described:", error.message);
+    if (model.asked === name) model.trouble = error.problem;
   }
 }
 
 function show() {
-  const names = [...new Set([model.own?.model, ...model.others.keys(), model.asked])].filter(Boolean);
+  const names = [...new Set([model.own?.model, ...model.others.keys(), model.isUnknown ? null : model.asked])].filter(Boolean);
   element("model-choice").hidden = names.length < 2;
   if ([...select.options].map((option) => option.value).join() !== names.join()) {
     select.replaceChildren(...names.map((name) => make("option", { value: name, textContent: name })));
   }
   select.value = model.asked ?? model.own?.model ?? "";
-  const unknown = model.asked !== null && model.asked !== model.own?.model && model.info === null;
-  showStatus(unknown ? "missing" : "ready", status());
-  showFacts(model.asked === null || model.asked === model.own?.model ? model.own : model.info);
+  const isOwn = model.asked === null || model.asked === model.own?.model;
+  showStatus(!isOwn && (model.trouble || model.info === null) ? "missing" : "ready", status());
+  showUnknown(names);
+  showFacts(model.facts);
   model.tell();
 }
 
@@ -120,8 +155,26 @@ function status() {
   if (model.own && (model.asked === null || model.asked === model.own.model)) {
     return `${model.own.model} · version ${model.own.version}`;
   }
+  if (model.trouble && !model.isUnknown) return `${model.asked} · cannot be asked now`;
   if (model.info === null) return `${model.asked} · not known here`;
   return model.info.served ? `${model.asked} · version ${model.info.served}` : `${model.asked} · loads when asked`;
+}
+
+/** Instead of a place for images that nothing would answer for: the models that there are. */
+function showUnknown(names) {
+  document.body.classList.toggle("without-model", model.isUnknown);
+  element("unknown").hidden = !model.isUnknown;
+  element("unknown-name").textContent = model.asked ?? "";
+  element("known-models").replaceChildren(...names.map((name) => make("li", {}, make("a", { href: addressOf(name), textContent: name }))));
+  element("known-title").hidden = names.length === 0;
+}
+
+/** This page's address with another model. */
+function addressOf(name) {
+  const address = new URL(location);
+  if (name === null || name === model.own?.model) address.searchParams.delete("model");
+  else address.searchParams.set("model", name);
+  return address.href;
 }
 
 function showFacts(facts) {
@@ -150,10 +203,8 @@ function classRow(label) {
 
 select.addEventListener("change", async () => {
   model.asked = select.value === model.own?.model ? null : select.value;
-  const address = new URL(location);
-  if (model.asked === null) address.searchParams.delete("model");
-  else address.searchParams.set("model", model.asked);
-  history.replaceState(null, "", address);
+  model.trouble = null;
+  history.replaceState(null, "", addressOf(model.asked));
   model.dispatchEvent(new Event("switched"));
   if (model.asked !== null && !model.info?.served) await describe(model.asked);
   show();

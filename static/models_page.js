@@ -26,7 +26,9 @@ function place(model) {
     button.disabled = true;
     try {
       const response = await ask(`/models/${encodeURIComponent(model.name)}`, { onWait: (text) => say(sheet.querySelector(".served"), text) });
-      sheet.replaceWith(sheetOf(await response.json()));
+      const whole = sheetOf(await response.json());
+      whole.querySelector(".card").open = sheet.querySelector(".card").open; // opened meanwhile
+      sheet.replaceWith(whole);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       say(sheet.querySelector(".served"), `${error.told.title}. ${error.told.detail}`);

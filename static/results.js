@@ -18,7 +18,7 @@ function render() {
   element("again").hidden = !(panel === "error" && item.failure.canRetry);
   element("result").setAttribute("aria-busy", item?.state === "again");
   if (panel === "busy") say(element("busy-text"), item.note || "Waiting for its turn…");
-  if (panel === "result") showResult(item.answer);
+  if (panel === "result") showResult(item);
   if (panel === "error") showError(item.failure);
   announce(item);
 }
@@ -49,8 +49,9 @@ function inShort(answer) {
   return answer.state === "answer" ? `${heading}, ${inPercent(answer.confidence)}` : heading;
 }
 
-function showResult(answer) {
+function showResult({ answer, sample }) {
   showVerdict(answer);
+  element("result-drawn").hidden = answer.synthetic || sample?.kind !== "drawn";
   element("bars").replaceChildren(...ranked(answer.probabilities).map((entry) => bar(entry, answer.label)));
   element("bars").hidden = answer.state === "refused";
   element("changes").replaceChildren(...answer.changes.map(changeRow));

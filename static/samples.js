@@ -2,18 +2,25 @@
 
 import { element, make } from "./dom.js";
 import { itemOf } from "./items.js";
+import { model } from "./models.js";
 import { ask } from "./server.js";
-import { truthOf } from "./viewer.js";
 import { inWords } from "./words.js";
 
 const { api } = document.body.dataset;
+let drawn = false; // are those on the page drawings?
 
 /** Show the samples, if there are any; `take` gets the chosen one's item. */
 export async function offerSamples(take) {
   const samples = await listSamples();
   element("samples").hidden = samples.length === 0;
-  element("samples-kind").textContent = samples[0]?.kind === "drawn" ? "drawn by a program" : "from the test set";
+  drawn = samples[0]?.kind === "drawn";
+  element("samples-kind").textContent = drawn ? "drawn by a program" : "from the test set";
+  showNotice();
   element("sample-list").replaceChildren(...groups(samples).map(([label, some]) => group(label, some, take)));
+}
+
+function showNotice() {
+  element("samples-drawn").hidden = !(drawn && model.isReal);
 }
 
 async function listSamples() {
@@ -47,7 +54,7 @@ function sampleButton(sample, number, take) {
   }, () => button.remove());
   button.addEventListener("click", async () => {
     const item = itemOf(new File([await blob], `${sample.id}.png`, { type: "image/png" }));
-    item.sample = truthOf(sample);
+    item.sample = sample;
     take(item);
   });
   return button;
@@ -58,3 +65,5 @@ async function fetchSample({ url }) {
   const response = await ask(url.slice(api.length), { quiet: true });
   return response.blob();
 }
+
+model.addEventListener("change", showNotice);

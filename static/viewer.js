@@ -1,7 +1,8 @@
 // The dark half: the selected picture with its caption.
 
-import { choice } from "./items.js";
 import { element, showIf } from "./dom.js";
+import { choice } from "./items.js";
+import { model } from "./models.js";
 import { wantPicture } from "./pictures.js";
 import { inBytes, inWords } from "./words.js";
 
@@ -13,7 +14,7 @@ function render() {
   if (item.picture === null) wantPicture(item);
   showPicture(item);
   element("caption").textContent = caption(item);
-  showIf("truth", item.sample !== null, item.sample ?? "");
+  showIf("truth", item.sample !== null, item.sample ? truthOf(item) : "");
 }
 
 function showPicture({ picture, kind, bytes }) {
@@ -55,10 +56,11 @@ function inRange({ center, width }) {
   return `${Math.round(center)} / ${Math.round(width)}`;
 }
 
-/** What a sample is known to be, as a caption. */
-export function truthOf({ label, kind }) {
-  const from = kind === "drawn" ? "a drawn picture" : "a picture of the test set";
-  return `Sample: ${from}. Its true class: ${inWords(label).toLowerCase()}.`;
+/** What a sample is known to be, as a caption; a drawing has no true class for a model of real scans. */
+function truthOf({ sample: { label, kind }, answer }) {
+  const drawn = kind === "drawn";
+  if (drawn && (answer ? !answer.synthetic : model.isReal)) return "Sample: a drawing, made by a program.";
+  return `Sample: ${drawn ? "a drawn picture" : "a picture of the test set"}. Its true class: ${inWords(label).toLowerCase()}.`;
 }
 
 choice.addEventListener("selected", render);

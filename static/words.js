@@ -35,7 +35,8 @@ export function inTime(instant) {
 export function sentence(text) {
   const words = text.replaceAll("`", "").trim();
   if (words === "") return "";
-  return words.charAt(0).toUpperCase() + words.slice(1) + (/[.?!]$/.test(words) ? "" : ".");
+  const isName = /^\S*[._/]\S/.test(words); // of a file or a metric: stays as it is written
+  return (isName ? words.charAt(0) : words.charAt(0).toUpperCase()) + words.slice(1) + (/[.?!]$/.test(words) ? "" : ".");
 }
 
 export function counted(count, one, many = `${one}s`) {
@@ -84,7 +85,7 @@ export function decisionInWords(decision) {
       ? `Answers ${either(operating.positive)} where their probabilities add up to ${inPercent(operating.threshold)} or more.`
       : "Answers the most probable class.",
     conformal ? `Names a set of classes made to hold the truth in ${inPercent(conformal.coverage)} of cases.` : "",
-    ABSTAINS[abstain],
+    abstain === "never" && outliers ? "It answers for every other image." : ABSTAINS[abstain],
   ].filter(Boolean);
 }
 

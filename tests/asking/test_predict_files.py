@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cnnClassifier.asking.answers import ask
+from cnnClassifier.asking.answers import Answer, ask
 from cnnClassifier.asking.files import list_files
 from cnnClassifier.asking.formats import as_csv, table_text
 from cnnClassifier.errors import DataError
-from cnnClassifier.inference import Classifier
+from cnnClassifier.inference import Classifier, Prediction
 from environment import clean_environment
 from hostile import dicom_files as dicom
 from project import Project, copy_project
@@ -130,6 +130,13 @@ def test_no_file_name_becomes_a_formula_in_a_spreadsheet(classifier, tmp_path, m
     Path("=1+1.png").write_bytes(picture(1))
     text = as_csv(list(ask(classifier, [Path("=1+1.png")], MOST_PIXELS)), classifier)
     assert text.splitlines()[1].startswith("'=1+1.png")
+
+
+def test_the_classes_of_a_set_are_told_apart_where_their_names_have_spaces(classifier):
+    shares = dict.fromkeys(classifier.spec.classes, 0.5)
+    found = Prediction("abstained", None, 0.5, shares, ("3 Benign (Klasse A)", "malignant"), (), "tiny", "1")
+    (row,) = csv.DictReader(io.StringIO(as_csv([Answer("a.png", prediction=found)], classifier)))
+    assert row["prediction_set"] == "3 Benign (Klasse A); malignant"
 
 
 def test_the_table_says_what_is_wrong(classifier, files):

@@ -1,6 +1,7 @@
 """The API, version 1, as a program uses it."""
 
 import base64
+import csv
 import io
 import zipfile
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tiny_app import CONFIG, ROOT, app_serving
-from tiny_model import CLASSES, picture, with_spot, write_package
+from tiny_model import CLASSES, MIXED, coloured, picture, with_spot, write_package
 
 from cnnClassifier.dicom import decode_dicom
 from cnnClassifier.inference import Classifier
@@ -86,6 +87,13 @@ def test_a_batch_as_a_table_computes_nothing_in_a_spreadsheet(client):
     assert f",colours,7,{response.headers['X-Request-ID']}," in first
     assert first.startswith("0,one.png,answer,normal,0.")
     assert second.startswith("1,'=2+2.png,problem,,,,\"not an image")
+
+
+def test_the_classes_of_a_set_are_told_apart_in_a_table(deciding):
+    sent = files((coloured(MIXED), "mixed.png"))
+    text = app_serving(deciding).test_client().post(f"{V1}/batch?format=csv", data=sent).text
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert row["prediction_set"] == "adenocarcinoma; large_cell_carcinoma"
 
 
 def test_a_zip_is_its_files_and_names_are_only_shown(client):

@@ -83,7 +83,9 @@ def test_the_first_frame_of_an_animation_counts(client):
 
 
 def test_a_wrong_field_name_is_answered_with_the_right_one(client):
-    assert_problem(upload(client, picture(), field="file"), 400, "'image'", "file")
+    assert_problem(upload(client, picture(), field="foo"), 400, "'image'", "Received: 0; other fields: foo")
+    sent = {"foo": (io.BytesIO(picture()), "scan.png")}
+    assert_problem(client.post("/api/v1/predict", data=sent), 400, "'image'. Received: 0; other fields: foo")
 
 
 def test_two_files_are_one_too_many(client):
@@ -120,10 +122,38 @@ def test_a_body_above_the_limit_is_refused(client):
 
 
 def test_unknown_addresses_and_methods_are_problems_too(client):
-    assert_problem(client.get("/nothing"), 404)
+    assert_problem(client.get("/nothing"), 404, "/api/v1/docs")
     response = client.get("/predict")
-    assert_problem(response, 405)
+    assert_problem(response, 405, "GET is not for this address; it takes OPTIONS, POST")
     assert "POST" in response.headers["Allow"]
+
+
+# As Chromium sends it.
+BROWSER = {
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,"
+    "application/signed-exchange;v=b3;q=0.7"
+}
+
+
+@pytest.mark.parametrize("address", ["/nope", "/<b>nope", "/model-card", "/model-card?model=%3Cb%3E"])
+def test_who_opens_what_is_not_there_in_a_browser_gets_a_page_with_a_way_back(client, address):
+    response = client.get(address, headers=BROWSER, base_url="http://localhost/ward")
+    assert (response.status_code, response.mimetype) == (404, "text/html")
+    assert 'href="/ward/">Back to the page' in response.text
+    assert "<b>" not in response.text
+    assert response.headers["Vary"] == "Accept"
+
+
+@pytest.mark.parametrize("address", ["/api/v1/nope", "/api/v1/models/nope", "/static/nope.js"])
+def test_the_api_and_its_files_answer_a_browser_as_they_answer_a_program(client, address):
+    assert_problem(client.get(address, headers=BROWSER), 404)
+
+
+def test_a_value_of_the_wrong_kind_is_said_to_be_one(client):
+    sent = {"image": (io.BytesIO(picture()), "scan.png")}
+    response = client.post("/api/v1/predict?frame=abc", data=sent)
+    assert_problem(response, 422, "frame: Input should be a valid integer")
+    assert response.json["title"] == "This address is not understood"
 
 
 def test_a_bug_is_logged_and_not_shown(classifier, caplog):

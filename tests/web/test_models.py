@@ -100,9 +100,28 @@ def test_a_model_beyond_the_end_of_the_list_is_asked_for_by_its_name(client, off
     assert ask(client, "other").json["model"] == "other"
 
 
-def test_an_unlisted_model_is_not_found_while_the_registry_is_lost(client, offer):
+def test_what_a_lost_registry_was_not_asked_is_not_known_rather_than_not_there(client, offer):
     offer.answers = False
-    assert ask(client, "third").status_code == 404
+    asked = {"image": (io.BytesIO(picture()), "a.png")}
+    for response in (client.post(f"{V1}/predict?model=other", data=asked), client.get(f"{V1}/models/other")):
+        assert (response.status_code, response.json["type"]) == (503, "urn:cnnclassifier:problem:registry-lost")
+        assert response.json["detail"] == "the server does not answer"
+        assert response.headers["Retry-After"] == "10"
+    offer.answers = True
+    assert ask(client, "other").json["model"] == "other"
+
+
+def test_a_list_that_could_not_be_read_is_not_an_empty_one(offer):
+    offer.answers = False
+
+    def nothing_there() -> Classifier:
+        raise TrackingError("the server does not answer")
+
+    default = ModelHolder(nothing_there)
+    default.load_once()
+    models = Models(default, Registry(offer.names, offer.offers, offer.versions, offer.holder))
+    response = create_app(models, CONFIG, ROOT).test_client().get(f"{V1}/models")
+    assert (response.status_code, response.json["type"]) == (503, "urn:cnnclassifier:problem:registry-lost")
 
 
 def test_models_are_listed_the_default_first_and_described_once_loaded(client):

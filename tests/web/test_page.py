@@ -99,6 +99,13 @@ def test_a_bad_file_is_explained_on_the_spot_and_the_next_one_works(page, conten
     expect_answer(page, "Normal")
 
 
+def test_a_file_s_name_stays_as_it_is_written(page):
+    choose(page, b"", "my empty.jpg")
+    expect(page.locator("#error-detail")).to_have_text("The file my empty.jpg has no content.")
+    words = 'import("/static/words.js").then(({ sentence }) => ["grouped_cv.f1 is 1", "not a"].map(sentence))'
+    assert page.evaluate(words) == ["grouped_cv.f1 is 1.", "Not a."]
+
+
 def test_the_same_file_may_be_tried_again(page):
     for _ in range(2):
         choose(page, picture("normal"))

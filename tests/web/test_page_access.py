@@ -4,8 +4,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import as_file, choose, choose_all, expect_answer, expect_done, open_page
 from playwright.sync_api import Page, expect
+from tiny_app import CONFIG, ROOT, running
 from tiny_model import GREY, MIXED, coloured, picture, with_spot
 
+from cnnClassifier.tracking.catalogue import Version
+from cnnClassifier.web import ModelHolder, Models, create_app
+from cnnClassifier.web.models import Registry
 from ct_files import ct, series
 
 pytestmark = pytest.mark.browser
@@ -142,6 +146,16 @@ def expect_fits(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def expect_whole_table(page: Page) -> None:
+    """Each image's answer is there without scrolling sideways, and no head is broken in two."""
+    answer, confidence = (page.locator(f".row-{part}").first.bounding_box() for part in ("answer", "confidence"))
+    assert answer["x"] + answer["width"] <= confidence["x"] + 1
+    assert confidence["x"] + confidence["width"] <= 360
+    number = page.get_by_role("button", name="#")
+    assert number.evaluate("each => each.getClientRects().length") == 1
+    assert number.bounding_box()["height"] < 35
+
+
 def test_nothing_is_cut_off_on_a_phone(browser, server):
     for page in open_page(browser, server, **PHONE):
         choose(page, picture(), name="a_very_long_name_" * 8 + ".png")
@@ -154,10 +168,30 @@ def test_nothing_is_cut_off_on_a_phone(browser, server):
         expect_fits(page)
         page.get_by_role("button", name="Table").click()
         expect_fits(page)
+        expect_whole_table(page)
         page.get_by_role("button", name="Start over").click()
         choose(page, ct(0, 0), name="scan.dcm")
         expect(page.locator("#dicom")).to_be_visible()
         expect_fits(page)
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_a_long_sentence_of_the_gate_does_not_widen_the_page_of_the_models(browser, classifier, width):
+    gate = "not better: grouped_cv.balanced_accuracy is 0.7012, not above the champion's 0.7011 by at least 0.005"
+    holder = ModelHolder(lambda: classifier)
+    holder.load_once()
+    registry = Registry(
+        names=lambda: ["colours"],
+        offers=["colours"].__contains__,
+        versions=lambda _: [Version("7", ("champion",), gate), Version("8", ("challenger",), gate)],
+        holder=lambda _: holder,
+    )
+    with running(create_app(Models(holder, registry), CONFIG, ROOT)) as address:
+        for page in open_page(browser, f"{address}/models", **PHONE | {"viewport": {"width": width, "height": 740}}):
+            expect(page.get_by_role("row")).to_have_count(3)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            region = page.get_by_role("region", name="Versions of colours")
+            assert region.evaluate("each => each.scrollWidth <= each.clientWidth")
 
 
 def test_a_phone_offers_its_camera_and_a_desk_does_not(browser, server):

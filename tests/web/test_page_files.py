@@ -116,6 +116,7 @@ def test_the_downloaded_csv_has_every_image_and_no_formula(table):
     assert [row["name"] for row in rows] == ["'=SUM(1).png", "mixed.png", "grey, and so on.png", "text.png"]
     assert [row["state"] for row in rows] == ["answer", "abstained", "refused", "problem"]
     assert [row["label"] for row in rows] == ["adenocarcinoma", "", "", ""]
+    assert rows[1]["prediction_set"] == "adenocarcinoma; large_cell_carcinoma"
     assert float(rows[0]["probability of adenocarcinoma"]) == pytest.approx(1, abs=1e-3)
     assert rows[3]["problem"].startswith("not an image in a format")
     assert {row["index"] for row in rows} == {"0"}  # each is the one file of its request

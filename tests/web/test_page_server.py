@@ -4,11 +4,15 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from browser import choose, expect_answer, open_page, refuse
-from playwright.sync_api import expect
+from browser import choose, drop, expect_answer, open_page, refuse
+from playwright.sync_api import Page, expect
 from tiny_app import CONFIG, ROOT, app_serving, running
-from tiny_model import MIXED, coloured, picture
+from tiny_model import DECIDING, MIXED, REFERENCE, SPEC, coloured, picture, write_package
 
+from cnnClassifier.errors import TrackingError
+from cnnClassifier.inference import Classifier
+from cnnClassifier.model_spec import OUTLIERS_FILE
+from cnnClassifier.outliers import save_reference
 from cnnClassifier.tracking.catalogue import Version
 from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.answers import Problem
@@ -59,7 +63,7 @@ def test_samples_and_cards_are_there_for_who_gives_the_key(browser, carded):
             sample = page.get_by_role("button", name="Normal, sample 1")
             expect(sample.locator("img")).to_have_attribute("src", re.compile("^blob:"))
             sample.click()
-            expect(page.locator("#truth")).to_have_text("Sample: a drawn picture. Its true class: normal.")
+            expect(page.locator("#truth")).to_have_text("Sample: a drawing, made by a program.")
             with page.expect_popup() as popup:
                 page.get_by_role("banner").get_by_role("link", name="Model card").click()
             expect(popup.value.get_by_role("heading", name="Model card: colours")).to_be_visible()
@@ -101,8 +105,29 @@ def test_a_server_that_stays_busy_is_not_asked_for_ever(browser, classifier):
 def test_a_sample_is_one_click_away_and_says_what_it_is(page):
     page.get_by_role("button", name="Normal, sample 1").click()
     expect(page.locator("#label")).to_be_focused()
-    expect(page.locator("#truth")).to_have_text("Sample: a drawn picture. Its true class: normal.")
+    expect(page.locator("#truth")).to_have_text("Sample: a drawing, made by a program.")
     expect(page.get_by_alt_text("The chosen image")).to_be_visible()
+
+
+def test_a_drawn_sample_is_no_test_of_a_model_of_real_scans(page):
+    expect(page.locator("#samples-drawn")).to_contain_text("These are drawings and the model learned from real scans")
+    page.get_by_role("button", name="Normal, sample 1").click()
+    expect(page.locator("#result-drawn")).to_contain_text("This is a drawing and the model learned from real scans")
+    page.get_by_role("button", name="Try another image").click()
+    choose(page, picture())
+    expect_answer(page, "Adenocarcinoma")
+    expect(page.locator("#result-drawn")).to_be_hidden()
+
+
+def test_a_drawn_sample_is_a_test_of_a_model_that_learned_from_drawings(browser, tmp_path):
+    package = write_package(tmp_path / "drawn", SPEC.model_copy(update={"synthetic": True}))
+    with running(app_serving(Classifier.load(package, "phantom", "1"))) as address:
+        for page in open_page(browser, address):
+            page.get_by_role("button", name="Normal, sample 1").click()
+            expect(page.locator("#label")).to_be_focused()
+            expect(page.locator("#truth")).to_have_text("Sample: a drawn picture. Its true class: normal.")
+            for notice in ("#samples-drawn", "#result-drawn"):
+                expect(page.locator(notice)).to_be_hidden()
 
 
 def test_the_model_s_card_opens_beside_the_page(browser, carded_server):
@@ -144,6 +169,18 @@ def test_the_page_of_the_models_says_how_each_decides(browser, deciding_server):
         expect_answer(page, "Adenocarcinoma")
 
 
+def test_a_model_that_refuses_does_not_always_answer(browser, tmp_path):
+    decision = DECIDING.decision.model_copy(update={"conformal": None, "abstain": "never"})
+    package = write_package(tmp_path / "refusing", DECIDING.model_copy(update={"decision": decision}))
+    save_reference(REFERENCE, package / OUTLIERS_FILE)
+    with running(app_serving(Classifier.load(package, "refusing", "12", threads=1))) as address:
+        for page in open_page(browser, f"{address}/models"):
+            sheet = page.get_by_role("article", name="refusing")
+            expect(sheet).to_contain_text("Refuses images whose distance")
+            expect(sheet).to_contain_text("It answers for every other image.")
+            expect(sheet).not_to_contain_text("It always answers.")
+
+
 def test_the_page_of_the_models_shows_a_card_in_its_frame(browser, carded_server):
     for page in open_page(browser, f"{carded_server}/models"):
         page.get_by_text("Model card: metrics").click()
@@ -169,6 +206,20 @@ def two_models(classifier, deciding) -> Iterator[str]:
         yield address
 
 
+def hold_back(page: Page, address: str) -> None:
+    page.route(address, lambda route: (page.wait_for_timeout(500), route.continue_()))
+
+
+def test_a_card_that_is_opened_while_the_versions_are_fetched_stays_open(browser, carded_server):
+    for page in open_page(browser, carded_server):
+        hold_back(page, "**/api/v1/models/carded")
+        page.goto(f"{carded_server}/models")
+        page.get_by_text("Model card: metrics").click()
+        first = page.locator("article").element_handle()
+        page.wait_for_function("each => !each.isConnected", arg=first)
+        expect(page.locator("details")).to_have_attribute("open", "")
+
+
 def test_another_model_answers_for_the_same_image_and_the_address_remembers_it(browser, two_models):
     for page in open_page(browser, two_models):
         choose(page, coloured(MIXED))
@@ -187,8 +238,51 @@ def test_another_model_answers_for_the_same_image_and_the_address_remembers_it(b
 def test_a_model_of_the_address_that_is_not_here_is_said(browser, two_models):
     for page in open_page(browser, f"{two_models}/?model=gone"):
         expect(page.locator("#model")).to_have_text("gone · not known here")
+        expect(page.get_by_role("heading", name="There is no model called gone")).to_be_visible()
+        assert page.locator("#models option").all_inner_texts() == ["colours", "deciding"]
+        expect(page.locator("#bench")).to_be_hidden()
+        drop(page, "scan.png")
+        expect(page.locator("#example")).not_to_contain_text("gone")
+        page.locator("#known-models").get_by_role("link", name="deciding").click()
+        expect(page.locator("#model")).to_have_text("deciding · version 8")
+        expect(page.locator("#unknown")).to_be_hidden()
         choose(page, picture())
-        expect(page.locator("#error")).to_contain_text("There is no model 'gone'")
+        expect_answer(page, "Adenocarcinoma")
+        expect(page.locator("#example")).to_have_text(re.compile(r"curl .* 'http.*/api/v1/predict\?model=deciding'$"))
+
+
+def test_a_model_that_is_not_here_is_left_by_the_list_too(browser, two_models):
+    for page in open_page(browser, f"{two_models}/?model=gone"):
+        expect(page.locator("#unknown")).to_be_visible()
+        page.get_by_label("Model", exact=True).select_option("deciding")
+        expect(page.locator("#model")).to_have_text("deciding · version 8")
+        expect(page.locator("#drop")).to_be_visible()
+        expect(page.locator("#unknown")).to_be_hidden()
+
+
+def test_a_model_that_the_registry_cannot_be_asked_for_is_not_said_to_be_missing(browser, classifier):
+    def lost(*_: str) -> list:
+        raise TrackingError("the registry does not answer")
+
+    started = ModelHolder(lambda: classifier)
+    started.load_once()
+    registry = Registry(lost, lost, lost, lambda _: started)
+    with running(create_app(Models(started, registry), CONFIG, ROOT)) as address:
+        for page in open_page(browser, f"{address}/?model=deciding"):
+            expect(page.locator("#model")).to_have_text("deciding · cannot be asked now")
+            choose(page, picture())
+            expect(page.locator("#error")).to_contain_text("The registry does not answer.")
+            expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_a_notice_says_what_it_means_and_goes_by_itself(browser, classifier):
+    holder = ModelHolder(lambda: classifier, lambda _: None)
+    holder.load_once()
+    with running(create_app(Models(holder), CONFIG, ROOT)) as address:
+        for page in open_page(browser, address):
+            expect(page.locator("#notice")).to_contain_text("which may have a newer model: it is being asked")
+            holder.look_once()
+            expect(page.locator("#notice")).to_be_hidden()
 
 
 def test_the_page_of_the_models_names_champion_and_challenger(browser, two_models):

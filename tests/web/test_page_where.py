@@ -3,7 +3,12 @@
 import pytest
 from browser import choose, expect_answer, open_page
 from playwright.sync_api import Page, expect
-from tiny_model import with_spot
+from tiny_app import app_serving, running
+from tiny_model import CLASSES, DECIDING, GREY, PURE, REFERENCE, coloured, with_spot, write_package
+
+from cnnClassifier.inference import Classifier
+from cnnClassifier.model_spec import OUTLIERS_FILE
+from cnnClassifier.outliers import save_reference
 
 pytestmark = pytest.mark.browser
 
@@ -61,6 +66,21 @@ def test_a_model_without_maps_does_not_offer_them(page):
     choose(page, with_spot((250, 0, 0), ROW, COLUMN))
     expect_answer(page, "Normal")
     expect(page.get_by_role("button", name="Show where")).to_be_hidden()
+
+
+def test_a_refused_image_has_no_maps(browser, tmp_path):
+    package = write_package(tmp_path / "both", DECIDING, maps=len(CLASSES))
+    save_reference(REFERENCE, package / OUTLIERS_FILE)
+    with running(app_serving(Classifier.load(package, "both", "11", threads=1))) as address:
+        for page in open_page(browser, address):
+            choose(page, coloured(PURE))
+            page.get_by_role("button", name="Show where").click()
+            expect(page.locator("#overlay")).to_be_visible()
+            page.get_by_role("button", name="Try another image").click()
+            choose(page, coloured(GREY))
+            expect(page.locator("#eyebrow")).to_have_text("No answer: another kind of image")
+            for part in ("#where", "#where-tools", "#overlay", "#peak"):
+                expect(page.locator(part)).to_be_hidden()
 
 
 def test_the_printed_report_has_the_answer_and_no_controls(shown):

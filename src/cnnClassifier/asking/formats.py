@@ -92,7 +92,7 @@ def _known(answer: Answer, classifier: Classifier) -> list[str]:
     if answer.prediction is None:
         return [file, "error", "", "", "", "", answer.error or "", *model]
     found = answer.prediction
-    possible, changes = " ".join(found.prediction_set), "; ".join(found.changes)
+    possible, changes = "; ".join(found.prediction_set), "; ".join(found.changes)
     return [file, found.state, found.label or "", f"{found.confidence:.6f}", possible, changes, "", *model]
 
 

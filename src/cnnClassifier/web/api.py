@@ -115,7 +115,7 @@ def _add_asking(api: APIBlueprint, service: Service, reader: Reader, observer: O
 
 
 def _add_models(api: APIBlueprint, service: Service, samples: Samples) -> None:
-    @api.get("/models", tags=[MODELS], responses={200: ModelsAnswer, **problems(401, 429)})
+    @api.get("/models", tags=[MODELS], responses={200: ModelsAnswer, **problems(401, 429, 503)})
     def models() -> Response:
         """List the models that may be asked."""
         return as_json(ModelsAnswer(models=service.models.answers()))

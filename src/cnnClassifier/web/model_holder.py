@@ -13,7 +13,10 @@ from cnnClassifier.web.memory import give_memory_back
 
 RETRY_SECONDS = 10.0
 REFRESH_SECONDS = 30.0
-UNVERIFIED = "not yet compared with the registry"
+UNVERIFIED = (
+    "not yet compared with the registry, which may have a newer model: "
+    "it is being asked, and this notice goes by itself"
+)
 END_SECONDS = 5.0  # that the end of the process waits for a model that is being loaded
 
 log = logging.getLogger(__name__)

@@ -37,6 +37,7 @@ class Registry:
         self._ask_one = offers
         self._ask_versions = versions
         self._names: list[str] = []
+        self._trouble: TrackingError | None = None
         self._asked = -KEPT_SECONDS
 
     def names(self) -> list[str]:
@@ -44,20 +45,23 @@ class Registry:
         if time.monotonic() - self._asked >= KEPT_SECONDS:
             self._asked = time.monotonic()
             try:
-                self._names = self._ask_names()
+                self._names, self._trouble = self._ask_names(), None
             except TrackingError as error:
+                self._trouble = error
                 log.warning("the registry's models are not known: %s", error)
         return self._names
 
+    @property
+    def trouble(self) -> TrackingError | None:
+        """Why the registry did not list its models when it was asked last; None if it did."""
+        return self._trouble
+
     def offers(self, name: str) -> bool:
-        """Whether a model has the served alias, listed or not: a list may be long and end before it."""
-        if name in self.names():
-            return True
-        try:
-            return self._ask_one(name)
-        except TrackingError as error:
-            log.warning("whether there is a model %s is not known: %s", name, error)
-            return False
+        """Whether a model has the served alias, listed or not: a list may be long and end before it.
+
+        TrackingError if the registry does not tell: that is no "no".
+        """
+        return name in self.names() or self._ask_one(name)
 
     def versions(self, name: str) -> list[Version]:
         """A model's versions, newest first; none if the registry does not answer."""
@@ -78,7 +82,7 @@ class Models:
         self._lock = threading.Lock()
 
     def get(self, name: str | None = None) -> Classifier:
-        """The classifier of that name, or the default one; NoSuchModelError, or what its holder raises."""
+        """The classifier of that name, or the default one; errors of `_offered`, or what its holder raises."""
         if name is None:
             return self.default.get()
         return (self._known(name) or self._offered(name)).get()
@@ -96,9 +100,14 @@ class Models:
         return [classifier for holder in holders if (classifier := _if_there(holder))]
 
     def answers(self) -> list[ModelAnswer]:
-        """All that may be asked, the default first; in a request, whose addresses they have."""
+        """All that may be asked, the default first; in a request, whose addresses they have.
+
+        TrackingError if none is known only because the registry does not tell.
+        """
         default = self._default_name()
         names = [*([default] if default else []), *(self._registry.names() if self._registry else [])]
+        if not names and self._registry and self._registry.trouble:
+            raise TrackingError(str(self._registry.trouble))
         return [self._describe(name) for name in dict.fromkeys(names)]
 
     def answer(self, name: str) -> ModelAnswer:
@@ -118,6 +127,7 @@ class Models:
         return self.default if name == self._default_name() else self._others.get(name)
 
     def _offered(self, name: str) -> ModelHolder:
+        """The holder of a model of the registry; NoSuchModelError, or TrackingError if the registry does not tell."""
         if self._registry is None or not self._registry.offers(name):
             raise NoSuchModelError(f"there is no model {name!r}; GET /api/v1/models lists them")
         with self._lock:  # another request may have asked meanwhile

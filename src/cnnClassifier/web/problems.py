@@ -1,12 +1,12 @@
-"""Every error becomes a problem document (RFC 9457): never HTML, never a stack trace."""
+"""Every error becomes a problem document (RFC 9457), or for who looks for a page, a page; never a stack trace."""
 
 from http import HTTPStatus
 
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, render_template, request
 from pydantic import ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from cnnClassifier.errors import ArchiveError, ImageError, NoMapsError, NoSuchModelError
+from cnnClassifier.errors import ArchiveError, ImageError, NoMapsError, NoSuchModelError, TrackingError
 from cnnClassifier.fetching import FetchError
 from cnnClassifier.monitoring.feedback import UnknownAnswerError, UnknownLabelError
 from cnnClassifier.web.admission import OverloadedError
@@ -17,6 +17,7 @@ from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError
 from cnnClassifier.web.samples import NoSuchSampleError
 
 PROBLEM_JSON = "application/problem+json"
+PAGES = (None, "index", "models", "model_card")  # what people open in a browser; None: an address of nothing
 TYPES = "urn:cnnclassifier:problem:"
 
 TRAIN_FIRST = "Train and register a model with `make run`; this server then picks it up by itself."
@@ -36,6 +37,7 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(JournalError, _no_journal)
     app.register_error_handler(ModelLoadingError, _model_loading)
     app.register_error_handler(NoModelError, _no_model)
+    app.register_error_handler(TrackingError, _registry_lost)
     app.register_error_handler(OverloadedError, _overloaded)
     app.register_error_handler(TooLateError, _too_late)
 
@@ -54,9 +56,7 @@ def unreadable(error: ImageError) -> Problem:
 def invalid_query(error: ValidationError) -> Response:
     """The problem with values in an address."""
     faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-    problem = Problem(
-        type=TYPES + "invalid-query", title="The address asks for what is not there", status=422, detail=faults
-    )
+    problem = Problem(type=TYPES + "invalid-query", title="This address is not understood", status=422, detail=faults)
     return _fill(Response(), problem)
 
 
@@ -122,6 +122,12 @@ def _no_model(error: NoModelError) -> Response:
     return _fill(Response(headers={"Retry-After": "10"}), problem)
 
 
+def _registry_lost(error: TrackingError) -> Response:
+    title = "The registry cannot be asked"
+    problem = Problem(type=TYPES + "registry-lost", title=title, status=503, detail=str(error))
+    return _fill(Response(headers={"Retry-After": "10"}), problem)
+
+
 def _overloaded(error: OverloadedError) -> Response:
     problem = Problem(type=TYPES + "overloaded", title="Too much at once", status=429, detail=str(error))
     return _fill(Response(headers={"Retry-After": str(error.retry_after)}), problem)
@@ -136,11 +142,27 @@ def _detail(error: HTTPException) -> str:
     if error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         megabytes = current_app.config["MAX_CONTENT_LENGTH"] // 2**20
         return f"the request is larger than the {megabytes} MB this server accepts"
+    if isinstance(error, MethodNotAllowed):
+        return f"{request.method} is not for this address; it takes {', '.join(sorted(error.valid_methods or ()))}"
+    if isinstance(error, NotFound) and error.description == NotFound.description:  # nobody said what is missing
+        return "there is nothing at this address; /api/v1/docs lists what may be asked"
     return error.description or ""
 
 
 def _fill(response: Response, problem: Problem) -> Response:
     response.status_code = problem.status
-    response.content_type = PROBLEM_JSON
-    response.set_data(problem.model_dump_json(exclude_none=True))
+    response.vary.add("Accept")
+    if _is_for_a_reader():
+        response.content_type = "text/html; charset=utf-8"
+        response.set_data(render_template("problem.html", problem=problem))
+    else:
+        response.content_type = PROBLEM_JSON
+        response.set_data(problem.model_dump_json(exclude_none=True))
     return response
+
+
+def _is_for_a_reader() -> bool:
+    """Whether a browser opens this as a page: programs ask for anything, or for JSON, and the API has no pages."""
+    is_page = request.endpoint in PAGES and not request.path.startswith("/api/")
+    kinds = request.accept_mimetypes
+    return bool(is_page and kinds["text/html"] > kinds["application/json"])

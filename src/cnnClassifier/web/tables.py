@@ -35,7 +35,7 @@ def _row(item: BatchItem, batch: BatchAnswer, classes: list[str]) -> list[object
             *("" for _ in classes),
         ]
     answer = item.answer
-    given = [answer.state, answer.label or "", f"{answer.confidence:.6f}", " ".join(answer.prediction_set), ""]
+    given = [answer.state, answer.label or "", f"{answer.confidence:.6f}", "; ".join(answer.prediction_set), ""]
     return [*start, *given, *end, *(f"{answer.probabilities[label]:.6f}" for label in classes)]
 
 

@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from cnnClassifier.base64_files import from_base64
 from cnnClassifier.errors import DataError
-from cnnClassifier.fetching import Fetcher
+from cnnClassifier.fetching import Fetcher, FetchError
 from cnnClassifier.web.admission import Admission
 from cnnClassifier.web.answers import BatchRequest, Message, PredictRequest, UrlRequest
 from cnnClassifier.web.observer import Observer
@@ -20,6 +20,7 @@ from cnnClassifier.web.observer import Observer
 MessageT = TypeVar("MessageT", bound=Message)
 
 FIELD = "image"
+NO_FETCHING = "this server fetches nothing, as no host stands in serving.url_hosts; send the image itself"
 # Bodies that are the file itself. What it is, its bytes say: the header is not believed.
 RAW_KINDS = (
     "image/png", "image/jpeg", "image/tiff", "image/bmp", "image/gif", "image/webp", "image/jp2",
@@ -89,18 +90,21 @@ class Reader:
         if request.mimetype == "multipart/form-data":
             files = request.files.getlist(FIELD)
             if not files:
-                raise BadRequest(f"send one or more files in the field {FIELD!r}{_other_fields(request)}")
+                raise BadRequest(f"send one or more files in the field {FIELD!r}. {_received(request)}")
             return [Upload(file.filename or "", file.read()) for file in files]
         if request.is_json and (body := _parse(request, BatchRequest)):
             return [Upload(str(number), _decoded(text)) for number, text in enumerate(body.images, 1)]
         return [Upload("1", self._one(request))]
 
     def _from_json(self, request: Request) -> bytes:
-        if self.fetcher is not None and (body := _parse(request, UrlRequest)):
-            return self.fetcher.fetch(body.url)
+        address = _parse(request, UrlRequest)
+        if address and self.fetcher:
+            return self.fetcher.fetch(address.url)
         try:
             return _decoded(PredictRequest.model_validate_json(request.get_data()).image)
         except ValidationError as error:
+            if address:
+                raise FetchError(NO_FETCHING) from None
             raise BadRequest(f'send {{"{FIELD}": "<base64>"}}: {faults_of(error)}') from None
 
 
@@ -134,11 +138,13 @@ def _body(request: Request) -> bytes:
 def _one_of_form(request: Request) -> bytes:
     files = request.files.getlist(FIELD)
     if len(files) != 1:
-        raise BadRequest(f"send one file in the field {FIELD!r}. Received: {len(files)}{_other_fields(request)}")
+        raise BadRequest(f"send one file in the field {FIELD!r}. {_received(request)}")
     data: bytes = files[0].read()
     return data
 
 
-def _other_fields(request: Request) -> str:
+def _received(request: Request) -> str:
+    """What a form has instead of what it should have."""
     others = sorted({*request.files, *request.form} - {FIELD})
-    return f" (and the fields {', '.join(others)})" if others else ""
+    fields = f"; other fields: {', '.join(others)}" if others else ""
+    return f"Received: {len(request.files.getlist(FIELD))}{fields}"
