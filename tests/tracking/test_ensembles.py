@@ -321,7 +321,7 @@ def test_members_of_other_classes_or_another_order_are_refused(members, local, s
 def test_members_that_take_other_pictures_are_refused(members, local, settings, paths, tmp_path):
     preprocessing = SPEC.preprocessing.model_copy(update={"image_size": 48, "body_crop": False})
     other = other_member(local, settings, paths, tmp_path, preprocessing=preprocessing)
-    with pytest.raises(ModelError, match=r"differ in size 32 and 48; body_crop True and False: train one"):
+    with pytest.raises(ModelError, match=r"differ in image_size 32 and 48; body_crop True and False: train one"):
         make("unlike", ["tiny_chest_ct/1", f"tiny_chest_ct/{other}"], settings, paths, local)
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cnnClassifier.audit.pairs import pair_up, write_pairs
-from cnnClassifier.components.registration import Registration
+from cnnClassifier.components.registration import Registration, find_metric
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import Paths, PrepareBaseModelConfig, RegistrationConfig
 from cnnClassifier.datasets.manifest import ImageRecord, write_manifest
@@ -192,11 +192,11 @@ def test_a_champion_whose_predictions_cannot_be_read_is_not_beaten(trained):
     assert "expected the columns" in registered["reason"]
 
 
-def test_a_metric_that_models_are_not_compared_by_is_an_error_that_lists_those_that_are(trained):
-    with pytest.raises(
-        ConfigError, match=r"registration\.metric: expected one of published\.accuracy.*'published.recall'"
-    ):
-        trained.register(wrong=4, metric="published.recall")
+def test_a_metric_that_the_run_has_not_measured_is_an_error_that_lists_those_that_it_has():
+    measured = {"published": {name: {"value": 0.5} for name in OVERALL}}
+    assert find_metric(measured, "published.loss") == 0.5
+    with pytest.raises(ConfigError, match=r"expected one of published\.accuracy.*'deduplicated.accuracy'"):
+        find_metric(measured, "deduplicated.accuracy")
 
 
 def test_the_package_s_maps_are_told_from_those_of_training_images(trained):
