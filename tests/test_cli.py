@@ -42,6 +42,13 @@ def test_help_names_every_stage(project):
     assert all(stage in shown for stage in STAGES)
 
 
+def test_help_says_of_each_command_what_it_does_without_being_cut_off(project):
+    """In a window of 80 columns: click ends a description that is too long with dots."""
+    shown = project.main("--help").stdout.partition("Commands:")[2]
+    assert len(shown.splitlines()) > 25
+    assert not [line for line in shown.splitlines() if line.endswith("...")]
+
+
 def test_help_imports_no_heavy_library(project):
     probe = "import sys; import cnnClassifier.cli; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     loaded = set(project.run(sys.executable, "-c", probe).stdout.split())
@@ -94,6 +101,7 @@ def test_what_the_system_refuses_is_one_line_with_the_file(project, tmp_path):
         (OSError(errno.ENOSPC, "No space left on device", "a", None, "b"), "a -> b: No space left on device"),
         (OSError("said by a\nlibrary"), "said by a library"),
         (sqlite3.OperationalError("database or disk is full"), "SQLite: database or disk is full"),
+        (sqlite3.DatabaseError("disk image is malformed"), "SQLite: disk image is malformed"),
     ],
 )
 def test_a_line_has_the_files_and_what_was_said(error, line):

@@ -91,7 +91,7 @@ def _add_stage(stage: str) -> None:
 
         run_stage(stage)
 
-    app.command(stage, help=f"Run the stage {stage} alone (what dvc.yaml calls).")(run)
+    app.command(stage, help=f"Run the stage {stage} alone. dvc.yaml calls this.")(run)
 
 
 for _stage in STAGES:
@@ -107,7 +107,7 @@ def audit(
     ] = 0.95,
     same_patient: Annotated[float, typer.Option(min=0.5, max=1, help="... from which they are one patient's.")] = 0.75,
 ) -> None:
-    """Say what is wrong with any folder of images: copies, conflicts, masks, shortcuts. Needs no configuration."""
+    """Say what is wrong with a folder of images. Copies, conflicts, masks, shortcuts; needs no configuration."""
     from cnnClassifier.pipeline import audit_images
 
     audit_images(folder, out, near_copy, same_patient)
@@ -122,7 +122,7 @@ def robustness(
     strongest: Annotated[int, typer.Option(min=1, max=5, help="Measure up to this strength; 2 is mild.")] = 5,
     deals: Annotated[int, typer.Option(min=1, help="How often the folds are dealt anew.")] = 3,
 ) -> None:
-    """Measure what noise, blur, another window and other corruptions cost; again to go on where it stopped."""
+    """Measure what noise, blur and other corruptions cost. Again to go on where it stopped."""
     from cnnClassifier.pipeline import print_robustness
 
     print_robustness(split.value, images, strongest, deals)
@@ -130,7 +130,7 @@ def robustness(
 
 @app.command()
 def results() -> None:
-    """Print the last run's results, the registered version and what to type next."""
+    """Print the last run's results and what to type next."""
     from cnnClassifier.pipeline import print_results
 
     print_results()
@@ -151,7 +151,7 @@ def features(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="With --ray: cores of each of them.")] = 1,
 ) -> None:
-    """Say what the store of frozen features holds, how large it is, what was used when; make it smaller, or fill it."""
+    """Say what the store of frozen features holds. Make it smaller, or fill it."""
     from cnnClassifier.pipeline import fill_features, print_features, share_features
 
     if share:
@@ -168,7 +168,7 @@ def readme(
         str | None, typer.Option(help="What the run saw, if not its whole data; for docs/results.md, not README.md.")
     ] = None,
 ) -> None:
-    """Keep the last run's metrics in docs/results/ and write the tables of README.md and docs/results.md."""
+    """Write the tables of results in README.md and docs/. The last run's metrics are kept in docs/results/."""
     from cnnClassifier.pipeline import write_readme
 
     write_readme(sample)
@@ -183,7 +183,7 @@ def sweep(
         str | None, typer.Option(envvar="CNNCLASSIFIER_SWEEP_STORAGE", help="Where trials are kept: an SQL address.")
     ] = None,
 ) -> None:
-    """Search better parameters by grouped cross-validation on cached features; again to go on where it stopped."""
+    """Search better parameters by cross-validation. By groups, on cached features; again to go on where it stopped."""
     from cnnClassifier.pipeline import run_sweep
 
     run_sweep(name, trials, timeout, storage)
@@ -198,7 +198,7 @@ def compare(
         bool, typer.Option(help="Then make the best one's parameters params.yaml and run the pipeline with them.")
     ] = True,
 ) -> None:
-    """Train candidates on the same folds, say which is best and how sure that is, and register that one."""
+    """Train candidates on the same folds, register the best. Say how sure it is that it is best."""
     from cnnClassifier.pipeline import run_compare
 
     run_compare(candidates, register)
@@ -210,7 +210,7 @@ def ensemble(
     of: Annotated[list[str], typer.Option(help="Members: model, model@alias or model/version, two or more.")],
     more: Annotated[list[str] | None, typer.Argument(help="Further members, after --of.", show_default=False)] = None,
 ) -> None:
-    """Register the mean of several registered models' calibrated probabilities as one model."""
+    """Register the mean of several models as one model. It is the mean of their calibrated probabilities."""
     from cnnClassifier.pipeline import make_ensemble
 
     typer.echo(make_ensemble(name, [*of, *(more or [])]))
@@ -222,7 +222,7 @@ def promote(
     because: Annotated[str, typer.Option(help="Why; recorded with the version.")],
     name: Annotated[str | None, typer.Option(help="Which model's, if it is not the active experiment's.")] = None,
 ) -> None:
-    """Make a version champion although the gate did not: the recorded way round it."""
+    """Make a version champion although the gate did not. The reason is kept with it."""
     from cnnClassifier.pipeline import promote_version
 
     typer.echo(promote_version(version, because, name))
@@ -230,7 +230,7 @@ def promote(
 
 @app.command()
 def release() -> None:
-    """Make the finished run's model a folder to commit, models/<name>: half precision, its metrics and parameters."""
+    """Make the finished run's model a folder to commit. models/<name>: half precision, metrics, parameters."""
     from cnnClassifier.pipeline import release
 
     typer.echo(release())
@@ -238,7 +238,7 @@ def release() -> None:
 
 @app.command("import-model")
 def import_model() -> None:
-    """Register the model that comes with the code, as version 1 and champion; for a server of your own."""
+    """Register the model that comes with the code. As version 1 and champion, also in a server of your own."""
     from cnnClassifier.pipeline import import_released
 
     typer.echo(import_released())
@@ -255,7 +255,7 @@ def export(
         Path | None, typer.Option(help="A folder of images to compare on; otherwise the last run's test images.")
     ] = None,
 ) -> None:
-    """Write the model as ONNX, LiteRT, .keras or SavedModel, if it says the same as the served one on real images."""
+    """Write the model as ONNX, LiteRT, .keras or SavedModel. Only if it says the same on real images."""
     from cnnClassifier.formats.command import Wish, export_model
 
     typer.echo(export_model(kind, out, Wish(model, version, alias), images))

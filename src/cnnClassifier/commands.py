@@ -88,7 +88,7 @@ def train(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")] = False,
 ) -> None:
-    """Change values of params.yaml, say which, and run the pipeline. Comments stay; your own edits are kept aside."""
+    """Change values of params.yaml and run the pipeline. Comments stay; your own edits are kept aside."""
     from cnnClassifier.config.loading import PARAMS_FILE, experiment_file, load_settings
     from cnnClassifier.overrides import for_model_name, for_network, plan_edit
     from cnnClassifier.pipeline import activate, keep_edits_aside, print_results, reproduce
@@ -150,7 +150,7 @@ def evaluate(
     ),
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for each interval.")] = 1000,
 ) -> None:
-    """Judge a model on labelled images that lie in class folders: metrics with intervals, and every usual plot."""
+    """Judge a model on labelled images in class folders. Metrics with intervals, and every usual plot."""
     from cnnClassifier.asking.evaluate import evaluate_folder
 
     evaluate_folder(data, model, package, out, resamples)

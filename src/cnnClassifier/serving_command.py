@@ -20,7 +20,7 @@ def serve(
         Path | None, typer.Option(help="A folder with model.onnx and model.json to serve; no registry is asked.")
     ] = None,
 ) -> None:
-    """Serve the page and the API, as `python app.py` does: the champion, else the released model."""
+    """Serve the page and the API, as `python app.py` does. The champion answers, else the released model."""
     from cnnClassifier.shipped import HOME
     from cnnClassifier.web.model_source import MODEL_DIR
 

@@ -35,7 +35,7 @@ def backup(
     artifacts: ArtifactsOption = None,
     log: Annotated[Path | None, typer.Option(help="A prediction log (SQLite) to put into it, too.")] = None,
 ) -> None:
-    """Write the registry (runs, models, aliases, artifacts) to one file; others may go on using it."""
+    """Write the registry to one file. Runs, models, aliases, artifacts; others may go on using it."""
     from cnnClassifier.backup.command import backup
     from cnnClassifier.backup.stores import choose_store
     from cnnClassifier.config.loading import load_project
@@ -50,7 +50,7 @@ def restore(
     artifacts: ArtifactsOption = None,
     log: Annotated[Path | None, typer.Option(help="Where the prediction log goes, if the file holds one.")] = None,
 ) -> None:
-    """Fill an unused registry from a backup, here or on a server: the same runs, versions and aliases."""
+    """Fill an unused registry from a backup. Here or on a server: the same runs, versions and aliases."""
     from cnnClassifier.backup.command import restore
     from cnnClassifier.backup.stores import choose_store
     from cnnClassifier.config.loading import load_project
@@ -63,7 +63,7 @@ def dagshub(
     owner: Annotated[str, typer.Argument(help="Whose repository: jane, in dagshub.com/jane/chest-ct.")],
     repository: Annotated[str, typer.Argument(help="Its name: chest-ct.")],
 ) -> None:
-    """Make a DagsHub repository the DVC remote and the tracking server; the token goes where git does not look."""
+    """Use a DagsHub repository for DVC and MLflow. The token goes where git does not look."""
     from cnnClassifier.dagshub_setup import set_up
 
     typer.echo(set_up(owner, repository))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from cnnClassifier.asking.answers import Answer, ask
@@ -26,6 +25,7 @@ from cnnClassifier.metrics.evaluation_plots import plot_evaluation
 from cnnClassifier.metrics.prediction_plots import plot_distribution, plot_report
 from cnnClassifier.metrics.report import report
 from cnnClassifier.shipped import load_project_anywhere
+from cnnClassifier.terminal import console
 
 MILLION = 1_000_000
 CONFIDENCE = 0.95
@@ -62,7 +62,7 @@ def evaluate_folder(data: Path, name: str | None, package: Path | None, out: Pat
     metrics = measure(judged, classifier, training_images(classifier, project), resamples)
     with new_folder(out) as folder:
         _write(metrics, judged, classifier, data, folder)
-    Console().print(_summary(metrics, classifier, data))
+    console().print(_summary(metrics, classifier, data))
     log.info("written to %s", out / REPORT)
     return metrics
 

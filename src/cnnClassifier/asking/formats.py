@@ -13,11 +13,11 @@ from rich.text import Text
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.asking.answers import Answer
 from cnnClassifier.inference import Classifier
+from cnnClassifier.terminal import WIDE
 from cnnClassifier.web.tables import harmless
 
 COLUMNS = ("file", "state", "label", "confidence", "prediction_set", "changes", "error", "model", "version")
 STYLES = {"answer": "bold", "abstained": "yellow", "refused": "yellow"}
-FILE_WIDTH = 200  # columns of a table that is written to a file
 
 
 def as_json(answers: Sequence[Answer], classifier: Classifier) -> str:
@@ -53,8 +53,8 @@ def as_table(answers: Sequence[Answer], classifier: Classifier) -> Table:
     """A row a file, for the terminal."""
     table = Table(title=f"{classifier.name} version {classifier.version}", title_justify="left", title_style="bold")
     table.add_column("file", overflow="fold")
-    table.add_column("answer")
-    table.add_column("confidence", justify="right")
+    table.add_column("answer", overflow="fold")
+    table.add_column("confidence", justify="right", overflow="fold")
     table.add_column("may be", overflow="fold")
     table.add_column("remarks", overflow="fold")
     for answer in answers:
@@ -64,7 +64,7 @@ def as_table(answers: Sequence[Answer], classifier: Classifier) -> Table:
 
 def table_text(answers: Sequence[Answer], classifier: Classifier) -> str:
     """The table as plain text."""
-    console = Console(file=io.StringIO(), width=FILE_WIDTH)
+    console = Console(file=io.StringIO(), width=WIDE)
     console.print(as_table(answers, classifier))
     written: str = console.file.getvalue()  # type: ignore[attr-defined]
     return written

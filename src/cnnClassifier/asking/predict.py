@@ -5,8 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.asking.answers import Answer, ask
 from cnnClassifier.asking.files import list_files
@@ -17,6 +15,7 @@ from cnnClassifier.destinations import check_new_file
 from cnnClassifier.files import write_text
 from cnnClassifier.inference import Classifier
 from cnnClassifier.shipped import load_project_anywhere
+from cnnClassifier.terminal import console
 
 MILLION = 1_000_000
 
@@ -46,7 +45,7 @@ def predict_files(named: Sequence[Path], model: str | None, package: Path | None
 
 def _show(answers: Sequence[Answer], classifier: Classifier, form: str, out: Path | None) -> None:
     if form == "table" and out is None:
-        Console().print(as_table(answers, classifier))
+        console().print(as_table(answers, classifier))
         return
     text = {"table": table_text, "json": as_json, "csv": as_csv}[form](answers, classifier)
     if out is None:

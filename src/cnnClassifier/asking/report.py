@@ -77,9 +77,11 @@ def warnings_on(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def in_words(metric: Mapping[str, float | None]) -> str:
-    """A metric with its interval, such as 0.921 (0.889 to 0.950)."""
+    """A metric with its interval, such as 0.921 (0.889 to 0.950), or alone where too few draws tell one."""
     if metric["value"] is None:
         return "unknown"
+    if metric["low"] is None:
+        return f"{metric['value']:.3f}"
     return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
 
 

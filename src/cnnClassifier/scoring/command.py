@@ -38,7 +38,7 @@ def score(
         int | None, typer.Option(min=1, help="With --ray: how many hold the model (default: as many as there is room).")
     ] = None,
 ) -> None:
-    """Answer for many images, streamed; again to go on where it stopped. 0: all were read; 1: a row says why not."""
+    """Answer for many images, a row each. Again to go on where it stopped. 0: all were read; 1: a row says why not."""
     # Before NumPy is loaded: its idle threads would spin on the cores that the network needs (docs/serving.md).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from cnnClassifier.ray_cluster import Cluster
