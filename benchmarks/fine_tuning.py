@@ -55,14 +55,15 @@ def main() -> None:
     activations = open_features(upper, spec, paths)
     for extractor in (recipe.features, activations):
         extractor.ensure(records, [PLAIN])
-    untouched, epochs = values_of(upper.tail.variables), read_history(paths.history).best_epoch + 1
+    untouched, search = values_of(upper.tail.variables), read_history(paths.history)
+    recipe.rates = search.rates
     fold = deal_folds(records, settings.training.folds, settings.training.seed)
     told = np.empty((options.epochs + 1, len(records), len(spec.classes)))
     for number in sorted(set(fold.tolist())):
         held_out, rest = fold == number, fold != number
         assign(upper.tail.variables, untouched)
         with tempfile.TemporaryDirectory() as folder:
-            recipe.fit_for(chosen(records, rest), epochs, Path(folder) / "head.npz")
+            recipe.fit_for(chosen(records, rest), search.best_epoch + 1, Path(folder) / "head.npz")
         tuning = Tuning(upper.tail, activations, spec.classes, settings.training, options.rate)
         told[0, held_out] = tuning.predict(chosen(records, held_out))
         for epoch in range(options.epochs):

@@ -53,8 +53,10 @@ def main() -> None:
     say(f"features differ by {apart.mean():.2%} of their length, at most {apart.max():.2%}")
     # Before any fit: they share the tail, and each starts from its weights as they are now.
     recipes = {name: Recipe(parts.tail, each, spec, settings.training) for name, each in extractors.items()}
-    epochs = read_history(paths.history).best_epoch + 1
-    found = [judge(deal, recipes, records, epochs) for deal in range(options.deals)]
+    search = read_history(paths.history)
+    for recipe in recipes.values():
+        recipe.rates = search.rates
+    found = [judge(deal, recipes, records, search.best_epoch + 1) for deal in range(options.deals)]
     differences = np.array([figures["int8"] - figures["float32"] for figures in found])
     say("| int8 - float32 | mean | standard error | of each deal |\n|---|---|---|---|")
     for name, column in zip(FIGURES, differences.T, strict=True):

@@ -28,8 +28,8 @@ SMALL_VARIABLE = "CNNCLASSIFIER_SMALL"
 SMALL = {
     "data_ingestion.source.patients_per_class": 10,
     "data_ingestion.source.slices_per_patient": 2,
-    "data_ingestion.source.size": 192,
-    "prepare_base_model.preprocessing.size": 96,
+    "data_ingestion.source.image_size": 192,
+    "prepare_base_model.preprocessing.image_size": 96,
     "prepare_base_model.precision": "float32",
     "training.epochs": 40,
     "training.folds": 3,

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from cnnClassifier.config.data import DataIngestionConfig
 from cnnClassifier.config.judging import METRICS
 from cnnClassifier.config.judging import PROTOCOLS as COMPARED
-from cnnClassifier.config.loading import experiment_file, load_project, load_settings
+from cnnClassifier.config.loading import experiment_file, load_project, load_settings, parse_yaml
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.errors import ConfigError
@@ -141,6 +141,12 @@ def test_a_file_that_is_no_mapping_is_one_line(content, words, tmp_path):
     path = tmp_path / "params.yaml"
     path.write_bytes(content)
     assert words in complaint(path)
+
+
+def test_a_mapping_may_change_what_it_merges():
+    merged = "top:\n  base: &base {x: 1}\n  nested:\n    a: &a {<<: *base, x: 2}\n"
+    text = f"{merged}    b: {{<<: *a, y: 1}}\n"
+    assert parse_yaml(text, Path("params.yaml")).top.nested.b == {"x": 2, "y": 1}
 
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path):

@@ -99,6 +99,16 @@ def test_draws_that_lost_a_small_class_do_not_widen_the_interval():
     assert found["low"] >= 0.5
 
 
+def test_where_most_draws_lose_a_class_there_is_no_interval_of_a_mean_over_classes():
+    """Of three groups, each of one class, a draw keeps all only as they are: its spread would be nothing."""
+    truth = np.repeat([0, 1, 2], 4)
+    called = np.where(np.arange(12) % 4 == 0, (truth + 1) % 3, truth)
+    how = {"resamples": 500, "confidence": 0.95, "seed": 0}
+    found = report(truth, np.eye(3)[called], np.repeat(["p", "q", "r"], 4), ("a", "b", "c"), **how)
+    assert found["balanced_accuracy"] == {"value": 0.75, "low": None, "high": None}
+    assert found["accuracy"]["low"] is not None
+
+
 def test_a_certain_mistake_has_a_finite_loss():
     found = score(np.array([0]), np.array([[0.0, 1.0]]), np.ones((1, 1)))
     assert 20 < found.loss[0] < 30
@@ -206,7 +216,7 @@ def test_metrics_of_any_predictions_are_shares(seed, images, coarse):
     content = summary(truth, probabilities, resamples=20)
     for interval in all_intervals(content):
         if interval["value"] is not None and interval is not content["loss"]:
-            assert all(0 <= value <= 1 for value in interval.values())
+            assert all(0 <= value <= 1 for value in interval.values() if value is not None)
 
 
 # --- plots --------------------------------------------------------------------------------

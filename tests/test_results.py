@@ -130,8 +130,9 @@ def test_the_markdown_table_has_a_row_for_each_protocol_there_is_and_its_control
     assert len(rows) == 4
 
 
-def test_a_metric_that_cannot_be_said_is_called_unknown(tmp_path):
+def test_a_metric_that_cannot_be_said_is_called_unknown_and_one_without_limits_stands_alone(tmp_path):
     metrics = results(published=(9, 1.0))
     metrics["published"]["macro_roc_auc"] = {"value": None, "low": None, "high": None}
+    metrics["published"]["accuracy"] = {"value": 0.75, "low": None, "high": None}
     write_json(metrics, tmp_path / "metrics.json")
-    assert "| unknown (unknown-unknown) |" in markdown_table({"one": tmp_path / "metrics.json"})
+    assert "| .750 | unknown |" in markdown_table({"one": tmp_path / "metrics.json"})

@@ -5,6 +5,8 @@ import sqlite3
 from cnnClassifier.errors import CnnClassifierError, one_line
 from cnnClassifier.extras import advice_for
 
+# What only a wrong program makes SQLite say.
+FAULTS = (sqlite3.IntegrityError, sqlite3.InternalError, sqlite3.NotSupportedError, sqlite3.ProgrammingError)
 WHERE = "CNNCLASSIFIER_LOG_LEVEL=debug says where in the program"
 
 
@@ -21,7 +23,7 @@ def explain(error: Exception) -> str | None:
             return advice_for(error.name or "")
         case OSError():
             return f"{_as_the_system_says(error)} ({WHERE})"
-        case sqlite3.OperationalError():
+        case sqlite3.DatabaseError() if not isinstance(error, FAULTS):
             return f"SQLite: {error} ({WHERE})"
     return None
 

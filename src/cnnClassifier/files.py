@@ -48,8 +48,8 @@ def naming_database(path: Path) -> Iterator[None]:
     """DataError with the file for what SQLite says of a disk, of rights, of a damaged file; it names none itself."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise DataError(f"{path}: {error}; make room or correct its permissions") from None
+    except sqlite3.DatabaseError as error:
+        raise DataError(f"{path}: SQLite says: {error}") from None
 
 
 @contextmanager

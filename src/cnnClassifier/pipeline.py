@@ -48,20 +48,16 @@ def reproduce() -> None:
     """Run `dvc repro` on the active parameters; what is bad in them or the tracking server is told before."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.tracking.connection import connect
-    from cnnClassifier.tracking.ending import fail_unfinished, finish_skipped
+    from cnnClassifier.tracking.ending import finish_skipped
     from cnnClassifier.tracking.registry import registered_as
 
     connection = connect(project.tracking)
     connection.check()
     log.info("running the pipeline for %s", settings.registration.name)
-    try:
-        _repro()
-        if registered_as(connection, project.paths.registration) is None:
-            log.info("%s has not heard of this model, which was registered elsewhere", connection.title)
-            _repro("--force", "--single-item", "registration")
-    except CnnClassifierError:
-        fail_unfinished(connection, settings, project.paths)
-        raise
+    _repro()
+    if registered_as(connection, project.paths.registration) is None:
+        log.info("%s has not heard of this model, which was registered elsewhere", connection.title)
+        _repro("--force", "--single-item", "registration")
     finish_skipped(connection, settings, project.paths)
 
 

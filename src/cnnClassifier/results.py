@@ -137,7 +137,9 @@ def _present(metrics: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
 
 
 def _cell(metric: Mapping[str, float | None]) -> str:
-    """A metric with its interval, as .921 (.889-.950)."""
+    """A metric with its interval, as .921 (.889-.950), or alone where too few draws tell one."""
+    if metric["low"] is None:
+        return _short(metric["value"])
     return f"{_short(metric['value'])} ({_short(metric['low'])}-{_short(metric['high'])})"
 
 

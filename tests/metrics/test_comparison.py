@@ -53,7 +53,26 @@ def test_the_better_model_gains_by_every_metric_and_the_other_loses_as_much(metr
 def test_a_model_against_itself_gains_nothing_and_is_better_half_the_time():
     truth, model, _, groups = two_models()
     found = compare(truth, model, model, groups, "accuracy", **SETTINGS)
-    assert found == Comparison(found.champion, found.champion, 0, 0, 0, 0.5)
+    assert found == Comparison(found.champion, found.champion, 0, 0, 0, 0.5, SETTINGS["resamples"])
+
+
+def few_of_each_class(classes: int):
+    """Two groups of a class, one image each, and two models, of which the second is always wrong."""
+    truth = np.arange(2 * classes) % classes
+    right, wrong = np.eye(classes)[truth], np.eye(classes)[(truth + 1) % classes]
+    return truth, right, wrong, np.arange(2 * classes).astype(str)
+
+
+def test_draws_that_lost_a_class_do_not_count_as_draws():
+    found = compare(*few_of_each_class(6), "balanced_accuracy", **SETTINGS)
+    assert 0 < found.draws < SETTINGS["resamples"] / 2
+    assert (found.gain, found.probability_better) == (1, 1)
+    assert compare(*few_of_each_class(6), "accuracy", **SETTINGS).draws == SETTINGS["resamples"]
+
+
+def test_where_every_draw_loses_a_class_it_is_said():
+    with pytest.raises(DataError, match="none of 200 draws of the groups has every class"):
+        compare(*few_of_each_class(60), "balanced_accuracy", **SETTINGS)
 
 
 def test_more_confidence_promises_less():

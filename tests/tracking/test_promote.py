@@ -95,6 +95,16 @@ def test_a_finished_run_learns_from_the_registry_who_is_champion_now(run, model,
     assert standing_of(run.connection, registration) == Standing()
 
 
+def test_a_local_registry_that_is_damaged_costs_the_results_a_warning(tmp_path, tracking, caplog, monkeypatch):
+    damaged = tmp_path / "mlflow.db"
+    damaged.write_bytes(b"no database" * 1000)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{damaged}")
+    registration = tmp_path / "registration.json"
+    write_json({"name": "phantom", "version": 1, "run_id": "1"}, registration)
+    assert standing_if_told(connect(tracking), registration) == Standing()
+    assert "as it was when the run ended" in caplog.text
+
+
 def test_a_registry_that_is_down_costs_the_results_a_warning(tmp_path, tracking, caplog, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     registration = tmp_path / "registration.json"

@@ -11,7 +11,7 @@ from finished_project import EPOCHS, NAME
 from cnnClassifier.errors import ConfigError, TrackingError
 from cnnClassifier.tracking.client import import_mlflow
 from cnnClassifier.tracking.connection import connect
-from cnnClassifier.tracking.ending import UNCHANGED_TAG, fail_unfinished, finish_skipped, told_if_it_fails
+from cnnClassifier.tracking.ending import UNCHANGED_TAG, finish_skipped, told_if_it_fails
 from cnnClassifier.tracking.run import open_run, record_stage
 from cnnClassifier.tracking.values import VALUE_LENGTH
 from mlflow_servers import PASSWORD, USER, free_port
@@ -99,16 +99,6 @@ def test_a_run_whose_stage_fails_says_so_at_once_and_goes_on_when_repeated(local
         raise error
     assert local.client.get_run(run.run_id).info.status == status
     assert open_run(local, settings, paths.cache).run_id == run.run_id
-
-
-def test_a_run_that_its_stage_could_not_mark_is_marked_when_the_pipeline_has_stopped(local, settings, paths):
-    fail_unfinished(local, settings, paths)  # no stage ran: there is nothing to mark
-    assert not local.client.search_experiments(filter_string=f"name = '{NAME}'")
-    run = open_run(local, settings, paths.cache)
-    fail_unfinished(local, finished_project.settings(epochs=9), paths)
-    assert local.client.get_run(run.run_id).info.status == "RUNNING"
-    fail_unfinished(local, settings, paths)
-    assert local.client.get_run(run.run_id).info.status == "FAILED"
 
 
 def test_a_lost_server_does_not_hide_why_a_stage_failed(settings, paths, tracking, local, caplog):

@@ -141,6 +141,7 @@ def test_who_opens_what_is_not_there_in_a_browser_gets_a_page_with_a_way_back(cl
     assert (response.status_code, response.mimetype) == (404, "text/html")
     assert 'href="/ward/">Back to the page' in response.text
     assert "<b>" not in response.text
+    assert "..<" not in response.text
     assert response.headers["Vary"] == "Accept"
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AliasChoices, Field, PositiveInt, model_validator
 
 from cnnClassifier.config.section import Fraction, Section
 
@@ -31,7 +31,7 @@ class PhantomSource(Section):
     seed: int = 0
     patients_per_class: int = Field(default=24, ge=3)
     slices_per_patient: PositiveInt = 4
-    image_size: int = Field(default=256, ge=64, le=1024)
+    image_size: int = Field(default=256, ge=64, le=1024, validation_alias=AliasChoices("image_size", "size"))
     faults: PhantomFaults = PhantomFaults()
 
 

@@ -18,21 +18,24 @@ PROJECT_FILE = Path("config/config.yaml")
 EXPERIMENTS = Path("config/experiments")
 OVERLOOKED = ("size", "nfiles")  # dvc.stage.cache takes them for facts about files, wherever they stand
 
+MERGE = "tag:yaml.org,2002:merge"
+
 SectionT = TypeVar("SectionT", bound=Section)
 
 
 class OnceOnlyLoader(yaml.SafeLoader):
     """YAML's own rule, which PyYAML does not hold: a key stands once in its mapping. The last one would win."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping; yaml.constructor.ConstructorError for a key that stands twice."""
-        seen: set[str] = set()
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """The mapping as it stands, before anchors are merged into it; ComposerError for a key that stands twice."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands twice", key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+            if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
+                if (key.tag, key.value) in seen:
+                    raise yaml.composer.ComposerError(None, None, f"{key.value} stands twice", key.start_mark)
+                seen.add((key.tag, key.value))
+        return node
 
 
 def load_settings(path: Path = PARAMS_FILE) -> Settings:

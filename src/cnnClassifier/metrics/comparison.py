@@ -19,7 +19,8 @@ class Comparison:
     `challenger` and `champion` are the metric's values; `gain` is how much better the challenger is (above 0 is
     better, for the loss too). `low` is the one-sided lower limit: in the stated share (`confidence`) of draws
     the gain is at least this, so a challenger with `low` above 0 is better at that confidence; `high` is the upper
-    limit in the same sense. `probability_better`: the share of draws it is better in, equals counting half.
+    limit in the same sense. `probability_better`: the share of draws it is better in, equals counting half; `draws`:
+    of how many, those not counted in which the metric cannot be said.
     """
 
     challenger: float
@@ -28,6 +29,7 @@ class Comparison:
     low: float
     high: float
     probability_better: float
+    draws: int
 
 
 def compare(
@@ -56,9 +58,14 @@ def compare(
     drawn_new, drawn_old = (getattr(score_in_parts(truth, each, weights), metric) for each in (challenger, champion))
     gains = sign * (drawn_new - drawn_old)
     gains = gains[~np.isnan(gains)]
+    if not len(gains):
+        raise DataError(
+            f"{metric}: none of {resamples} draws of the groups has every class of these {len(truth)} images; bring "
+            "more groups (patients or scans) of the rarest class"
+        )
     low, high = np.percentile(gains, [100 * (1 - confidence), 100 * confidence])
     better = (gains > 0).mean() + (gains == 0).mean() / 2
-    return Comparison(new, old, sign * (new - old), float(low), float(high), float(better))
+    return Comparison(new, old, sign * (new - old), float(low), float(high), float(better), len(gains))
 
 
 def _check(truth: Integers, challenger: Floats, champion: Floats, metric: str) -> None:

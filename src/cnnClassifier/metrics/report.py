@@ -19,6 +19,7 @@ from cnnClassifier.metrics.classification import (
 
 # Cells of the (draws, images) arrays worked on at a time: some hundred MB, whatever the size of the test set.
 CELLS_AT_A_TIME = 4_000_000
+FEWEST_DRAWS = 0.8  # of all, for an interval of a mean over classes
 
 Flags = NDArray[np.bool_]
 Interval = dict[str, float | None]
@@ -52,7 +53,10 @@ def report(
     return {
         "images": len(truth),
         "groups": len(np.unique(groups)),
-        **{name: with_interval(getattr(point, name)[0], getattr(draws, name), confidence) for name in OVERALL},
+        **{
+            name: with_interval(getattr(point, name)[0], getattr(draws, name), confidence, FEWEST_DRAWS)
+            for name in OVERALL
+        },
         **({"any_positive": two_rates(np.isin(truth, positive), called, weights, confidence)} if positive else {}),
         "per_class": {
             label: {"support": int((truth == index).sum()), **_one_class(index, point, draws, confidence)}
@@ -83,16 +87,19 @@ def score_in_parts(truth: Integers, probabilities: Floats, weights: Floats) -> S
     return Scores(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in OVERALL + PER_CLASS})
 
 
-def with_interval(value: float, drawn: Floats, confidence: float) -> Interval:
+def with_interval(value: float, drawn: Floats, confidence: float, fewest: float = 0.0) -> Interval:
     """`{value, low, high}`: a value and the percentiles of its bootstrap draws that hold `confidence` of them.
 
-    Draws of which the value cannot be said, having lost a class, are left out.
+    Draws of which the value cannot be said, having lost a class, are left out. There are no limits where less than a
+    share `fewest` is left: those draws are much alike, as each has the few groups of the rarest class.
     """
-    drawn = drawn[~np.isnan(drawn)]
-    if np.isnan(value) or not len(drawn):
+    said = drawn[~np.isnan(drawn)]
+    if np.isnan(value):
         return {"value": None, "low": None, "high": None}
+    if len(said) < max(1, fewest * len(drawn)):
+        return {"value": round(float(value), 6), "low": None, "high": None}
     tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(drawn, [tail, 100 - tail])
+    low, high = np.percentile(said, [tail, 100 - tail])
     return {"value": round(float(value), 6), "low": round(float(low), 6), "high": round(float(high), 6)}
 
 

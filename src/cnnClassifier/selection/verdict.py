@@ -80,7 +80,7 @@ def against_the_others(
         for pair in _pairs(best, probabilities)
     }
     corrected = dict(
-        zip(found, holm([_two_sided(each.probability_better, draws.resamples) for each in found.values()]), strict=True)
+        zip(found, holm([_two_sided(each.probability_better, each.draws) for each in found.values()]), strict=True)
     )
     return [
         Rivalry(other, each.gain, each.low, each.high, corrected[first, other])

@@ -28,12 +28,6 @@ def told_if_it_fails(run: PipelineRun) -> Iterator[None]:
         raise
 
 
-def fail_unfinished(connection: Connection, settings: Settings, paths: Paths) -> None:
-    """Mark the run of these settings as failed, where the stage could not do so itself: killed for its memory, say."""
-    if recorded := unfinished_run(connection, settings, paths.cache):
-        _mark(connection, recorded.run_id, FAILED)
-
-
 def finish_skipped(connection: Connection, settings: Settings, paths: Paths) -> None:
     """Log what an unfinished run of these settings lacks, and finish it; for the end of a pipeline that went well.
 

@@ -94,7 +94,7 @@ def _register(run: PipelineRun, folder: Path, release: Release, settings: Settin
         release.metric: f"{release.score:.6f}",
         registry.TEST_DATA_TAG: release.data["test_sha256"],
         "synthetic": str(spec.synthetic).lower(),
-        "gate.reason": f"imported from {folder}; when it was made: {release.gate}",
+        "gate.reason": f"imported from {folder}; in the registry where it was made: {release.gate}",
         **({registry.PROMOTED_TAG: release.promoted} if release.promoted else {}),
         "released.date": release.date,
         WEIGHTS_TAG: release.weights_sha256,

@@ -36,10 +36,11 @@ class Standing(NamedTuple):
 def standing_of(connection: Connection, registration: Path) -> Standing:
     """Ask the registry about the version that registration.json names; nothing is known of one that it lacks.
 
-    TrackingError if the server does not answer.
+    TrackingError if the registry does not answer, or cannot be read.
     """
     if not registration.is_file() or connection.is_unused:
         return Standing()
+    connection.check()
     registered = registered_as(connection, registration)
     if registered is None:
         return Standing()
