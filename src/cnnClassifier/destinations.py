@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from cnnClassifier.datasets.candidates import is_inside
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.files import naming_file
 
@@ -33,10 +34,10 @@ def check_new_folder(out: Path, earlier: Earlier, read: Path | None = None) -> N
 
     `read` is a folder that the command reads; neither it nor the working folder may be lost, nor be written into.
     """
-    if read is not None and _is_below(out, read):
+    if read is not None and is_inside(out, read):
         raise ConfigError(f"{out}: lies in {read}, which is only read; name another place")
     for needed in filter(None, (read, Path.cwd())):
-        if _is_below(needed, out):
+        if is_inside(needed, out):
             raise ConfigError(f"{out}: {needed} lies in it and would be lost; name another place")
     if out.exists() and (stranger := earlier.stranger_in(out) if out.is_dir() else out.name):
         raise ConfigError(
@@ -57,8 +58,3 @@ def check_new_file(out: Path, read: Iterable[Path] = ()) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with naming_file(out), TemporaryFile(dir=out.parent) as trial:
         trial.write(bytes(BLOCK))
-
-
-def _is_below(path: Path, folder: Path) -> bool:
-    # realpath, not Path.resolve: in Python 3.11 that raises RuntimeError for a link to itself.
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.errors import ModelError
+from cnnClassifier.files import file_sha256
 from cnnClassifier.inference import Classifier
 from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, SPEC_FILE
 from cnnClassifier.tracking.catalogue import list_models, list_versions
@@ -76,12 +77,7 @@ def digest(folder: Path) -> str:
     outliers = folder / OUTLIERS_FILE
     files = [folder / ONNX_FILE, folder / SPEC_FILE, *([outliers] if outliers.exists() else [])]
     try:
-        digests = b"".join(_sha256(file) for file in files)
+        digests = b"".join(bytes.fromhex(file_sha256(file)) for file in files)
     except FileNotFoundError as error:
         raise ModelError(f"{error.filename}: no such file; {MODEL_DIR} must name a package folder") from None
     return hashlib.sha256(digests).hexdigest()[:12]
-
-
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
