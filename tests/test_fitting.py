@@ -14,16 +14,8 @@ from cnnClassifier import compiled_tail, fitting
 from cnnClassifier.compiled_tail import CompiledTail
 from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig
-from cnnClassifier.errors import DataError, ModelError
-from cnnClassifier.fit_state import (
-    FitState,
-    assign,
-    history_table,
-    load_state,
-    read_history,
-    save_state,
-    values_of,
-)  # fmt: skip
+from cnnClassifier.errors import ModelError
+from cnnClassifier.fit_state import FitState, assign, load_state, save_state, values_of
 from cnnClassifier.fitting import Examples, standardise
 from cnnClassifier.modeling import STANDARDISE, build_classifier, cut
 from cnnClassifier.weighting import balanced_weights
@@ -214,24 +206,6 @@ def test_frozen_layers_keep_their_weights_and_the_others_move(tmp_path):
     fit(parts.tail, train, None, recipe(epochs=2), tmp_path / "c")
     assert same(cut(model, config.freeze).trunk.get_weights(), frozen)
     assert all(not np.array_equal(w.numpy(), free[w.path]) for w in parts.tail.trainable_weights)
-
-
-def test_the_history_is_a_table_of_metrics_without_timings():
-    state = FitState([{"accuracy": 0.5, "loss": 1.25, "val_loss": 1.0}, {"accuracy": 1, "loss": 0.1, "val_loss": 2}])
-    assert history_table(state) == (
-        "epoch,accuracy,loss,val_loss\n0,0.500000,1.250000,1.000000\n1,1.000000,0.100000,2.000000\n"
-    )
-
-
-def test_a_history_that_was_written_tells_the_best_epoch_and_the_rates_again(tmp_path):
-    rows = [
-        {"loss": 1.0, "val_loss": loss, "learning_rate": rate} for loss, rate in ((1, 0.01), (0.8, 1e-7), (0.9, 1e-7))
-    ]
-    (tmp_path / "history.csv").write_text(history_table(FitState(rows)))
-    read = read_history(tmp_path / "history.csv")
-    assert (read.best_epoch, read.rates) == (1, [0.01, 1e-7, 1e-7])
-    with pytest.raises(DataError, match=r"run `python main\.py training` first"):
-        read_history(tmp_path / "none.csv")
 
 
 def test_tensorboard_gets_the_curves_of_this_fit_alone(tmp_path):
