@@ -21,12 +21,12 @@ from tqdm import tqdm
 
 from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.config.types import TrainingConfig
-from cnnClassifier.cross_validation import deal_folds
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
 from cnnClassifier.features.extraction import FeatureExtractor
 from cnnClassifier.features.network import PLAIN, open_features, predict_tail
 from cnnClassifier.fit_state import assign, read_history, values_of
 from cnnClassifier.fitting import make_deterministic
+from cnnClassifier.folds import deal_folds
 from cnnClassifier.modeling import cut, forward, load_model
 from cnnClassifier.recipe import Recipe
 from cnnClassifier.weighting import example_weights

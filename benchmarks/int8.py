@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnClassifier.config.loading import load_project, load_settings
-from cnnClassifier.cross_validation import cross_validate, deal_folds
+from cnnClassifier.cross_validation import cross_validate
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
 from cnnClassifier.features.network import PLAIN, open_features
 from cnnClassifier.fit_state import read_history
 from cnnClassifier.fitting import make_deterministic
+from cnnClassifier.folds import Folds, deal_folds
 from cnnClassifier.modeling import cut, load_model
 from cnnClassifier.recipe import Recipe
 
@@ -70,7 +71,7 @@ def judge(deal: int, recipes: Mapping[str, Recipe], records: list[ImageRecord], 
     for precision, recipe in recipes.items():
         fold = deal_folds(records, recipe.config.folds, recipe.config.seed + deal)
         with tempfile.TemporaryDirectory() as checkpoints:
-            told = cross_validate(recipe, records, fold, epochs, Path(checkpoints))
+            told = cross_validate(recipe, Folds(records, fold, epochs), Path(checkpoints))
         classes = recipe.spec.classes
         labels = np.array([classes.index(record.label) for record in records])
         right = told.argmax(axis=1) == labels

@@ -30,9 +30,9 @@ from cnnClassifier.config.data import PhantomFaults
 from cnnClassifier.config.loading import experiment_file, load_project, load_settings
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import Paths, Settings
-from cnnClassifier.cross_validation import deal_folds
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest, write_manifest
 from cnnClassifier.features.network import open_features
+from cnnClassifier.folds import deal_folds
 from cnnClassifier.heatmap import Box, peak, relevance
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import cut, load_model

@@ -19,6 +19,7 @@ from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.features.extraction import FeatureExtractor, Space
 from cnnClassifier.features.network import PLAIN
 from cnnClassifier.fitting import make_deterministic, values_of
+from cnnClassifier.folds import Folds
 from cnnClassifier.memory import available_bytes
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.recipe import Recipe
@@ -189,7 +190,7 @@ def test_what_held_out_images_are_changes_no_fit(recipe, records, method, tmp_pa
     for honest, poisoned in zip(fitted["honest"], fitted["poisoned"], strict=True):
         np.testing.assert_array_equal(honest, poisoned)
     first = recipe(method)
-    probabilities = cross_validate(first, records, fold, 9, tmp_path / "c")
+    probabilities = cross_validate(first, Folds(records, fold, 9), tmp_path / "c")
     alone = recipe(method)
     alone.fit_for(rest, 9, tmp_path / "alone.npz")
     np.testing.assert_array_equal(probabilities[fold == 0], alone.predict(held_out))

@@ -12,11 +12,12 @@ from PIL import Image
 from cnnClassifier import recipe as recipe_module
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import AugmentationConfig, TrainingConfig
-from cnnClassifier.cross_validation import cross_validate, deal_folds
+from cnnClassifier.cross_validation import cross_validate
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.errors import DataError
 from cnnClassifier.features.extraction import FeatureExtractor, Space
 from cnnClassifier.fitting import make_deterministic
+from cnnClassifier.folds import Folds, deal_folds
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import STANDARDISE
 from cnnClassifier.recipe import Recipe
@@ -180,12 +181,12 @@ def quarters(batch: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def validated(recipe, records, fold, tmp_path_factory):
-    return cross_validate(recipe(), records, fold, 2, tmp_path_factory.mktemp("undisturbed"))
+    return cross_validate(recipe(), Folds(records, fold, 2), tmp_path_factory.mktemp("undisturbed"))
 
 
 def test_each_fold_is_predicted_by_a_model_of_all_others(recipe, records, fold, tmp_path):
     watched = recipe()
-    probabilities = cross_validate(watched, records, fold, 20, tmp_path / "c")
+    probabilities = cross_validate(watched, Folds(records, fold, 20), tmp_path / "c")
     assert watched.fitted == [len(records) - count for count in np.bincount(fold)]
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     assert [SPEC.classes[index] for index in probabilities.argmax(axis=1)] == [each.label for each in records]
@@ -199,7 +200,7 @@ def test_what_a_fold_is_called_changes_the_others_predictions_and_never_its_own(
         replace(each, label=other[each.label]) if its_fold == 0 else each
         for each, its_fold in zip(records, fold, strict=True)
     ]
-    found = cross_validate(recipe(), lied, fold, 2, tmp_path / "c")
+    found = cross_validate(recipe(), Folds(lied, fold, 2), tmp_path / "c")
     np.testing.assert_array_equal(found[fold == 0], validated[fold == 0])
     for number in (1, 2):
         assert np.abs(found - validated)[fold == number].max() > 1e-3
@@ -208,14 +209,14 @@ def test_what_a_fold_is_called_changes_the_others_predictions_and_never_its_own(
 def test_every_fold_starts_from_the_tail_as_it_was(recipe, records, fold, validated, tmp_path):
     used = recipe()
     used.fit_for(records, 3, tmp_path / "before.npz")
-    np.testing.assert_array_equal(cross_validate(used, records, fold, 2, tmp_path / "c"), validated)
+    np.testing.assert_array_equal(cross_validate(used, Folds(records, fold, 2), tmp_path / "c"), validated)
 
 
 def test_a_killed_cross_validation_goes_on_and_fits_no_finished_fold_again(recipe, records, fold, validated, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        cross_validate(recipe(fits=2), records, fold, 2, tmp_path / "c")
+        cross_validate(recipe(fits=2), Folds(records, fold, 2), tmp_path / "c")
     again = recipe()
-    found = cross_validate(again, records, fold, 2, tmp_path / "c")
+    found = cross_validate(again, Folds(records, fold, 2), tmp_path / "c")
     assert again.fitted == [np.count_nonzero(fold != 2)]
     np.testing.assert_array_equal(found, validated)
 
@@ -223,11 +224,11 @@ def test_a_killed_cross_validation_goes_on_and_fits_no_finished_fold_again(recip
 def test_a_fold_killed_while_its_predictions_were_written_is_predicted_again(
     recipe, records, fold, validated, tmp_path
 ):
-    cross_validate(recipe(), records, fold, 2, tmp_path / "c")
+    cross_validate(recipe(), Folds(records, fold, 2), tmp_path / "c")
     finished = tmp_path / "c" / "fold1.predicted.npy"
     finished.rename(finished.with_name("fold1.predicted.npy.partial"))
     again = recipe()
-    np.testing.assert_array_equal(cross_validate(again, records, fold, 2, tmp_path / "c"), validated)
+    np.testing.assert_array_equal(cross_validate(again, Folds(records, fold, 2), tmp_path / "c"), validated)
     assert len(again.fitted) == 1
 
 
@@ -235,7 +236,7 @@ def test_features_too_large_for_memory_are_read_by_batch_and_give_the_same(
     recipe, records, fold, validated, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(recipe_module, "IN_MEMORY", 0)
-    np.testing.assert_array_equal(cross_validate(recipe(), records, fold, 2, tmp_path / "c"), validated)
+    np.testing.assert_array_equal(cross_validate(recipe(), Folds(records, fold, 2), tmp_path / "c"), validated)
 
 
 def test_views_are_drawn_alike_from_memory_and_from_the_store(recipe, records, tmp_path, monkeypatch):

@@ -36,7 +36,7 @@ HOMES = {
     ],
     "keras": [
         "attribution.py", "backbones.py", "compiled_tail.py", "conversion.py", "networks.py", "modeling.py",
-        "fitting.py", "export.py", "precision.py", "formats/",
+        "fitting.py", "fold_cluster.py", "export.py", "precision.py", "formats/",
     ],
     "onnx": ["eight_bits.py", "onnx_weights.py", "ensembles/merging.py"],
     "onnxruntime": ["eight_bits.py", "inference.py"],
@@ -47,8 +47,8 @@ HOMES = {
     "kagglehub": ["datasets/sources.py"],
     "pydicom": ["dicom/"],
     "gdcm": ["dicom/gdcm_worker.py"],
-    "pyarrow": ["feature_cluster.py", "scoring/"],
-    "ray": ["feature_cluster.py", "ray_cluster.py", "scoring/cluster.py"],
+    "pyarrow": ["feature_cluster.py", "fold_cluster.py", "scoring/"],
+    "ray": ["feature_cluster.py", "fold_cluster.py", "ray_cluster.py", "scoring/cluster.py"],
 }  # fmt: skip
 
 # What the packages of requirements-base.in and requirements-serve.in are called in Python.

@@ -1,97 +1,47 @@
 """Out-of-fold predictions: every image is judged by a model that saw no image of its group."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cnnClassifier.datasets.manifest import ImageRecord
-from cnnClassifier.errors import DataError
 from cnnClassifier.files import new_file
+from cnnClassifier.folds import Folds
 from cnnClassifier.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
-DEALS = 100  # tried until every class is in more than one fold
+# A fold, and the probabilities of its images by the model of all others, float64 (n, classes).
+Predicted = tuple[int, np.ndarray]
+
+# Fits and predicts the folds of these numbers, in any order.
+FitFolds = Callable[[Recipe, Folds, Sequence[int]], Iterator[Predicted]]
 
 
-def deal_folds(records: Sequence[ImageRecord], folds: int, seed: int) -> NDArray[np.int64]:
-    """A fold for each record, (n,) from 0: no group in two folds, classes spread as evenly as the groups allow.
-
-    A class of fewer groups than `folds` is missing from some folds, never from what is fitted on. Raises DataError
-    for a class whose images are all of one group, or where no deal keeps every class in what is fitted on.
-    """
-    of_class = check_groups(records)
-    folds = min(folds, max(map(len, of_class.values())))  # scikit-learn deals no more than that
-    labels = np.array([record.label for record in records])
-    groups = [record.group for record in records]
-    for attempt in range(DEALS):
-        fold = _deal(labels, groups, folds, seed if attempt == 0 else _another(seed, attempt))
-        if all(len(np.unique(fold[labels == label])) > 1 for label in of_class):
-            return fold
-    raise DataError(
-        f"training.folds: in {DEALS} deals some class fell wholly into one of {folds} folds, so that nothing of it was "
-        "left to fit on; its groups hold images of several classes. Raise training.folds, or bring more patients"
-    )
+def fit_here(recipe: Recipe, folds: Folds, numbers: Sequence[int], checkpoints: Path) -> Iterator[Predicted]:
+    """One fold after the other, on one compiled network; a fit that was cut short goes on from `checkpoints`."""
+    for number in numbers:
+        rest, held_out = folds.parts(number)
+        log.info("fold %d: fitting on %d images, predicting %d of other groups", number + 1, len(rest), len(held_out))
+        recipe.fit_for(rest, folds.epochs, checkpoints / f"fold{number}.npz")
+        yield number, recipe.predict(held_out)
 
 
-def _deal(labels: NDArray[np.str_], groups: Sequence[str], folds: int, seed: int) -> NDArray[np.int64]:
-    from sklearn.model_selection import StratifiedGroupKFold  # a second, which only dealing needs
-
-    fold = np.empty(len(labels), np.int64)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    for number, (_, members) in enumerate(splitter.split(labels, labels, groups)):
-        fold[members] = number
-    return fold
-
-
-def _another(seed: int, attempt: int) -> int:
-    """A seed far from those of neighbouring deals: sweeps count theirs up from `seed`."""
-    return int(np.random.default_rng([seed, attempt]).integers(2**31))
-
-
-def check_groups(records: Iterable[ImageRecord]) -> dict[str, set[str]]:
-    """The groups of each class; DataError for one that has a single group: without it nothing is left to learn from."""
-    groups: defaultdict[str, set[str]] = defaultdict(set)
-    for record in records:
-        groups[record.label].add(record.group)
-    if single := sorted(label for label, names in groups.items() if len(names) < 2):
-        raise DataError(
-            f"training.folds: all training images of {', '.join(single)} are of one patient or scan, so no part of "
-            "them can be held out; bring images of others, or raise `data_audit.same_patient` if they are of others"
-        )
-    return groups
-
-
-def cross_validate(
-    recipe: Recipe, records: Sequence[ImageRecord], fold: NDArray[np.int64], epochs: int, checkpoints: Path
-) -> np.ndarray:
+def cross_validate(recipe: Recipe, folds: Folds, checkpoints: Path, elsewhere: FitFolds | None = None) -> np.ndarray:
     """Probabilities of every record by the model of the other folds, float64 (n, classes).
 
-    Each model is fitted for the same number of `epochs`, which early stopping chose once. A finished fold is kept
-    in `checkpoints` and not fitted again after a kill.
+    Each model is fitted for the same number of epochs, which early stopping chose once. A finished fold is kept
+    in `checkpoints` and not fitted again after a kill. Folds are fitted here, unless `elsewhere` says where.
     """
-    probabilities = np.empty((len(records), len(recipe.spec.classes)))
-    for number in sorted(set(fold.tolist())):
-        held_out = [record for record, its_fold in zip(records, fold, strict=True) if its_fold == number]
-        rest = [record for record, its_fold in zip(records, fold, strict=True) if its_fold != number]
-        log.info("fold %d: fitting on %d images, predicting %d of other groups", number + 1, len(rest), len(held_out))
-        checkpoint = checkpoints / f"fold{number}"
-        probabilities[fold == number] = _predict_fold(recipe, rest, held_out, epochs, checkpoint)
+    finished = {number: checkpoints / f"fold{number}.predicted.npy" for number in folds.numbers}
+    lacking = [number for number, file in finished.items() if not file.is_file()]
+    if lacking:
+        fitted = elsewhere(recipe, folds, lacking) if elsewhere else fit_here(recipe, folds, lacking, checkpoints)
+        for number, predicted in fitted:
+            with new_file(finished[number]) as partial, partial.open("wb") as file:
+                np.save(file, predicted)
+    probabilities = np.empty((len(folds.records), len(recipe.spec.classes)))
+    for number, kept in finished.items():
+        probabilities[folds.fold == number] = np.load(kept)
     return probabilities
-
-
-def _predict_fold(
-    recipe: Recipe, rest: Sequence[ImageRecord], members: Sequence[ImageRecord], epochs: int, checkpoint: Path
-) -> np.ndarray:
-    finished = checkpoint.with_suffix(".predicted.npy")
-    if not finished.is_file():
-        recipe.fit_for(rest, epochs, checkpoint.with_suffix(".npz"))
-        probabilities = recipe.predict(members)
-        with new_file(finished) as partial, partial.open("wb") as file:
-            np.save(file, probabilities)
-    predicted: np.ndarray = np.load(finished)
-    return predicted

@@ -14,13 +14,13 @@ from tqdm import tqdm
 from cnnClassifier.augmentation import AnyView
 from cnnClassifier.config.types import EvaluationConfig, Paths, Settings
 from cnnClassifier.corruptions import MILD, CorruptedView, corrupted_views
-from cnnClassifier.cross_validation import deal_folds
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
 from cnnClassifier.errors import DataError
 from cnnClassifier.features.network import PLAIN, open_features, predict_tail
 from cnnClassifier.files import new_folder, scratch_folder, write_json
 from cnnClassifier.fit_state import read_history
 from cnnClassifier.fitting import make_deterministic
+from cnnClassifier.folds import deal_folds
 from cnnClassifier.judgement import truth_of
 from cnnClassifier.metrics.classification import Floats, Integers, bootstrap_weights
 from cnnClassifier.metrics.plots import write_csv

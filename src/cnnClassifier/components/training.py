@@ -4,12 +4,13 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cnnClassifier.components.base import Component
 from cnnClassifier.config.types import TrainingConfig
-from cnnClassifier.cross_validation import cross_validate, deal_folds
+from cnnClassifier.cross_validation import cross_validate
 from cnnClassifier.datasets.manifest import ImageRecord, digest_records, read_manifest
 from cnnClassifier.datasets.splits import hold_out
 from cnnClassifier.distribution import over_devices
@@ -17,6 +18,8 @@ from cnnClassifier.features.network import open_features
 from cnnClassifier.files import new_folder, write_text
 from cnnClassifier.fit_state import FitState, history_table
 from cnnClassifier.fitting import make_deterministic, restore_best
+from cnnClassifier.fold_cluster import chosen_cluster, fit_on_cluster
+from cnnClassifier.folds import Folds, deal_folds
 from cnnClassifier.metrics.plots import plot_history
 from cnnClassifier.metrics.predictions import write_predictions
 from cnnClassifier.model_spec import ModelSpec
@@ -32,6 +35,7 @@ class Training(Component[TrainingConfig]):
 
     def run(self) -> None:
         """Fit with early stopping on held-out groups, cross-validate, fit again on everything if asked."""
+        cluster = chosen_cluster(self.config)
         make_deterministic(self.config.seed)
         with over_devices().scope():
             model, spec = load_model(self.paths.base_model)
@@ -45,7 +49,8 @@ class Training(Component[TrainingConfig]):
 
         state = self._search(recipe, records, checkpoints, key)
         epochs = state.best_epoch + 1
-        probabilities = cross_validate(recipe, records, fold, epochs, checkpoints)
+        elsewhere = partial(fit_on_cluster, cluster) if cluster else None
+        probabilities = cross_validate(recipe, Folds(records, fold, epochs), checkpoints, elsewhere)
         if self.config.refit:
             # On the held-out groups too, for as long as was best (Goodfellow et al., Deep Learning, 7.8).
             log.info("fitting again on all %d images for %d epochs", len(records), epochs)

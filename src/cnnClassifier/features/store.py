@@ -6,7 +6,7 @@ import time
 import uuid
 import weakref
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,9 @@ from cnnClassifier.files import write_json
 
 DESCRIPTION = "space.json"
 LARGEST = float(np.finfo(np.float16).max)
+
+# Keys, and the features of each in half precision (n, *shape).
+Shard = tuple[list[str], np.ndarray]
 
 
 class Layout(NamedTuple):
@@ -89,6 +92,12 @@ class FeatureStore:
             for (position, _), features in zip(wanted, self._rows(shard, [row for _, row in wanted]), strict=True):
                 found[position] = features
         return np.stack(found, dtype=np.float32)
+
+    def shards(self, keys: Iterable[str]) -> Iterator[Shard]:
+        """Every shard that holds some of the keys, whole; raise DataError for a key that has none."""
+        for name in sorted({self._find(key)[0] for key in keys}):
+            shard = self.folder / f"{name}.npy"
+            yield json.loads(shard.with_suffix(".json").read_text(encoding="utf-8")), np.load(shard)
 
     def _find(self, key: str) -> tuple[str, int]:
         if key not in self._index:

@@ -8,12 +8,13 @@ import numpy as np
 
 from cnnClassifier.components.prepare_base_model import base_spec
 from cnnClassifier.config.types import Paths, Settings
-from cnnClassifier.cross_validation import cross_validate, deal_folds
+from cnnClassifier.cross_validation import cross_validate
 from cnnClassifier.datasets.manifest import Classes, ImageRecord, read_classes, read_manifest
 from cnnClassifier.datasets.splits import hold_out
 from cnnClassifier.errors import DataError
 from cnnClassifier.features.network import open_features
 from cnnClassifier.fitting import make_deterministic
+from cnnClassifier.folds import Folds, deal_folds
 from cnnClassifier.judgement import truth_of
 from cnnClassifier.metrics.classification import OVERALL, score
 from cnnClassifier.modeling import build_classifier, cut
@@ -75,7 +76,7 @@ def judge(settings: Settings, bench: Bench, repeats: int, scratch: Path) -> Iter
     epochs = state.best_epoch + 1
     for number in range(repeats):
         fold = deal_folds(bench.records, config.folds, config.seed + number)
-        probabilities = cross_validate(recipe, bench.records, fold, epochs, scratch / f"deal{number}")
+        probabilities = cross_validate(recipe, Folds(bench.records, fold, epochs), scratch / f"deal{number}")
         yield Deal(_metrics(bench, probabilities), epochs, probabilities, fold)
 
 

@@ -1,0 +1,104 @@
+"""Folds of a training on a cluster of two nodes: what comes of them is what comes of fitting them here."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ray_nodes import SECONDS
+
+from cnnClassifier.components.data_audit import DataAudit
+from cnnClassifier.components.data_ingestion import DataIngestion
+from cnnClassifier.components.prepare_base_model import PrepareBaseModel
+from cnnClassifier.config.loading import load_project, load_settings
+from cnnClassifier.config.types import Paths
+from environment import clean_environment
+from project import Project, copy_project, make_tiny
+from waiting import wait_until
+
+pytestmark = pytest.mark.cluster
+
+FOLDS, EPOCHS = 5, 40  # so long that there is time to kill somebody
+RESULTS = ("model", "out_of_fold", "history")
+# As many as a fold has on the nodes: convolutions summed by more threads differ in their last digits.
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A tiny project before training, of which a whole small network is fitted. It is the working directory."""
+    project = copy_project(tmp_path_factory.mktemp("folds") / "project", clean_environment() | ONE_THREAD)
+    make_tiny(project)
+    project.set_params(
+        prepare_base_model__backbone="SmallCNN",
+        prepare_base_model__weights="none",
+        prepare_base_model__freeze="none",
+        prepare_base_model__head={"pooling": "mean", "hidden_units": 0, "dropout": 0.2},
+        training__augmentation__views=2,
+        training__folds=FOLDS,
+        training__epochs=EPOCHS,
+        training__patience=EPOCHS,
+        data_ingestion__source__patients_per_class=20,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.root)
+        settings, paths = load_settings(), load_project().paths
+        DataIngestion(settings.data_ingestion, paths).run()
+        DataAudit(settings.data_audit, paths).run()
+        PrepareBaseModel(settings.prepare_base_model, paths).run()
+        yield project
+
+
+@pytest.fixture(scope="module")
+def here(prepared: Project) -> dict[str, bytes]:
+    """What training writes without a cluster."""
+    prepared.main("training")
+    return results(load_project().paths)
+
+
+@pytest.fixture
+def start(prepared: Project, cluster: tuple[str, dict[str, str]]) -> Callable[[], subprocess.Popen]:
+    """Begins a training whose folds are fitted on the cluster."""
+    address, environment = cluster
+    environment = prepared.environment | environment | {"CNNCLASSIFIER_TRAINING_RAY": address}
+    said = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return lambda: subprocess.Popen([sys.executable, "main.py", "training"], cwd=prepared.root, env=environment, **said)
+
+
+def test_a_node_and_then_the_driver_killed_change_nothing_in_the_results(start, node, here):
+    paths = load_project().paths
+    running = start()
+    wait_until(lambda: node.is_at_work and len(finished(paths)) > 0, running, seconds=SECONDS)
+    node.kill()
+    done = len(finished(paths))
+    wait_until(lambda: len(finished(paths)) > done, running, seconds=SECONDS)
+    running.kill()
+    running.wait()
+    before = finished(paths)
+    assert len(before) < FOLDS
+
+    again = start()
+    _, said = again.communicate(timeout=SECONDS)
+    assert again.returncode == 0, said
+    assert f"fitting {FOLDS - len(before)} folds on the Ray cluster" in said
+    assert results(paths) == here
+
+
+def test_a_cluster_that_is_not_there_is_one_line_before_anything_is_fitted(prepared):
+    environment = prepared.environment | {"CNNCLASSIFIER_TRAINING_RAY": "127.0.0.1:9"}
+    done = Project(prepared.root, environment).main("training", check=False)
+    assert done.returncode == 2
+    assert "CNNCLASSIFIER_TRAINING_RAY 127.0.0.1:9: no cluster answers there" in done.stderr.splitlines()[-1]
+    assert "fitting on" not in done.stderr
+
+
+def results(paths: Paths) -> dict[str, bytes]:
+    """Every file that training writes and later stages read."""
+    found = [Path(getattr(paths, name)) for name in RESULTS]
+    files = [file for path in found for file in ([path] if path.is_file() else sorted(path.iterdir()))]
+    return {file.name: file.read_bytes() for file in files}
+
+
+def finished(paths: Paths) -> list[Path]:
+    return list((paths.cache / "checkpoints").rglob("*.predicted.npy"))
