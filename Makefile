@@ -54,7 +54,7 @@ test: .venv/.dev .venv-mlflow2/.done browser  ## every test but the slow ones, t
 test-slow: .venv/.dev  ## every large network in every format (ten minutes)
 	@$(BIN)/python -m pytest -m slow
 
-test-cluster: .venv/.dev java  ## score on a Ray cluster of two nodes, and the registered model on Spark (some minutes)
+test-cluster: .venv/.dev java  ## a Ray cluster of two nodes, one of them killed, and the registered model on Spark (some minutes)
 	@$(BIN)/python -m pytest -m cluster tests/scoring
 
 test-services: .venv/.dev postgresql promtool  ## on Debian's PostgreSQL and promtool, and an S3 stand-in

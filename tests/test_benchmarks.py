@@ -18,6 +18,7 @@ SMALL = {
     "engines": "--project {project} --sizes 64 --rounds 1",
     "features": "--project {project} --images 200",
     "fine_tuning": "--project {project} --epochs 1",
+    "folds": "--project {project} --epochs 2",
     "int8": "--project {project} --deals 2",
     "maps": "--rounds 1",
     "near_copies": "--images 1000",

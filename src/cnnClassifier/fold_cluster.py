@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from cnnClassifier.recipe import Recipe
 
 ADDRESS = "CNNCLASSIFIER_TRAINING_RAY"  # an environment variable: where it runs is nothing that a result depends on
+LACKING = "a node of the cluster cannot fit folds; install requirements.lock there, as it is here"
 FITTED = pa.schema({"number": pa.int64(), "probabilities": pa.binary(), "error": pa.string()})
 
 log = logging.getLogger(__name__)
@@ -56,14 +58,22 @@ class Fitter:
 
         # Read by TensorFlow with its first operation. Sums in another order would give other last digits.
         os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
-        self._folder = tempfile.TemporaryDirectory(prefix="cnnClassifier-")
+        self._scratch = tempfile.TemporaryDirectory(prefix="cnnClassifier-")
+        self._folder = Path(self._scratch.name)
         self._fits: Fits = ray.get(fits)
-        self._recipe = open_recipe(self._fits, map(ray.get, shards), Path(self._folder.name))
+        self._shards = map(ray.get, shards)
+
+    @cached_property
+    def _recipe(self) -> "Recipe":
+        return open_recipe(self._fits, self._shards, self._folder)
 
     def __call__(self, part: pa.Table) -> pa.Table:
         """A column `number` in, columns FITTED out."""
-        checkpoints = Path(self._folder.name)
-        rows = [_fit(self._recipe, self._fits.folds, row["number"], checkpoints) for row in part.to_pylist()]
+        numbers = part.column("number").to_pylist()
+        try:
+            rows = list(fit_rows(self._recipe, self._fits.folds, numbers, self._folder))
+        except ImportError as error:
+            rows = [{"number": number, "error": f"{LACKING}. Received: {error}"} for number in numbers]
         return pa.Table.from_pylist(rows, FITTED)
 
 
@@ -87,14 +97,16 @@ def fit_on_cluster(cluster: Cluster, recipe: "Recipe", folds: Folds, numbers: Se
 
     Raises ConfigError if Ray is not installed or no cluster answers, ModelError for a fit that diverges.
     """
-    shards = _shards(recipe, folds)
+    shards = shards_of(recipe, folds)
     with connected(cluster) as ray, progress(len(numbers), "folds", "fold") as done:
         cores = cores_each(cores_of_nodes(ray), len(numbers))
-        log.info("fitting %d folds on the Ray cluster at %s, %d cores each", len(numbers), cluster.address, cores)
-        made = {"fits": ray.put(_fits(recipe, folds)), "shards": [ray.put(shard) for shard in shards], "threads": cores}
+        log.info("fitting %d folds on the Ray cluster at %s; cores for each: %d", len(numbers), cluster.address, cores)
+        sent = {"fits": ray.put(fits_of(recipe, folds)), "shards": [ray.put(shard) for shard in shards]}
         rows = [{"number": number} for number in numbers]
         fitted = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            Fitter, fn_constructor_kwargs=made, **pool(ray, replace(cluster, threads=cores), len(rows))
+            Fitter,
+            fn_constructor_kwargs={**sent, "threads": cores},
+            **pool(ray, replace(cluster, threads=cores), len(rows)),
         )
         for row in fitted.iter_rows():
             if row["error"]:
@@ -122,27 +134,30 @@ def open_recipe(fits: Fits, shards: Iterable[Shard], folder: Path) -> "Recipe":
     return recipe
 
 
-def _fits(recipe: "Recipe", folds: Folds) -> Fits:
+def fit_rows(recipe: "Recipe", folds: Folds, numbers: Iterable[int], checkpoints: Path) -> Iterator[dict[str, Any]]:
+    """Rows of FITTED: float64 (n, classes) laid flat, or why there are none."""
+    from cnnClassifier.cross_validation import fit_here
+
+    for number in numbers:
+        try:
+            [(_, probabilities)] = fit_here(recipe, folds, [number], checkpoints)
+        except (DataError, ModelError) as error:
+            yield {"number": number, "error": str(error)}
+        else:
+            yield {"number": number, "probabilities": probabilities.tobytes()}
+
+
+def fits_of(recipe: "Recipe", folds: Folds) -> Fits:
+    """What is sent to nodes of a recipe that was not fitted yet, or whose search found learning rates."""
     tail = recipe.tail.to_json()
     return Fits(tail, recipe.untrained, recipe.rates, recipe.features.space, recipe.spec, recipe.config, folds)
 
 
-def _shards(recipe: "Recipe", folds: Folds) -> Iterator[Shard]:
+def shards_of(recipe: "Recipe", folds: Folds) -> Iterator[Shard]:
     """The shards that hold what the folds' fits read, computed here first where something is lacking."""
     views = all_views(recipe.config.augmentation, recipe.config.seed)
     recipe.features.ensure(folds.records, views)
     return recipe.features.store.shards({feature_key(record, view) for record in folds.records for view in views})
-
-
-def _fit(recipe: "Recipe", folds: Folds, number: int, checkpoints: Path) -> dict[str, Any]:
-    """A row of FITTED."""
-    from cnnClassifier.cross_validation import fit_here
-
-    try:
-        [(number, probabilities)] = fit_here(recipe, folds, [number], checkpoints)
-    except (DataError, ModelError) as error:
-        return {"number": number, "error": str(error)}
-    return {"number": number, "probabilities": probabilities.tobytes()}
 
 
 def _refuse(_: np.ndarray) -> np.ndarray:

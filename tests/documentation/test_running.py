@@ -32,6 +32,7 @@ ELSEWHERE = {
     r"--experiment mine": "docs/own_data.md",
     r"main\.py score .*--ray": "tests/scoring/test_cluster.py",
     r"main\.py features --ray": "tests/scoring/test_features_on_cluster.py",
+    r"^CNNCLASSIFIER_TRAINING_RAY=": "tests/scoring/test_folds_on_cluster.py",
     r"^ray start": "tests/scoring/ray_nodes.py",
     r"postgresql://": "tests/services/test_shared_sweeps.py",
     r"^dvc (exp run --queue|queue)": "tests/services/test_experiment_queue.py",

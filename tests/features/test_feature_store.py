@@ -49,6 +49,20 @@ def test_a_shard_whose_writer_was_killed_does_not_count(tmp_path):
     np.testing.assert_allclose(FeatureStore(tmp_path).read(["lost"]), arrays(1, 1), rtol=HALF_PRECISION)
 
 
+def test_shards_are_given_whole_and_only_those_that_are_asked_for(tmp_path):
+    store = FeatureStore(tmp_path / "here")
+    for first, names in enumerate(("ab", "cd", "ef")):
+        store.add(list(names), arrays(2, first))
+    there = FeatureStore(tmp_path / "there")
+    for keys, features in store.shards({"a", "f"}):
+        assert features.dtype == np.float16
+        there.add(keys, features)
+    assert there.missing("abcdef") == {"c", "d"}
+    np.testing.assert_array_equal(there.read("abef"), store.read("abef"))
+    with pytest.raises(DataError, match="no features of lost"):
+        list(store.shards({"a", "lost"}))
+
+
 def test_two_writers_at_once_do_each_other_no_harm(tmp_path):
     start = multiprocessing.get_context("spawn")
     writers = [start.Process(target=write_shards, args=(tmp_path, seed)) for seed in (0, 100)]

@@ -82,11 +82,11 @@ def ray_head(cores: int = 1) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 @contextmanager
-def ray_node(address: str, environment: dict[str, str]) -> Iterator[Node]:
-    """One more node, of one core, beside one of one."""
+def ray_node(address: str, environment: dict[str, str], cores: int = 2) -> Iterator[Node]:
+    """One more node, of one core; with it the cluster has so many."""
     node = Node(environment, "--address", address)
     try:
-        wait_for_cores(address, environment, 2)
+        wait_for_cores(address, environment, cores)
         yield node
     finally:
         node.kill()
