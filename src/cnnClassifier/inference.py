@@ -18,7 +18,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnx_state
 from PIL import Image
 
 from cnnClassifier.decision import decide
-from cnnClassifier.errors import ModelError, NoMapsError
+from cnnClassifier.errors import ModelError, NoMapsError, one_line
 from cnnClassifier.model_spec import (
     CARD_FILE,
     FEATURES,
@@ -158,7 +158,7 @@ class Classifier:
         try:
             answer = self.classify_pixels(pixels[np.newaxis])
         except ONNX_ERRORS as error:
-            raise ModelError(f"{self._title} fails its self-test: {_one_line(error)}") from None
+            raise ModelError(f"{self._title} fails its self-test: {one_line(error)}") from None
         if answer.shape != (1, len(self.spec.classes)) or not abs(float(answer.sum()) - 1) < SUM_TOLERANCE:
             raise ModelError(f"{self._title} fails its self-test: its probabilities are {answer.tolist()}")
 
@@ -217,7 +217,7 @@ def open_session(path: Path, threads: int) -> Any:
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except ONNX_ERRORS as error:
-        raise ModelError(f"{path}: not an ONNX model that can be loaded: {_one_line(error)}") from None
+        raise ModelError(f"{path}: not an ONNX model that can be loaded: {one_line(error)}") from None
 
 
 @cache
@@ -292,7 +292,3 @@ def _drawn_picture() -> bytes:
     encoded = io.BytesIO()
     Image.linear_gradient("L").save(encoded, "PNG")
     return encoded.getvalue()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -12,7 +12,7 @@ from cnnClassifier.components.base import Component
 from cnnClassifier.config.types import EvaluationConfig
 from cnnClassifier.datasets.manifest import ImageRecord, digest_records, read_dealt, read_manifest
 from cnnClassifier.decision import ConformalRule, DecisionSpec, OperatingPoint, OutlierRule, calibrate
-from cnnClassifier.errors import ConfigError, DataError
+from cnnClassifier.errors import DataError
 from cnnClassifier.features.extraction import FeatureExtractor
 from cnnClassifier.features.network import open_features, predict_tail
 from cnnClassifier.features.vectors import pooled_features, pooled_features_of_files
@@ -92,13 +92,7 @@ class Evaluation(Component[EvaluationConfig]):
         return test, [records[path] for path in out_of_fold.paths]
 
     def _reporting(self, spec: ModelSpec) -> Reporting:
-        names = self.config.operating.positive if self.config.operating else ()
-        if strangers := sorted(set(names) - set(spec.classes)):
-            raise ConfigError(
-                f"evaluation.operating.positive: expected classes of {', '.join(spec.classes)}. "
-                f"Received: {', '.join(strangers)}"
-            )
-        positive = tuple(spec.classes.index(name) for name in names)
+        positive = self.config.operating.indices(spec.classes) if self.config.operating else ()
         return Reporting(spec.classes, positive, self.config.resamples, self.config.confidence, self.config.seed)
 
     def _protocols(

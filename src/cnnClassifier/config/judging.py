@@ -1,11 +1,12 @@
 """What models are judged by: known before anything is trained, so a misspelt metric or class is told at once."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from cnnClassifier.config.section import Section
+from cnnClassifier.errors import ConfigError
 
 PROTOCOLS = ("grouped_cv", "published", "without_exact_copies", "deduplicated")
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "macro_roc_auc", "macro_pr_auc", "loss")
@@ -36,6 +37,14 @@ class OperatingConfig(Section):
         """ValueError naming the key if a positive class is none of these."""
         if strangers := [name for name in self.positive if name not in classes]:
             raise ValueError(
-                f"evaluation.operating.positive: expected classes of data_ingestion.classes ({', '.join(classes)}). "
+                f"evaluation.operating.positive: expected classes of {', '.join(classes)}. "
                 f"Received: {', '.join(strangers)}"
             )
+
+    def indices(self, classes: Sequence[str]) -> tuple[int, ...]:
+        """Where the positive classes stand among those of a model; ConfigError naming the key if one does not."""
+        try:
+            self.check_classes(classes)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        return tuple(classes.index(name) for name in self.positive)

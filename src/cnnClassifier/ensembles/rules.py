@@ -11,7 +11,6 @@ import numpy as np
 
 from cnnClassifier.config.types import EvaluationConfig
 from cnnClassifier.decision import ConformalRule, DecisionSpec, OperatingPoint, OutlierRule, calibrate
-from cnnClassifier.errors import ConfigError
 from cnnClassifier.metrics.calibration import calibration_report, debiased_calibration_error
 from cnnClassifier.metrics.classification import bootstrap_weights
 from cnnClassifier.metrics.comparison import compare
@@ -97,13 +96,7 @@ def against_best_member(mean: Predictions, members: Sequence[Predictions], confi
 
 
 def _positive(table: Predictions, config: EvaluationConfig) -> tuple[int, ...]:
-    names = config.operating.positive if config.operating else ()
-    if strangers := sorted(set(names) - set(table.classes)):
-        raise ConfigError(
-            f"evaluation.operating.positive: expected classes of {', '.join(table.classes)}. "
-            f"Received: {', '.join(strangers)}"
-        )
-    return tuple(table.classes.index(name) for name in names)
+    return config.operating.indices(table.classes) if config.operating else ()
 
 
 def _calibration(table: Predictions, seed: int) -> dict[str, Any]:
