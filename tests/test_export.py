@@ -172,7 +172,9 @@ def test_features_are_taken_before_they_are_standardised(tmp_path):
     export_package(model, spec, tmp_path)
     pixels = np.full((1, 32, 32, 3), 200, dtype=np.float32)
     pooled = keras.Model(model.input, model.get_layer("pool").output)(pixels).numpy()
-    np.testing.assert_allclose(Classifier.load(tmp_path, "tiny", "1").features_of_pixels(pixels), pooled, rtol=1e-4)
+    np.testing.assert_allclose(
+        Classifier.load(tmp_path, "tiny", "1").features_of_pixels(pixels), pooled, rtol=1e-4, atol=1e-6
+    )
 
 
 def test_the_outlier_rule_s_file_goes_with_the_model(tmp_path):
