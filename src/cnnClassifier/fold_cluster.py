@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cnnClassifier.cross_validation import Predicted
     from cnnClassifier.recipe import Recipe
 
-ADDRESS = "CNNCLASSIFIER_TRAINING_RAY"  # an environment variable: where it runs is nothing that a result depends on
+ADDRESS = "CNNCLASSIFIER_TRAINING_RAY"  # in the environment, not among the parameters: it says where, not what
 LACKING = "a node of the cluster cannot fit folds; install requirements.lock there, as it is here"
 FITTED = pa.schema({"number": pa.int64(), "probabilities": pa.binary(), "error": pa.string()})
 
