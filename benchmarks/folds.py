@@ -1,7 +1,7 @@
 """What folds on a Ray cluster save: `python benchmarks/folds.py --project <a run> [--freeze block4_pool] [--nodes 2]`.
 
 The folds of the project's own images are fitted here, one after the other on all cores, and then on a cluster of this
-machine, from Ray's start to the last fold. `--freeze` says where the network is cut: with `all` a fold is a head of
+machine, from asking it to the last fold. `--freeze` says where the network is cut: with `all` a fold is a head of
 cached vectors, with an earlier layer everything above it is fitted. Run it on a quiet machine; nodes that are other
 machines would not share its cores.
 """

@@ -79,7 +79,7 @@ def test_shipped_values_arrive_in_the_types(tmp_path):
     ({"registration__metric": "grouped_cv.acc"}, "registration.metric: "),
     ({"registration__metric": "accuracy"}, "loss. Received: 'accuracy'"),
     ({"evaluation__operating__positive": ["adenocarcinom"]},
-     "params.yaml: evaluation.operating.positive: expected classes of adenocarcinoma, "),
+     "params.yaml: evaluation.operating.positive: expected some of the classes adenocarcinoma, "),
     ({"evaluation__operating__positive": ["normal", "adenocarcinom"]}, ". Received: adenocarcinom"),
     ({"data_audit__copies": "delete"}, "data_audit.copies: Input should be 'drop', 'keep' or 'fail'"),
     ({"prepare_base_model__preprocessing__contrast": [99, 1]}, "two rising percentiles"),

@@ -1,15 +1,16 @@
-"""Folds fitted on a Ray cluster, several at a time: each actor has the untrained tail and the cached features.
+"""Folds fitted on a Ray cluster, one in each worker at a time, on the features that were cached here.
 
-Tail and features go out from this machine and probabilities come back to it, so nodes need no folder in common, no
-images and no frozen part. A fold whose node is lost is fitted by another, from its beginning.
+The untrained tail and features go out from this machine and probabilities come back to it, so nodes need no folder in
+common, no images and no frozen part. A fold whose node is lost is fitted by another, from its beginning.
 """
 
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,10 @@ import pyarrow as pa
 from cnnClassifier.augmentation import all_views
 from cnnClassifier.batching import progress
 from cnnClassifier.config.types import TrainingConfig
-from cnnClassifier.errors import DataError, ModelError
+from cnnClassifier.errors import CnnClassifierError, ModelError, one_line
 from cnnClassifier.features.extraction import FeatureExtractor, Space, feature_key
-from cnnClassifier.features.store import Shard
+from cnnClassifier.features.locks import turn
+from cnnClassifier.features.spaces import prune, root_of
 from cnnClassifier.folds import Folds
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.ray_cluster import Cluster, connected, cores_each, cores_of_nodes, pool
@@ -31,14 +33,18 @@ if TYPE_CHECKING:
     from cnnClassifier.recipe import Recipe
 
 ADDRESS = "CNNCLASSIFIER_TRAINING_RAY"  # in the environment, not among the parameters: it says where, not what
-LACKING = "a node of the cluster cannot fit folds; install requirements.lock there, as it is here"
+MUST_BE_EQUAL = ("keras", "numpy", "tensorflow")
+ATTEMPTS = 3  # of a worker to come back, and of a fold, before a node that kills them is told of
 FITTED = pa.schema({"number": pa.int64(), "probabilities": pa.binary(), "error": pa.string()})
+
+# The keys of a shard, and where its features are: on this machine an array, on a node what stands for one.
+Sent = tuple[list[str], Any]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Fits:
+class FoldJob:
     """All that folds' fits depend on but the features: a tail as JSON, its variables before any fit, the settings."""
 
     tail: str
@@ -48,39 +54,43 @@ class Fits:
     spec: ModelSpec
     config: TrainingConfig
     folds: Folds
+    versions: dict[str, str]
 
 
-class Fitter:
-    """An actor: it opens the recipe once, and fits the folds that it is given."""
+class FoldWorker:
+    """An actor: it opens the recipe once, and fits one fold at a time."""
 
-    def __init__(self, fits: Any, shards: Sequence[Any], threads: int) -> None:
+    def __init__(self, job: Any, shards: Sequence[Sent], threads: int) -> None:
         import ray
 
-        # Read by TensorFlow with its first operation. Sums in another order would give other last digits.
+        # Read by TensorFlow with its first operation. Sums in another order would give other last digits; and of a
+        # GPU each worker would take all memory.
         os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
-        self._scratch = tempfile.TemporaryDirectory(prefix="cnnClassifier-")
-        self._folder = Path(self._scratch.name)
-        self._fits: Fits = ray.get(fits)
-        self._shards = map(ray.get, shards)
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        self._job: FoldJob = ray.get(job)
+        self._shards = shards
+        self._fetch = ray.get
 
     @cached_property
     def _recipe(self) -> "Recipe":
-        return open_recipe(self._fits, self._shards, self._folder)
+        check_versions(self._job.versions)
+        return open_recipe(self._job, self._shards, _node_cache(), self._fetch)
 
     def __call__(self, part: pa.Table) -> pa.Table:
-        """A column `number` in, columns FITTED out."""
-        numbers = part.column("number").to_pylist()
+        """One fold's `number` in, columns FITTED out."""
+        (number,) = part.column("number").to_pylist()
+        row: dict[str, Any] = {"number": number}
         try:
-            rows = list(fit_rows(self._recipe, self._fits.folds, numbers, self._folder))
-        except ImportError as error:
-            rows = [{"number": number, "error": f"{LACKING}. Received: {error}"} for number in numbers]
-        return pa.Table.from_pylist(rows, FITTED)
+            row["probabilities"] = predict_fold(self._recipe, self._job.folds, number).tobytes()
+        except (CnnClassifierError, OSError, MemoryError) as error:
+            row["error"] = one_line(error) or type(error).__name__
+        return pa.Table.from_pylist([row], FITTED)
 
 
 def chosen_cluster(config: TrainingConfig, environ: Mapping[str, str] = os.environ) -> Cluster | None:
     """The cluster that the environment names for training, if it names one and the folds can be fitted there.
 
-    Raises ConfigError if nothing listens there: before the search, rather than after it.
+    Raises ConfigError if Ray is not installed or no cluster answers: before the search, rather than after it.
     """
     if not (address := environ.get(ADDRESS)):
         return None
@@ -88,77 +98,114 @@ def chosen_cluster(config: TrainingConfig, environ: Mapping[str, str] = os.envir
         log.warning("%s: folds are fitted here, as `pixel_smote` needs the frozen part for what it makes", ADDRESS)
         return None
     cluster = Cluster(address, asked_by=ADDRESS)
-    cluster.check_reachable()
-    return cluster
+    with connected(cluster):
+        return cluster
 
 
 def fit_on_cluster(cluster: Cluster, recipe: "Recipe", folds: Folds, numbers: Sequence[int]) -> "Iterator[Predicted]":
     """The folds of these numbers, in the order in which they are done. What a lost node had begun is begun again.
 
-    Raises ConfigError if Ray is not installed or no cluster answers, ModelError for a fit that diverges.
+    Raises ConfigError if Ray is not installed or no cluster answers, ModelError for a fold that cannot be fitted there.
     """
-    shards = shards_of(recipe, folds)
+    views = all_views(recipe.config.augmentation, recipe.config.seed)
+    recipe.features.ensure(folds.records, views)
+    keys = {feature_key(record, view) for record in folds.records for view in views}
     with connected(cluster) as ray, progress(len(numbers), "folds", "fold") as done:
         cores = cores_each(cores_of_nodes(ray), len(numbers))
         log.info("fitting %d folds on the Ray cluster at %s; cores for each: %d", len(numbers), cluster.address, cores)
-        sent = {"fits": ray.put(fits_of(recipe, folds)), "shards": [ray.put(shard) for shard in shards]}
-        rows = [{"number": number} for number in numbers]
-        fitted = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            Fitter,
-            fn_constructor_kwargs={**sent, "threads": cores},
-            **pool(ray, replace(cluster, threads=cores), len(rows)),
+        shards = [(of_shard, ray.put(features)) for of_shard, features in recipe.features.store.shards(keys)]
+        made = {"job": ray.put(job_of(recipe, folds)), "shards": shards, "threads": cores}
+        fitted = ray.data.from_items([{"number": number} for number in numbers], override_num_blocks=len(numbers))
+        fitted = fitted.map_batches(
+            FoldWorker,
+            fn_constructor_kwargs=made,
+            max_restarts=ATTEMPTS,
+            max_task_retries=ATTEMPTS,
+            **pool(ray, replace(cluster, threads=cores), len(numbers), waiting=1),
         )
-        for row in fitted.iter_rows():
+        for row in _rows(ray, fitted):
             if row["error"]:
-                raise ModelError(row["error"])
+                raise ModelError(f"fold {row['number'] + 1} on the Ray cluster at {cluster.address}: {row['error']}")
             done(1)
             yield row["number"], np.frombuffer(row["probabilities"]).reshape(-1, len(recipe.spec.classes))
 
 
-def open_recipe(fits: Fits, shards: Iterable[Shard], folder: Path) -> "Recipe":
-    """The recipe as it was where it came from; features are kept below `folder`, and none can be computed."""
+def job_of(recipe: "Recipe", folds: Folds) -> FoldJob:
+    """What nodes are told of a recipe, as it was before any fit, and of the learning rates that its search found."""
+    return FoldJob(
+        recipe.tail.to_json(),
+        recipe.untrained,
+        recipe.rates,
+        recipe.features.space,
+        recipe.spec,
+        recipe.config,
+        folds,
+        {name: _version(name) for name in MUST_BE_EQUAL},
+    )
+
+
+def check_versions(versions: Mapping[str, str]) -> None:
+    """ModelError, naming what differs, unless these libraries are installed here in these versions."""
+    if others := [f"{name} {its} and not {_version(name)}" for name, its in versions.items() if _version(name) != its]:
+        raise ModelError(f"a node needs {', '.join(others)}; install requirements.lock there, as it is here")
+
+
+def open_recipe(job: FoldJob, shards: Iterable[Sent], cache: Path, fetch: Callable[[Any], np.ndarray]) -> "Recipe":
+    """The recipe as it was where it came from, with its features in a store below `cache`.
+
+    All of a node's workers share that store: the first one fills it. What it holds of other trainings is removed,
+    unless it is in use.
+    """
     import keras
 
     from cnnClassifier.fit_state import assign
     from cnnClassifier.fitting import make_deterministic
     from cnnClassifier.recipe import Recipe
 
-    make_deterministic(fits.config.seed)
-    features = FeatureExtractor(folder, folder / "no images", fits.space, _refuse)
-    for keys, arrays in shards:
-        features.store.add(keys, arrays)
-    tail = keras.models.model_from_json(fits.tail)
-    assign(tail.variables, fits.untrained)
-    recipe = Recipe(tail, features, fits.spec, fits.config)
-    recipe.rates = fits.rates
+    make_deterministic(job.config.seed)
+    features = FeatureExtractor(cache, cache / "no images", job.space, np.asarray)  # all features will be there
+    prune(root_of(cache), limit=0)
+    with turn(root_of(cache)):
+        for keys, sent in shards:
+            if features.store.missing(keys):
+                features.store.add(keys, fetch(sent))
+    tail = keras.models.model_from_json(job.tail)
+    assign(tail.variables, job.untrained)
+    recipe = Recipe(tail, features, job.spec, job.config)
+    recipe.rates = job.rates
     return recipe
 
 
-def fit_rows(recipe: "Recipe", folds: Folds, numbers: Iterable[int], checkpoints: Path) -> Iterator[dict[str, Any]]:
-    """Rows of FITTED: float64 (n, classes) laid flat, or why there are none."""
+def predict_fold(recipe: "Recipe", folds: Folds, number: int) -> np.ndarray:
+    """Fit a recipe on all folds but one, and tell the probabilities of that one's images, float64 (n, classes)."""
     from cnnClassifier.cross_validation import fit_here
 
-    for number in numbers:
-        try:
-            [(_, probabilities)] = fit_here(recipe, folds, [number], checkpoints)
-        except (DataError, ModelError) as error:
-            yield {"number": number, "error": str(error)}
-        else:
-            yield {"number": number, "probabilities": probabilities.tobytes()}
+    with tempfile.TemporaryDirectory(prefix="cnnClassifier-") as checkpoints:
+        [(_, probabilities)] = fit_here(recipe, folds, [number], Path(checkpoints))
+    return probabilities
 
 
-def fits_of(recipe: "Recipe", folds: Folds) -> Fits:
-    """What is sent to nodes of a recipe that was not fitted yet, or whose search found learning rates."""
-    tail = recipe.tail.to_json()
-    return Fits(tail, recipe.untrained, recipe.rates, recipe.features.space, recipe.spec, recipe.config, folds)
+def _rows(ray: Any, fitted: Any) -> Iterator[dict[str, Any]]:
+    """Each row once it is there: by default Ray Data would keep it until the next one is."""
+    try:
+        for batch in fitted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            yield from batch.to_pylist()
+    except ray.exceptions.RayTaskError:  # a fault of this program: its traceback tells where
+        raise
+    except ray.exceptions.RayError as error:
+        raise ModelError(
+            f"the Ray cluster gave up: {one_line(error)}; folds that came are kept, run the same command again"
+        ) from None
 
 
-def shards_of(recipe: "Recipe", folds: Folds) -> Iterator[Shard]:
-    """The shards that hold what the folds' fits read, computed here first where something is lacking."""
-    views = all_views(recipe.config.augmentation, recipe.config.seed)
-    recipe.features.ensure(folds.records, views)
-    return recipe.features.store.shards({feature_key(record, view) for record in folds.records for view in views})
+def _node_cache() -> Path:
+    cache = Path(tempfile.gettempdir()) / f"cnnClassifier-folds-{os.getuid()}"
+    cache.mkdir(mode=0o700, exist_ok=True)
+    return cache
 
 
-def _refuse(_: np.ndarray) -> np.ndarray:
-    raise ModelError("features are computed where training was started, and not on nodes of a cluster")
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "none"

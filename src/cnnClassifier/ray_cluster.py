@@ -34,7 +34,7 @@ class Cluster:
 
     def check_reachable(self) -> None:
         """Raise ConfigError if nothing listens at the address. Ray itself would try for minutes."""
-        host, _, port = self.address.rpartition(":")
+        host, _, port = self.address.replace("[", "").replace("]", "").rpartition(":")
         if "/" in host or not port.isdecimal():  # auto, or ray://
             return
         try:
@@ -61,14 +61,19 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         ray.shutdown()
 
 
-def pool(ray: Any, cluster: Cluster, parts: int) -> dict[str, Any]:
-    """Options of `map_batches` for actors that are given one block at a time, at most one actor for each part."""
+def pool(ray: Any, cluster: Cluster, parts: int, waiting: int = 2) -> dict[str, Any]:
+    """Options of `map_batches` for actors that work at one block at a time, at most one actor for each part.
+
+    `waiting` is how many blocks an actor is given at once: 1 where a block takes long and others might be idle.
+    """
     room = max(1, int(ray.cluster_resources().get("CPU", 1)) // cluster.threads)
     most = min(cluster.workers or room, parts)
     return {
         "batch_size": None,
         "batch_format": "pyarrow",
-        "compute": ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
+        "compute": ray.data.ActorPoolStrategy(
+            min_size=1, max_size=most, initial_size=most, max_tasks_in_flight_per_actor=waiting
+        ),
         "num_cpus": cluster.threads,
     }
 
@@ -81,9 +86,9 @@ def cores_of_nodes(ray: Any) -> list[int]:
 def cores_each(nodes: Sequence[int], parts: int) -> int:
     """The most cores that each of `parts` can have while all are at work at once on nodes of so many cores.
 
-    1 where not all can be.
+    1 where not all can be. None needs more than the smallest node has, so that any may take the place of a lost one.
     """
-    tried = range(max(nodes, default=1), 1, -1)
+    tried = range(min(filter(None, nodes), default=1), 1, -1)
     return next((cores for cores in tried if sum(node // cores for node in nodes) >= parts), 1)
 
 

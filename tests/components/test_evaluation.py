@@ -202,7 +202,7 @@ def test_a_test_split_of_nothing_but_copies_and_no_class_to_err_towards(evaluate
 
 def test_a_positive_class_that_the_model_does_not_know_is_refused(evaluated, tmp_path):
     paths = elsewhere(evaluated, tmp_path)
-    expected = r"evaluation\.operating\.positive: expected classes of disc, square\. Received: circle"
+    expected = r"evaluation\.operating\.positive: expected some of the classes disc, square\. Received: circle"
     with pytest.raises(ConfigError, match=expected):
         evaluate(paths, operating={"positive": ["disc", "circle"]})
     assert not paths.metrics.exists()

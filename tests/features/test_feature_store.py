@@ -61,6 +61,10 @@ def test_shards_are_given_whole_and_only_those_that_are_asked_for(tmp_path):
     np.testing.assert_array_equal(there.read("abef"), store.read("abef"))
     with pytest.raises(DataError, match="no features of lost"):
         list(store.shards({"a", "lost"}))
+    for file in store.folder.glob("*.npy"):
+        file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"\.npy is cut short; delete it and \w+\.json beside it"):
+        list(store.shards({"a"}))
 
 
 def test_two_writers_at_once_do_each_other_no_harm(tmp_path):

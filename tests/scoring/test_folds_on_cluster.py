@@ -1,5 +1,6 @@
 """Folds of a training on a cluster of two nodes: what comes of them is what comes of fitting them here."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -52,9 +53,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 @pytest.fixture(scope="module")
 def here(prepared: Project) -> dict[str, bytes]:
-    """What training writes without a cluster."""
+    """What training writes without a cluster; it is taken away, so that nobody finds it there."""
+    paths = load_project().paths
     prepared.main("training")
-    return results(load_project().paths)
+    written = results(paths)
+    for name in RESULTS:
+        path = Path(getattr(paths, name))
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return written
 
 
 @pytest.fixture

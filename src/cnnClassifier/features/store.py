@@ -20,9 +20,6 @@ from cnnClassifier.files import write_json
 DESCRIPTION = "space.json"
 LARGEST = float(np.finfo(np.float16).max)
 
-# Keys, and the features of each in half precision (n, *shape).
-Shard = tuple[list[str], np.ndarray]
-
 
 class Layout(NamedTuple):
     """Where a shard's rows lie in its file: bytes before the first one, and the shape of each."""
@@ -93,11 +90,17 @@ class FeatureStore:
                 found[position] = features
         return np.stack(found, dtype=np.float32)
 
-    def shards(self, keys: Iterable[str]) -> Iterator[Shard]:
-        """Every shard that holds some of the keys, whole; raise DataError for a key that has none."""
+    def shards(self, keys: Iterable[str]) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Every shard that holds some of the keys, whole: its own keys, and their features, float16 (n, *shape).
+
+        Raises DataError for a key that has none, or a shard that is cut short.
+        """
         for name in sorted({self._find(key)[0] for key in keys}):
-            shard = self.folder / f"{name}.npy"
-            yield json.loads(shard.with_suffix(".json").read_text(encoding="utf-8")), np.load(shard)
+            path = self.folder / f"{name}.npy"
+            try:
+                yield json.loads(path.with_suffix(".json").read_text(encoding="utf-8")), np.load(path)
+            except (EOFError, ValueError):
+                raise _cut_short(path) from None
 
     def _find(self, key: str) -> tuple[str, int]:
         if key not in self._index:
@@ -111,7 +114,7 @@ class FeatureStore:
             layout = self._layouts.get(shard) or self._layouts.setdefault(shard, _layout(file))
             parts = [os.pread(file.fileno(), layout.row_bytes, layout.offset + row * layout.row_bytes) for row in rows]
         if any(len(part) < layout.row_bytes for part in parts):
-            raise DataError(f"{path} is cut short; delete it and {shard}.json beside it, and run the stage again")
+            raise _cut_short(path)
         return [np.frombuffer(part, np.float16).reshape(layout.shape) for part in parts]
 
     def _describe(self, shape: tuple[int, ...]) -> None:
@@ -126,6 +129,10 @@ class FeatureStore:
 def shard_keys(folder: Path) -> list[Path]:
     """The files that name the keys of each whole shard."""
     return sorted(file for file in folder.glob("*.json") if file.name != DESCRIPTION)
+
+
+def _cut_short(path: Path) -> DataError:
+    return DataError(f"{path} is cut short; delete it and {path.stem}.json beside it, and run the stage again")
 
 
 def _layout(file: Any) -> Layout:
