@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 ADDRESS = "CNNCLASSIFIER_TRAINING_RAY"  # in the environment, not among the parameters: it says where, not what
 MUST_BE_EQUAL = ("keras", "numpy", "tensorflow")
-ATTEMPTS = 3  # of a worker to come back, and of a fold, before a node that kills them is told of
+# How often a worker comes back and a fold is tried again before the command ends. Ray Data would go on for ever.
+ATTEMPTS = {"max_restarts": 3, "max_task_retries": 3}
 FITTED = pa.schema({"number": pa.int64(), "probabilities": pa.binary(), "error": pa.string()})
 
 # The keys of a shard, and where its features are: on this machine an array, on a node what stands for one.
@@ -119,11 +120,10 @@ def fit_on_cluster(cluster: Cluster, recipe: "Recipe", folds: Folds, numbers: Se
         fitted = fitted.map_batches(
             FoldWorker,
             fn_constructor_kwargs=made,
-            max_restarts=ATTEMPTS,
-            max_task_retries=ATTEMPTS,
+            **ATTEMPTS,
             **pool(ray, replace(cluster, threads=cores), len(numbers), waiting=1),
         )
-        for row in _rows(ray, fitted):
+        for row in rows_of(ray, fitted):
             if row["error"]:
                 raise ModelError(f"fold {row['number'] + 1} on the Ray cluster at {cluster.address}: {row['error']}")
             done(1)
@@ -185,16 +185,21 @@ def predict_fold(recipe: "Recipe", folds: Folds, number: int) -> np.ndarray:
     return probabilities
 
 
-def _rows(ray: Any, fitted: Any) -> Iterator[dict[str, Any]]:
-    """Each row once it is there: by default Ray Data would keep it until the next one is."""
+def rows_of(ray: Any, fitted: Any) -> Iterator[dict[str, Any]]:
+    """Each row once it is there: by default Ray Data would keep it until the next one is.
+
+    Raises ModelError when the cluster gives up, as on a fold that kills its worker again and again.
+    """
     try:
         for batch in fitted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             yield from batch.to_pylist()
     except ray.exceptions.RayTaskError:  # a fault of this program: its traceback tells where
         raise
     except ray.exceptions.RayError as error:
+        said = str(error).splitlines()[0]
         raise ModelError(
-            f"the Ray cluster gave up: {one_line(error)}; folds that came are kept, run the same command again"
+            f"the Ray cluster gave up, perhaps for want of memory on its nodes: {said} Folds that came are kept, "
+            "run the same command again"
         ) from None
 
 

@@ -110,5 +110,5 @@ def _connect(cluster: Cluster) -> Any:
         raise cluster.unreachable(error) from None
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what else it would log, it raises
     return ray

@@ -1,5 +1,6 @@
 """Folds of a training on a cluster of two nodes: what comes of them is what comes of fitting them here."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from cnnClassifier.components.data_ingestion import DataIngestion
 from cnnClassifier.components.prepare_base_model import PrepareBaseModel
 from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.config.types import Paths
+from cnnClassifier.errors import ModelError
+from cnnClassifier.fold_cluster import ATTEMPTS, rows_of
+from cnnClassifier.ray_cluster import Cluster, connected, pool
 from environment import clean_environment
 from project import Project, copy_project, make_tiny
 from waiting import wait_until
@@ -97,6 +101,22 @@ def test_a_cluster_that_is_not_there_is_one_line_before_anything_is_fitted(prepa
     assert done.returncode == 2
     assert "CNNCLASSIFIER_TRAINING_RAY 127.0.0.1:9: no cluster answers there" in done.stderr.splitlines()[-1]
     assert "fitting on" not in done.stderr
+
+
+def test_what_kills_its_worker_each_time_ends_in_one_line(cluster, monkeypatch):
+    class Killer:  # here, so that it is sent whole: nodes do not have this module
+        def __call__(self, _):
+            os._exit(1)
+
+    address, environment = cluster
+    for name, value in environment.items():
+        if name.startswith("RAY_"):
+            monkeypatch.setenv(name, value)
+    asked = Cluster(address)
+    with connected(asked) as ray:
+        killed = ray.data.from_items([{"number": 0}]).map_batches(Killer, **ATTEMPTS, **pool(ray, asked, 1, waiting=1))
+        with pytest.raises(ModelError, match=r"^the Ray cluster gave up, .*: The actor died unexpectedly [^\n]*$"):
+            list(rows_of(ray, killed))
 
 
 def results(paths: Paths) -> dict[str, bytes]:
