@@ -78,11 +78,11 @@ def fitted(recipe: Recipe, folds: Folds, elsewhere: FitFolds | None = None) -> t
 @contextmanager
 def nodes(count: int) -> Iterator[str]:
     """The address of a cluster of so many nodes, which this process may talk to."""
-    from ray_nodes import ray_head, ray_node
+    from ray_nodes import SETTINGS, ray_head, ray_node
 
     with ExitStack() as cluster:
         address, environment = cluster.enter_context(ray_head())
-        os.environ.update({name: value for name, value in environment.items() if name.startswith("RAY_")})
+        os.environ.update(SETTINGS)
         for there in range(2, count + 1):
             cluster.enter_context(ray_node(address, environment, there))
         yield address

@@ -173,7 +173,7 @@ def test_features_are_taken_before_they_are_standardised(tmp_path):
     pixels = np.full((1, 32, 32, 3), 200, dtype=np.float32)
     pooled = keras.Model(model.input, model.get_layer("pool").output)(pixels).numpy()
     np.testing.assert_allclose(
-        Classifier.load(tmp_path, "tiny", "1").features_of_pixels(pixels), pooled, rtol=1e-4, atol=1e-6
+        Classifier.load(tmp_path, "tiny", "1").features_of_pixels(pixels), pooled, rtol=1e-4, atol=1e-7
     )
 
 

@@ -70,12 +70,13 @@ class FoldWorker:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         self._job: FoldJob = ray.get(job)
         self._shards = shards
-        self._fetch = ray.get
 
     @cached_property
     def _recipe(self) -> "Recipe":
+        import ray
+
         check_versions(self._job.versions)
-        return open_recipe(self._job, self._shards, _node_cache(), self._fetch)
+        return open_recipe(self._job, self._shards, _node_cache(), ray.get)
 
     def __call__(self, part: pa.Table) -> pa.Table:
         """One fold's `number` in, columns FITTED out."""

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from mlflow_servers import free_port
+from waiting import wait_until
 
 SECONDS = 180
 # Ray listens on all of the machine's addresses: without a token anybody there could run code.
@@ -95,12 +95,12 @@ def ray_node(address: str, environment: dict[str, str], cores: int = 2) -> Itera
 def wait_for_cores(address: str, environment: dict[str, str], count: int) -> None:
     """Until so many cores are there."""
     program = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False); print(ray.cluster_resources().get('CPU'))"
-    end = time.monotonic() + SECONDS
-    while True:
+
+    def are_there() -> bool:
         asked = [sys.executable, "-c", program, address]
         with suppress(subprocess.TimeoutExpired):
             done = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60, check=False)
-            if done.stdout.strip() == f"{count}.0":
-                return
-        assert time.monotonic() < end, f"no {count} cores at {address}"
-        time.sleep(0.5)
+            return done.stdout.strip() == f"{count}.0"
+        return False
+
+    wait_until(are_there, seconds=SECONDS, pause=0.5)

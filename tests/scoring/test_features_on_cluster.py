@@ -2,17 +2,15 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cluster_commands import audited_project, begin
 from ray_nodes import SECONDS
 
 from cnnClassifier.augmentation import all_views
-from cnnClassifier.components.data_audit import DataAudit
-from cnnClassifier.components.data_ingestion import DataIngestion
 from cnnClassifier.components.evaluation import Evaluation
 from cnnClassifier.components.prepare_base_model import PrepareBaseModel
 from cnnClassifier.components.training import Training
@@ -26,7 +24,7 @@ from cnnClassifier.features.spaces import root_of, survey
 from cnnClassifier.features.store import shard_keys
 from cnnClassifier.ray_cluster import Cluster
 from environment import clean_environment
-from project import Project, copy_project, make_tiny
+from project import Project
 from tiny_pipeline import contents
 from waiting import wait_until
 
@@ -40,21 +38,13 @@ Kept = dict[str, bytes]
 @pytest.fixture(scope="module")
 def eight_bits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A tiny project in eight bits whose images are there, audited. It is the working directory."""
-    project = copy_project(tmp_path_factory.mktemp("features") / "project", clean_environment())
-    make_tiny(project)
-    project.set_params(
-        prepare_base_model__backbone="SmallCNN",
-        prepare_base_model__weights="none",
-        prepare_base_model__head={"pooling": "mean", "hidden_units": 0, "dropout": 0.0},
-        prepare_base_model__precision="int8",
-        training__augmentation__views=VIEWS,
-        data_ingestion__source__patients_per_class=PATIENTS,
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project.root)
-        settings, paths = load_settings(), load_project().paths
-        DataIngestion(settings.data_ingestion, paths).run()
-        DataAudit(settings.data_audit, paths).run()
+    changes = {
+        "prepare_base_model__head": {"pooling": "mean", "hidden_units": 0, "dropout": 0.0},
+        "prepare_base_model__precision": "int8",
+        "training__augmentation__views": VIEWS,
+        "data_ingestion__source__patients_per_class": PATIENTS,
+    }
+    with audited_project(tmp_path_factory.mktemp("features") / "project", clean_environment(), **changes) as project:
         yield project
 
 
@@ -62,10 +52,7 @@ def eight_bits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def start(eight_bits: Project, cluster: tuple[str, dict[str, str]]) -> Callable[[], subprocess.Popen]:
     """Begins the command that fills the store."""
     address, environment = cluster
-    command = [sys.executable, "main.py", "features", "--ray", address]
-    environment = eight_bits.environment | environment
-    said = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return lambda: subprocess.Popen(command, cwd=eight_bits.root, env=environment, **said)
+    return lambda: begin(eight_bits, environment, "features", "--ray", address)
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,13 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ray_nodes import SECONDS
+from cluster_commands import audited_project, begin
+from ray_nodes import SECONDS, SETTINGS
 
-from cnnClassifier.components.data_audit import DataAudit
-from cnnClassifier.components.data_ingestion import DataIngestion
 from cnnClassifier.components.prepare_base_model import PrepareBaseModel
 from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.config.types import Paths
@@ -19,7 +17,7 @@ from cnnClassifier.errors import ModelError
 from cnnClassifier.fold_cluster import ATTEMPTS, rows_of
 from cnnClassifier.ray_cluster import Cluster, connected, pool
 from environment import clean_environment
-from project import Project, copy_project, make_tiny
+from project import Project
 from waiting import wait_until
 
 pytestmark = pytest.mark.cluster
@@ -33,25 +31,18 @@ ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A tiny project before training, of which a whole small network is fitted. It is the working directory."""
-    project = copy_project(tmp_path_factory.mktemp("folds") / "project", clean_environment() | ONE_THREAD)
-    make_tiny(project)
-    project.set_params(
-        prepare_base_model__backbone="SmallCNN",
-        prepare_base_model__weights="none",
-        prepare_base_model__freeze="none",
-        prepare_base_model__head={"pooling": "mean", "hidden_units": 0, "dropout": 0.2},
-        training__augmentation__views=2,
-        training__folds=FOLDS,
-        training__epochs=EPOCHS,
-        training__patience=EPOCHS,
-        data_ingestion__source__patients_per_class=20,
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project.root)
-        settings, paths = load_settings(), load_project().paths
-        DataIngestion(settings.data_ingestion, paths).run()
-        DataAudit(settings.data_audit, paths).run()
-        PrepareBaseModel(settings.prepare_base_model, paths).run()
+    changes = {
+        "prepare_base_model__freeze": "none",
+        "prepare_base_model__head": {"pooling": "mean", "hidden_units": 0, "dropout": 0.2},
+        "training__augmentation__views": 2,
+        "training__folds": FOLDS,
+        "training__epochs": EPOCHS,
+        "training__patience": EPOCHS,
+        "data_ingestion__source__patients_per_class": 20,
+    }
+    environment = clean_environment() | ONE_THREAD
+    with audited_project(tmp_path_factory.mktemp("folds") / "project", environment, **changes) as project:
+        PrepareBaseModel(load_settings().prepare_base_model, load_project().paths).run()
         yield project
 
 
@@ -71,9 +62,7 @@ def here(prepared: Project) -> dict[str, bytes]:
 def start(prepared: Project, cluster: tuple[str, dict[str, str]]) -> Callable[[], subprocess.Popen]:
     """Begins a training whose folds are fitted on the cluster."""
     address, environment = cluster
-    environment = prepared.environment | environment | {"CNNCLASSIFIER_TRAINING_RAY": address}
-    said = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return lambda: subprocess.Popen([sys.executable, "main.py", "training"], cwd=prepared.root, env=environment, **said)
+    return lambda: begin(prepared, environment | {"CNNCLASSIFIER_TRAINING_RAY": address}, "training")
 
 
 def test_a_node_and_then_the_driver_killed_change_nothing_in_the_results(start, node, here):
@@ -108,11 +97,9 @@ def test_what_kills_its_worker_each_time_ends_in_one_line(cluster, monkeypatch):
         def __call__(self, _):
             os._exit(1)
 
-    address, environment = cluster
-    for name, value in environment.items():
-        if name.startswith("RAY_"):
-            monkeypatch.setenv(name, value)
-    asked = Cluster(address)
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    asked = Cluster(cluster[0])
     with connected(asked) as ray:
         killed = ray.data.from_items([{"number": 0}]).map_batches(Killer, **ATTEMPTS, **pool(ray, asked, 1, waiting=1))
         with pytest.raises(ModelError, match=r"^the Ray cluster gave up, .*: The actor died unexpectedly [^\n]*$"):

@@ -37,7 +37,7 @@ class OperatingConfig(Section):
         """ValueError naming the key if a positive class is none of these."""
         if strangers := [name for name in self.positive if name not in classes]:
             raise ValueError(
-                f"evaluation.operating.positive: expected some of the classes {', '.join(classes)}. "
+                f"evaluation.operating.positive: expected classes of data_ingestion.classes ({', '.join(classes)}). "
                 f"Received: {', '.join(strangers)}"
             )
 
