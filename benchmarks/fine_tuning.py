@@ -16,12 +16,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from held_out import FIGURES, Floats, figures, images_to_learn_from, labels_of, say
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.config.types import TrainingConfig
-from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
+from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features.extraction import FeatureExtractor
 from cnnClassifier.features.network import PLAIN, open_features, predict_tail
 from cnnClassifier.fit_state import assign, read_history, values_of
@@ -34,7 +35,6 @@ from cnnClassifier.weighting import example_weights
 FROZEN_UP_TO = "block4_pool"
 TUNED = "block5"
 BATCH = 16
-Floats = NDArray[np.float64]
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     os.chdir(options.project)
     paths, settings = load_project().paths, load_settings()
-    records = [record for record in read_manifest(paths.audited_manifest) if record.split != "test"]
+    records = images_to_learn_from(paths.audited_manifest)
     make_deterministic(settings.training.seed)
     model, spec = load_model(paths.base_model)
     spec = spec.model_copy(update={"precision": "float32"})
@@ -69,8 +69,8 @@ def main() -> None:
         for epoch in range(options.epochs):
             tuning.learn(chosen(records, rest), epoch)
             told[epoch + 1, held_out] = tuning.predict(chosen(records, held_out))
-    labels = np.array([spec.classes.index(record.label) for record in records])
-    say("| epochs of tuning | balanced accuracy | accuracy | log loss |\n|---|---|---|---|")
+    labels = labels_of(records, spec.classes)
+    say(f"| epochs of tuning | {' | '.join(FIGURES)} |\n|---|---|---|---|")
     for epoch, each in enumerate(told):
         say(f"| {epoch} | " + " | ".join(f"{value:.3f}" for value in figures(each, labels)) + " |")
 
@@ -100,7 +100,7 @@ class Tuning:
 
     def learn(self, records: Sequence[ImageRecord], epoch: int) -> None:
         """One epoch over the records, in an order drawn from seed and epoch."""
-        labels = np.array([self.classes.index(record.label) for record in records])
+        labels = labels_of(records, self.classes)
         weights = example_weights(labels, [record.group for record in records], len(self.classes), self.config)
         order = np.random.default_rng((self.config.seed, epoch)).permutation(len(records))
         for start in tqdm(range(0, len(order), BATCH), desc=f"epoch {epoch + 1}", disable=None):
@@ -121,18 +121,6 @@ class Tuning:
 def chosen(records: Sequence[ImageRecord], mask: NDArray[np.bool_]) -> list[ImageRecord]:
     """Those records that a mask (n,) is true for."""
     return [record for record, wanted in zip(records, mask, strict=True) if wanted]
-
-
-def figures(told: Floats, labels: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Balanced accuracy, accuracy and log loss of probabilities (n, classes)."""
-    right = told.argmax(axis=1) == labels
-    balanced = np.mean([right[labels == label].mean() for label in np.unique(labels)])
-    return float(balanced), float(right.mean()), float(-np.log(told[np.arange(len(told)), labels]).mean())
-
-
-def say(text: str) -> None:
-    """Print at once: whoever waits sees it."""
-    print(text, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

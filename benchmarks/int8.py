@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from held_out import FIGURES, Floats, figures, images_to_learn_from, labels_of, say
 
 from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.cross_validation import cross_validate
-from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
+from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.features.network import PLAIN, open_features
 from cnnClassifier.fit_state import read_history
 from cnnClassifier.fitting import make_deterministic
@@ -24,9 +24,7 @@ from cnnClassifier.folds import Folds, deal_folds
 from cnnClassifier.modeling import cut, load_model
 from cnnClassifier.recipe import Recipe
 
-Floats = NDArray[np.float64]
 PRECISIONS = ("float32", "int8")
-FIGURES = ("balanced accuracy", "accuracy", "log loss")
 
 
 def main() -> None:
@@ -37,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     os.chdir(options.project)
     paths, settings = load_project().paths, load_settings()
-    records = [record for record in read_manifest(paths.audited_manifest) if record.split != "test"]
+    records = images_to_learn_from(paths.audited_manifest)
     make_deterministic(settings.training.seed)
     model, spec = load_model(paths.base_model)
     parts = cut(model, spec.freeze)
@@ -58,7 +56,7 @@ def main() -> None:
     for recipe in recipes.values():
         recipe.rates = search.rates
     found = [judge(deal, recipes, records, search.best_epoch + 1) for deal in range(options.deals)]
-    differences = np.array([figures["int8"] - figures["float32"] for figures in found])
+    differences = np.array([each["int8"] - each["float32"] for each in found])
     say("| int8 - float32 | mean | standard error | of each deal |\n|---|---|---|---|")
     for name, column in zip(FIGURES, differences.T, strict=True):
         error = column.std(ddof=1) / len(column) ** 0.5
@@ -72,19 +70,10 @@ def judge(deal: int, recipes: Mapping[str, Recipe], records: list[ImageRecord], 
         fold = deal_folds(records, recipe.config.folds, recipe.config.seed + deal)
         with tempfile.TemporaryDirectory() as checkpoints:
             told = cross_validate(recipe, Folds(records, fold, epochs), Path(checkpoints))
-        classes = recipe.spec.classes
-        labels = np.array([classes.index(record.label) for record in records])
-        right = told.argmax(axis=1) == labels
-        balanced = np.mean([right[labels == label].mean() for label in range(len(classes))])
-        found[precision] = np.array([balanced, right.mean(), -np.log(told[np.arange(len(told)), labels]).mean()])
+        found[precision] = figures(told, labels_of(records, recipe.spec.classes))
         said = ", ".join(f"{name} {value:.4f}" for name, value in zip(FIGURES, found[precision], strict=True))
         say(f"deal {deal}, {precision}: {said}")
     return found
-
-
-def say(text: str) -> None:
-    """Print at once: whoever waits sees it."""
-    print(text, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ async function attempt(item, action) {
 
 async function askImage(item, signal) {
   const answer = await post(item, "/predict", signal);
-  Object.assign(item, { state: "done", answer, place: 0, label: null, failure: null, maps: null, note: "" });
+  Object.assign(item, { state: "done", answer, dicom: answer.picture.dicom, place: 0, label: null, failure: null, maps: null, note: "" });
   choice.changed(item);
 }
 
@@ -77,10 +77,11 @@ function memberItem(result, bytes, { series, request_id }) {
   const item = new Item(result.name, null, bytes);
   item.series = series;
   item.answer = result.answer ?? null;
+  item.dicom = item.answer?.picture.dicom ?? null;
   item.place = result.index;
   item.state = result.answer ? "done" : "failed";
   if (result.problem) item.failure = new Refusal(result.problem, request_id).told;
-  if (result.answer?.picture.dicom) item.kind = "dicom";
+  if (item.dicom) item.kind = "dicom";
   if (!bytes) item.picture = false;
   return item;
 }

@@ -8,6 +8,7 @@ import { renewPicture } from "./pictures.js";
 const PRESETS = { lung: [-600, 1500], mediastinum: [40, 400], bone: [400, 1800] };
 const OWN = "own";
 const LEAST_WIDTH = 1;
+const FARTHEST = 2 ** 24; // from 0, as far as the API goes
 const center = element("window-center");
 const width = element("window-width");
 const frame = element("frame");
@@ -15,7 +16,7 @@ const moved = new Set(); // items that are looked at another way than was last a
 
 function render() {
   const item = choice.selected;
-  const dicom = item?.answer?.picture.dicom;
+  const dicom = item?.dicom; // also where the last look was not answered: another one is the way back
   element("dicom").hidden = !dicom || !item.bytes;
   if (!dicom) return;
   element("window-tools").hidden = dicom.window === null;
@@ -39,11 +40,11 @@ function showWindow(item, dicom) {
   element("window-unit").textContent = dicom.hounsfield ? "in Hounsfield units" : "in the file's own values";
 }
 
-/** Let the sliders reach what CT needs, and what the file has. */
+/** Let the sliders reach what CT needs, and what the file has, and no farther than the server follows. */
 function stretch([middle, spread], hounsfield) {
-  center.min = Math.floor(Math.min(hounsfield ? -1000 : 0, middle, Number(center.min)));
-  center.max = Math.ceil(Math.max(1000, middle, middle + spread, Number(center.max)));
-  width.max = Math.ceil(Math.max(3000, 2 * spread, Number(width.max)));
+  center.min = Math.floor(Math.max(-FARTHEST, Math.min(hounsfield ? -1000 : 0, middle, Number(center.min))));
+  center.max = Math.ceil(Math.min(FARTHEST, Math.max(1000, middle, middle + spread, Number(center.max))));
+  width.max = Math.ceil(Math.min(2 * FARTHEST, Math.max(3000, 2 * spread, Number(width.max))));
 }
 
 function tellValues(frames) {

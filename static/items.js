@@ -15,6 +15,7 @@ export class Item {
     this.look = { window_center: null, window_width: null, frame: null }; // of a DICOM file; null: as it is
     this.wantsPicture = false; // is its picture being made?
     this.picture = null; // { url, width, height } once it can be shown; false if it cannot
+    this.dicom = null; // what its last answer said of a DICOM file's frames and window
     this.sample = null; // { label, kind } if it is one of the samples
     this.unreadable = false; // may the browser not read it?
     this.series = false; // one slice of a series?

@@ -3,15 +3,20 @@
 import { element, make } from "./dom.js";
 import { itemOf } from "./items.js";
 import { model } from "./models.js";
+import { inTurn } from "./queue.js";
 import { ask } from "./server.js";
 import { inWords } from "./words.js";
 
 const { api } = document.body.dataset;
 let drawn = false; // are those on the page drawings?
+let shownFor = null; // the model that those on the page were fetched for, if any are there
 
-/** Show the samples, if there are any; `take` gets the chosen one's item. */
+/** Show the samples, if there are any and they are not there yet; `take` gets the chosen one's item. */
 export async function offerSamples(take) {
+  const served = `${model.own?.model} ${model.own?.version}`;
+  if (served === shownFor) return;
   const samples = await listSamples();
+  shownFor = samples.length ? served : null;
   element("samples").hidden = samples.length === 0;
   drawn = samples[0]?.kind === "drawn";
   element("samples-kind").textContent = drawn ? "drawn by a program" : "from the test set";
@@ -50,6 +55,7 @@ function sampleButton(sample, number, take) {
   button.setAttribute("aria-label", `${inWords(sample.label)}, sample ${number}`);
   const blob = fetchSample(sample);
   blob.then((data) => {
+    image.onload = () => URL.revokeObjectURL(image.src);
     image.src = URL.createObjectURL(data);
   }, () => button.remove());
   button.addEventListener("click", async () => {
@@ -62,7 +68,7 @@ function sampleButton(sample, number, take) {
 
 async function fetchSample({ url }) {
   // Through the API's own door: an <img> could not send a key.
-  const response = await ask(url.slice(api.length), { quiet: true });
+  const response = await inTurn(() => ask(url.slice(api.length), { quiet: true }));
   return response.blob();
 }
 

@@ -19,6 +19,7 @@ SMALL = {
     "features": "--project {project} --images 200",
     "fine_tuning": "--project {project} --epochs 1",
     "folds": "--project {project} --epochs 2",
+    "heads": "--project {project} --deals 1",
     "int8": "--project {project} --deals 2",
     "maps": "--rounds 1",
     "near_copies": "--images 1000",
@@ -28,7 +29,7 @@ SMALL = {
     "startup": "--project {project} --times 1",
     "training": "--images {images} --steps 4",
 }
-PARTS = {"family", "family_app", "load", "machine", "sample_pictures"}  # of those above
+PARTS = {"family", "family_app", "held_out", "load", "machine", "sample_pictures"}  # of those above
 
 
 @pytest.fixture(scope="module")

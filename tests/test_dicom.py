@@ -202,6 +202,24 @@ def test_hounsfield_units_are_those_of_a_rescaled_ct(changes, hounsfield):
     assert describe(scan(**changes)).hounsfield is hounsfield
 
 
+@pytest.mark.parametrize(("signed", "first"), [(1, -1000), (0, 24)])
+def test_a_table_of_values_begins_where_it_says(signed, first):
+    values = np.linspace(first, first + 2000, SCAN.size).astype("<i2" if signed else "<u2").reshape(SCAN.shape)
+    file = pydicom.dcmread(io.BytesIO(scan(signed=signed, pixels=values.tobytes(), slope=None, intercept=None)))
+    table = pydicom.Dataset()
+    table.add_new("LUTDescriptor", "SS" if signed else "US", [2001, first, 16])
+    table.add_new("LUTData", "US", (np.arange(2001) * 30).tolist())
+    table.ModalityLUTType = "US"
+    file.ModalityLUTSequence = [table]
+    written = io.BytesIO()
+    file.save_as(written)
+    expected = pydicom.pixels.apply_modality_lut(values, file)
+    window = Window(30_000, 60_000)
+    np.testing.assert_allclose(
+        decode_dicom(written.getvalue(), window=window)[..., 0], shown(expected, window), atol=1e-3
+    )
+
+
 # --- colours and frames -------------------------------------------------------------------
 
 

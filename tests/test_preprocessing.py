@@ -1,6 +1,7 @@
 """Bytes to pixels: every mode a scan is saved in, the contrast, and what is refused."""
 
 import random
+import struct
 
 import numpy as np
 import pytest
@@ -26,6 +27,16 @@ RAMP = np.tile(np.arange(256, dtype=np.uint8), (8, 1))
 GREY = Image.fromarray(RAMP)
 AS_IT_IS = PreprocessingSpec(image_size=32, channels="rgb", body_crop=False, contrast=None)
 
+
+def negative(values: np.ndarray) -> bytes:
+    """A TIFF file whose numbers mean the opposite: 0 is white."""
+    meaning = struct.Struct("<HHIHH")  # PhotometricInterpretation, a short, one of them
+    (data, count) = encode(Image.fromarray(values), "TIFF"), 1
+    said, instead = meaning.pack(262, 3, count, 1, 0), meaning.pack(262, 3, count, 0, 0)
+    assert data.count(said) == 1
+    return data.replace(said, instead)
+
+
 # The same ramp in every mode that files come in, with the largest error the mode itself brings.
 MODES = {
     "L": (encode(GREY), 0),
@@ -45,6 +56,10 @@ MODES = {
     "JPEG 2000": (encode(GREY, "JPEG2000"), 0),
     "BMP": (encode(GREY, "BMP"), 0.01),
     "PGM": (encode(GREY, "PPM"), 0),
+    "16-bit PGM": (b"P5 256 8 65535\n" + (RAMP.astype(">u2") * 257).tobytes(), 0),
+    "white is 0, 8 bits": (negative(255 - RAMP), 0),
+    "white is 0, 16 bits": (negative((255 - RAMP).astype(np.uint16) * 257), 0.01),
+    "white is 0, float": (negative((255 - RAMP).astype(np.float32)), 0.01),
 }
 
 
@@ -62,7 +77,9 @@ def test_a_1_bit_picture_is_black_and_white():
 
 def test_16_bit_grey_keeps_steps_that_8_bits_lose():
     fine = np.arange(1000, 1256, dtype=np.uint16).reshape(16, 16)
-    assert len(np.unique(decode(encode(Image.fromarray(fine))))) == 256
+    read = decode(encode(Image.fromarray(fine)))
+    assert len(np.unique(read)) == 256
+    np.testing.assert_array_equal(decode(b"P5 16 16 65535\n" + fine.astype(">u2").tobytes()), read)
 
 
 def test_colours_stay():

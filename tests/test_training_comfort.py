@@ -15,7 +15,7 @@ from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
 from cnnClassifier.config.types import PrepareBaseModelConfig, TrainingConfig
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.export import check_equal, export_package
-from cnnClassifier.fit_state import FitState, history_table
+from cnnClassifier.fit_state import FitState, assign, history_table, values_of
 from cnnClassifier.fitting import Examples, make_deterministic
 from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import build_classifier, cut, load_model, save_model
@@ -173,30 +173,34 @@ folder = Path(sys.argv[1])
 strategy = over_devices()
 with strategy.scope():
     model, spec = load_model(folder / "base")
-state = fit_head(model, folder / "two.npz")
+state = fit_head(model, folder / "two.npz", sys.argv[2])
 save_model(model, spec, folder / "two")
 print(json.dumps({"replicas": strategy.num_replicas_in_sync, "history": state.history}))
 """
 
 
-def fit_head(model: Any, checkpoint: Path) -> FitState:
+def fit_head(model: Any, checkpoint: Path, precision: str = "float32") -> FitState:
     """22 examples in batches of 7: of the last, which is one, nothing is left for a second device."""
     tail = cut(model, "all").tail
     draw = np.random.default_rng(0)
     features = draw.normal(size=(22, tail.input.shape[1])).astype(np.float32)
     labels = features[:, :CLASSES].argmax(axis=1)
     examples = Examples(lambda rows, _draw: features[rows], labels, draw.uniform(0.5, 2, 22).astype(np.float32))
-    changed = config(batch_size=7, schedule="cosine", weight_decay=0.01)
+    changed = config(batch_size=7, schedule="cosine", weight_decay=0.01, precision=precision)
     return fitting.fit(CompiledTail(tail, changed), examples, examples, changed, checkpoint)
 
 
-def test_two_devices_give_what_one_gives(tmp_path):
+def save_base(folder: Path) -> Any:
     make_deterministic(1)
     model = build_classifier(network(freeze="all", head=HeadConfig(hidden_units=8)), CLASSES)
-    save_model(model, SPEC, tmp_path / "base")
-    alone = fit_head(model, tmp_path / "one.npz")
+    save_model(model, SPEC, folder / "base")
+    return model
+
+
+def fit_on_two_devices(folder: Path, precision: str = "float32") -> list[dict[str, float]]:
+    """The history of a fit of `folder`/base, which is saved as `folder`/two."""
     done = subprocess.run(
-        [sys.executable, "-c", ON_TWO_DEVICES, str(tmp_path)],
+        [sys.executable, "-c", ON_TWO_DEVICES, str(folder), precision],
         capture_output=True,
         text=True,
         timeout=300,
@@ -206,9 +210,27 @@ def test_two_devices_give_what_one_gives(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     together = json.loads(done.stdout.splitlines()[-1])
     assert together["replicas"] == 2
-    for row, other in zip(alone.history, together["history"], strict=True):
+    return together["history"]
+
+
+def test_two_devices_give_what_one_gives(tmp_path):
+    model = save_base(tmp_path)
+    alone = fit_head(model, tmp_path / "one.npz")
+    for row, other in zip(alone.history, fit_on_two_devices(tmp_path), strict=True):
         assert other == pytest.approx(row, rel=1e-5)
     spread, _ = load_model(tmp_path / "two")
     assert spread.to_json() == model.to_json()
     for one, two in zip(model.get_weights(), spread.get_weights(), strict=True):
         np.testing.assert_allclose(two, one, atol=1e-5)
+
+
+def test_two_devices_learn_in_half_precision_where_one_does(tmp_path):
+    model = save_base(tmp_path)
+    exact = values_of(model.variables)
+    alone = {}
+    for precision in ("float32", "mixed_bfloat16"):
+        assign(model.variables, exact)
+        alone[precision] = fit_head(model, tmp_path / f"{precision}.npz", precision).history[-1]["loss"]
+    together = fit_on_two_devices(tmp_path, "mixed_bfloat16")[-1]["loss"]
+    assert together == pytest.approx(alone["mixed_bfloat16"], rel=1e-2)
+    assert together != pytest.approx(alone["float32"], rel=1e-5)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.distribution import spread, strategy_of
 from cnnClassifier.fit_state import assign, values_of
-from cnnClassifier.precision import computing_in, with_loss_scale
+from cnnClassifier.precision import FLOAT32, computing_in, with_loss_scale
 
 IN_A_CALL = 64 * 2**20  # bytes of features: a call costs more than a small head computes for a batch
 
@@ -47,9 +47,8 @@ class CompiledTail:
         self.soft = config.soft_labels
         self.loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
         self._fresh = values_of(self.optimizer.variables)
-        with computing_in(config.precision, tail):
-            self.learn = self._compile(self._learn, config.batch_size)
-        self.judge = self._compile(self._judge, 4 * config.batch_size)
+        self.learn = self._compile(self._learn, config.batch_size, config.precision)
+        self.judge = self._compile(self._judge, 4 * config.batch_size, FLOAT32)
 
     def forget(self) -> None:
         """Make the optimizer as new; the tail stays as it is."""
@@ -59,17 +58,27 @@ class CompiledTail:
         """Take steps of this size from now on."""
         self.optimizer.learning_rate = rate
 
-    def _compile(self, step: Step, batch_size: int) -> Pass:
+    def _compile(self, step: Step, batch_size: int, precision: str) -> Pass:
         if self.strategy.num_replicas_in_sync > 1:
             # TensorFlow deals a batch among devices from outside of what it compiles.
-            return Pass(_one_batch(spread(self.strategy, step)), batch_size, 1)
+            return Pass(_one_batch(self._in_precision(spread(self.strategy, step), precision)), batch_size, 1)
         features = tf.TensorSpec((None, *self.tail.input.shape[1:]), tf.float32)
         hard, soft = tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None, self.tail.output.shape[-1]), tf.float32)
         images = [features, soft if self.soft else hard, tf.TensorSpec((None,), tf.float32)]
         # Concrete: that a call need not be matched with a trace saves a third of what a small batch costs.
-        compiled = tf.function(_batch_after_batch(step, batch_size), autograph=False).get_concrete_function(*images)
+        passes = tf.function(_batch_after_batch(step, batch_size), autograph=False)
+        compiled = self._in_precision(passes.get_concrete_function, precision)(*images)
         batch_bytes = 4 * batch_size * math.prod(features.shape[1:])
         return Pass(compiled, batch_size, max(1, IN_A_CALL // batch_bytes))
+
+    def _in_precision(self, call: Callable[..., Any], precision: str) -> Callable[..., Any]:
+        """A call during which the tail computes in that precision: whatever is compiled meanwhile stays so."""
+
+        def called(*arrays: Any) -> Any:
+            with computing_in(precision, self.tail):
+                return call(*arrays)
+
+        return called
 
     def _learn(self, features: Any, labels: Any, weights: Any, share: Any) -> tuple[Any, Any]:
         variables = self.tail.trainable_variables

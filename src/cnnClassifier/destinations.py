@@ -34,8 +34,8 @@ def check_new_folder(out: Path, earlier: Earlier, read: Path | None = None) -> N
 
     `read` is a folder that the command reads; neither it nor the working folder may be lost, nor be written into.
     """
-    if read is not None and is_inside(out, read):
-        raise ConfigError(f"{out}: lies in {read}, which is only read; name another place")
+    if read is not None:
+        check_outside(out, read)
     for needed in filter(None, (read, Path.cwd())):
         if is_inside(needed, out):
             raise ConfigError(f"{out}: {needed} lies in it and would be lost; name another place")
@@ -44,6 +44,12 @@ def check_new_folder(out: Path, earlier: Earlier, read: Path | None = None) -> N
             f"{out}: something else is there ({stranger}) and would be lost; move it away, or name a folder that is "
             f"new, empty or {earlier.title}"
         )
+
+
+def check_outside(out: Path, read: Path) -> None:
+    """Raise ConfigError if `out` lies in a folder that the command only reads."""
+    if is_inside(out, read):
+        raise ConfigError(f"{out}: lies in {read}, which is only read; name another place")
 
 
 def check_new_file(out: Path, read: Iterable[Path] = ()) -> None:

@@ -28,6 +28,7 @@ from cnnClassifier.model_spec import (
     OUTLIERS_FILE,
     OUTPUT,
     ModelSpec,
+    digest_package,
     read_spec,
 )
 from cnnClassifier.monitoring.reference import REFERENCE_FILE, TrainingReference, load_training_reference
@@ -85,29 +86,32 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A loaded model that may be asked from several threads at once."""
+    """A loaded model that may be asked from several threads at once; `digest` names the files that it comes from."""
 
     folder: Path
     spec: ModelSpec
     name: str
     version: str
+    digest: str
     session: Any
     reference: Reference | None = None
     training: TrainingReference | None = None
     one_core: Any | None = None
 
     @classmethod
-    def load(cls, folder: Path, name: str, version: str, threads: int | None = None) -> "Classifier":
+    def load(cls, folder: Path, name: str, version: str | None = None, threads: int | None = None) -> "Classifier":
         """Load a package folder; ModelError if a file is missing, broken or at odds with model.json.
 
-        `threads` is how many cores one prediction may use (default: all).
+        `version` is what it is called (default: its digest), `threads` how many cores one prediction may use (all).
         """
         spec = read_spec(folder)
         session = open_session(folder / ONNX_FILE, threads or os.cpu_count() or 1)
         _check_input(session, spec, folder)
         _check_output(session, spec, folder)
         _check_maps(session, spec, folder)
-        return cls(folder, spec, name, version, session, _reference(session, spec, folder), _training(session, folder))
+        reference, training = _reference(session, spec, folder), _training(session, folder)
+        digest = digest_package(folder)
+        return cls(folder, spec, name, version or digest, digest, session, reference, training)
 
     def for_a_crowd(self) -> "Classifier":
         """The same model, opened once more for passes of one core each where many are asked for at once."""

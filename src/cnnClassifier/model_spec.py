@@ -5,6 +5,7 @@ serving time. A Keras model folder holds architecture.json, model.weights.h5 and
 package holds model.onnx and model.json, and outliers.npz where the model refuses images of other kinds.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.section import Section
 from cnnClassifier.decision import DecisionSpec
 from cnnClassifier.errors import ModelError
+from cnnClassifier.files import file_sha256
 
 SPEC_FILE = "model.json"
 ONNX_FILE = "model.onnx"
@@ -52,6 +54,20 @@ class ModelSpec(Section):
         if point is not None and not set(point.positive) < set(self.classes):
             raise ValueError(f"the positive classes {point.positive} must be some of {self.classes}, and not all")
         return self
+
+
+def digest_package(folder: Path) -> str:
+    """12 hex digits that change with any file an answer depends on: weights, decision or outliers.
+
+    Raises ModelError for a folder that is no package, or is one no more.
+    """
+    outliers = folder / OUTLIERS_FILE
+    files = [folder / ONNX_FILE, folder / SPEC_FILE, *([outliers] if outliers.exists() else [])]
+    try:
+        digests = b"".join(bytes.fromhex(file_sha256(file)) for file in files)
+    except FileNotFoundError as error:
+        raise ModelError(f"{error.filename}: no such file; a package folder is needed") from None
+    return hashlib.sha256(digests).hexdigest()[:12]
 
 
 def read_spec(folder: Path) -> ModelSpec:

@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 from scipy import ndimage
 
 from cnnClassifier.config.network import PreprocessingSpec
@@ -53,6 +54,8 @@ DECODER_ERRORS = (
 MOST_SCANS = 100
 SCAN = b"\xff\xda"
 JPEG = b"\xff\xd8"  # how each begins: Pillow calls one with an index of further pictures MPO
+
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # TIFF's tag for what its numbers mean, and one of its values
 
 BODY_THRESHOLD = 0.15  # of the way from the 1st percentile to the 99th: air and black margins lie below, skin above
 BODY_MINIMUM_SHARE = 0.05  # a component smaller than this share of the picture is no body: do not crop to it
@@ -100,7 +103,8 @@ def decode(data: bytes, max_pixels: int | None = None) -> Pixels:
 
     Transparency is laid on black; a palette, CMYK and other colour spaces become RGB; 16-bit
     grey keeps its depth (divided by 257); 32-bit and floating-point grey is stretched from its own least
-    and greatest finite value, since such files state no range. The first frame of an animation counts. A
+    and greatest finite value, since such files state no range. Where a TIFF file says that 0 is white, it is. The first
+    frame of an animation counts. A
     DICOM file is shown through its own window (see `dicom.decode_dicom`).
     """
     if not data:
@@ -114,7 +118,10 @@ def decode(data: bytes, max_pixels: int | None = None) -> Pixels:
             if data.startswith(JPEG):
                 check_scans(data)
             image.load()
-            return _to_array(ImageOps.exif_transpose(image))
+            # A PGM file of more than 8 bits comes as 32 bits, though it does state its range.
+            deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+            pixels = _to_array(ImageOps.exif_transpose(image), deep)
+            return 255 - pixels if _is_negative(image) else pixels
     except UnidentifiedImageError:
         # Its own message names a memory address.
         raise ImageError(f"not an image in a format this reads ({', '.join(FORMATS)}, DICOM)") from None
@@ -202,8 +209,8 @@ def resize(pixels: Pixels, size: int, resample: str) -> Pixels:
     return resized
 
 
-def _to_array(image: Image.Image) -> Pixels:
-    if image.mode.startswith("I;16"):
+def _to_array(image: Image.Image, deep: bool) -> Pixels:
+    if deep:
         return np.asarray(image, dtype=np.float32)[..., None] / np.float32(257)
     if image.mode in ("I", "F"):
         return _stretch_range(np.asarray(image, dtype=np.float64))[..., None]
@@ -213,6 +220,12 @@ def _to_array(image: Image.Image) -> Pixels:
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"), dtype=np.float32)[..., None]
     return np.asarray(image.convert("RGB"), dtype=np.float32)
+
+
+def _is_negative(image: Image.Image) -> bool:
+    """Whether 0 is white, and Pillow has not seen to that: it does for 8 bits and fewer."""
+    wide = image.mode.startswith(("I", "F"))
+    return wide and isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
 
 
 def _stretch_range(values: NDArray[np.float64]) -> Pixels:

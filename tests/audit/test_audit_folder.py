@@ -120,6 +120,14 @@ def test_flat_folders_single_classes_and_single_images_have_a_report(tmp_path, p
     assert "<h1>No copies among" in (tmp_path / "out/audit.html").read_text()
 
 
+def test_a_handful_of_images_of_each_class_has_a_table_of_shortcuts_without_limits(tmp_path):
+    """Of four classes of two images each, too few draws hold all four."""
+    places(tmp_path / "data", *(f"{label}/{number}.png" for label in "abcd" for number in range(2)))
+    audit, _ = audit_folder(tmp_path / "data", tmp_path / "out", CONFIG)
+    assert all(found["balanced_accuracy"]["low"] is None for found in audit["shortcuts"].values())
+    assert "known to the forest" in (tmp_path / "out/audit.html").read_text()
+
+
 def test_masks_stand_in_the_verdict_of_a_folder_without_splits(audited, tmp_path):
     masks = sorted(audited.phantom.with_fault("mask_among_images"))
     for number, path in enumerate([*masks, *(record.path for record in audited.phantom.records[:6])]):

@@ -1,5 +1,6 @@
 """The whole audit: strange sets of images do not break it, and it leaves nothing behind."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -76,6 +77,18 @@ def test_masks_do_not_pass_for_a_shortcut_or_a_difference_between_splits(faulty,
     assert found.shortcuts == find_shortcuts(facts.of(scans), labels, groups, CONFIG.seed)
     assert {record.path for record in found.records} - {record.path for record in scans} == masks
     assert found.shortcuts[0].images == len(scans)
+
+
+def test_masks_that_are_kept_count_as_scans_and_their_copies_across_the_test_border_are_found(faulty, tmp_path):
+    path = sorted(faulty.with_fault("mask_among_images"))[0]
+    for split in ("train", "test"):
+        (tmp_path / f"data/{split}/a").mkdir(parents=True)
+        shutil.copy(faulty.images / path, tmp_path / f"data/{split}/a/mask.png")
+    kept = look(tmp_path / "data", tmp_path / "scratch", DataAuditConfig(masks="keep"))
+    assert [suspect.kind for suspect in kept.suspects] == ["mask"] * 2
+    assert summarise(kept)["across_test"] == {"images": 1, "exact": 1, "near": 0}
+    assert [record.split for record in kept.kept.records] == ["test"]
+    assert not look(tmp_path / "data", tmp_path / "scratch").pairs
 
 
 def test_how_groups_were_made_is_said(clean, tmp_path):

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnClassifier.audit.facts import NAMES, Facts, look_at
+from cnnClassifier.audit.facts import NAMES, Facts, gather_facts, look_at
+from cnnClassifier.audit.folder import list_images
 from cnnClassifier.audit.suspects import find_suspects
+from cnnClassifier.datasets.ingest import describe_readable
 from cnnClassifier.preprocessing import decode
 from pictures import encode
 
@@ -16,9 +18,9 @@ KAGGLE = Path(os.environ.get("KAGGLEHUB_CACHE", Path.home() / ".cache/kagglehub"
 ULTRASOUND = KAGGLE / "aryashah2k/breast-ultrasound-images-dataset/versions/1/Dataset_BUSI_with_GT"
 
 
-def kind_of(record, *pictures: bytes) -> list[str | None]:
+def kind_of(record, *pictures: bytes, deep: bool = False) -> list[str | None]:
     """What the audit takes encoded pictures for; any record lends them its name."""
-    rows = np.array([look_at(decode(picture))[0] for picture in pictures], np.float32)
+    rows = np.array([look_at(decode(picture), deep)[0] for picture in pictures], np.float32)
     facts = Facts(np.array([record.id] * len(rows)), NAMES, rows, np.zeros(len(rows), np.uint64))
     return [(find_suspects([record], one_row(facts, row)) or [None])[0] for row in range(len(rows))]
 
@@ -27,8 +29,8 @@ def one_row(facts: Facts, row: int) -> Facts:
     return Facts(facts.ids[row : row + 1], facts.names, facts.values[row : row + 1], facts.phash[row : row + 1])
 
 
-def kinds(record, *pictures: bytes) -> list[str | None]:
-    return [suspect and suspect.kind for suspect in kind_of(record, *pictures)]
+def kinds(record, *pictures: bytes, deep: bool = False) -> list[str | None]:
+    return [suspect and suspect.kind for suspect in kind_of(record, *pictures, deep=deep)]
 
 
 def test_all_planted_masks_are_found_and_nothing_else(faulty):
@@ -82,3 +84,22 @@ def test_the_seven_masks_of_the_ultrasound_sample_are_found_and_no_scan(clean):
     assert [file.name for file, kind in zip(files, found, strict=True) if kind] == [
         file.name for file in files if "_mask" in file.name
     ]
+
+
+def test_twelve_bits_in_a_file_of_sixteen_are_seen_in_the_range_that_they_use(clean, faulty):
+    """Hounsfield units and 32768, too; a mask is one and a blank picture with noise is blank at any depth."""
+    scan = decode((clean.images / clean.records[0].path).read_bytes())[..., 0] / 255
+    mask = decode((faulty.images / sorted(faulty.with_fault("mask_among_images"))[0]).read_bytes())[..., 0] / 255
+    noise = np.random.default_rng(0).normal(0.5, 0.006, scan.shape).clip(0, 1)
+    shown = [scan * 4095, scan * 2000 + 31768, scan * 65535, mask * 4095, noise * 4095, np.zeros(scan.shape)]
+    files = [encode(Image.fromarray(each.round().astype(np.uint16))) for each in shown]
+    assert kinds(clean.records[0], *files, deep=True) == [None, None, None, "mask", "blank", "blank"]
+
+
+def test_files_of_sixteen_bits_are_known_by_their_mode(clean, tmp_path):
+    scan = decode((clean.images / clean.records[0].path).read_bytes())[..., 0]
+    for number in range(2):
+        dark = (scan / 255 * (4095 - number)).astype(np.uint16)
+        (tmp_path / f"{number}.png").write_bytes(encode(Image.fromarray(dark)))
+    records = describe_readable(list_images(tmp_path)[0])[0]
+    assert find_suspects(records, gather_facts(records, tmp_path)) == []

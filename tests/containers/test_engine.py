@@ -17,9 +17,9 @@ from images import FULL, SLIM, Builder, run
 from served import ask
 
 from aws_lambda import aws_lambda
+from cnnClassifier.model_spec import digest_package
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.released import import_release
-from cnnClassifier.web.model_source import digest
 from imports import ROOT
 from mlflow_servers import SCRIPTS, MlflowServer
 from served_app import wait_until_ready
@@ -74,7 +74,7 @@ def test_it_answers_as_the_documentation_starts_it(engine, picture, tmp_path):
     shutil.copytree(RELEASED, tmp_path / "artifacts/registration/package")
     with engine.running(mounted, tmp_path) as server:
         wait_until_ready(APP, server)
-        assert ask(APP, picture)["version"] == digest(RELEASED)
+        assert ask(APP, picture)["version"] == digest_package(RELEASED)
     assert server.returncode == 0
 
 

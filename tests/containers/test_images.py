@@ -15,7 +15,7 @@ from served import ask
 
 from cnnClassifier.config.loading import load_project
 from cnnClassifier.files import read_json
-from cnnClassifier.web.model_source import digest
+from cnnClassifier.model_spec import digest_package
 from imports import ROOT
 from mlflow_servers import free_port
 from served_app import wait_until_ready
@@ -105,7 +105,7 @@ def test_what_was_trained_there_is_served_by_the_serving_image(trained, serving,
     package = trained / load_project(ROOT / "config/config.yaml").paths.package
     mounted = {"mount": {package: "/model"}, "environment": {"CNNCLASSIFIER_MODEL_DIR": "/model"}}
     with served(serving, **mounted) as (address, _):
-        assert ask(address, picture)["version"] == digest(package)
+        assert ask(address, picture)["version"] == digest_package(package)
 
 
 def in_training(image: Image, clone: Path, *command: str) -> int:

@@ -70,6 +70,15 @@ def test_predictions_without_a_mistake_and_without_sense_end_at_the_ends_of_the_
     assert fit_temperature(probabilities.argmin(axis=1), probabilities) == pytest.approx(TEMPERATURES[1], rel=1e-3)
 
 
+@pytest.mark.parametrize("doubt", [1e-3, 1e-6, 1e-9])
+def test_certain_predictions_without_a_mistake_end_at_the_lowest_temperature(doubt):
+    """There the loss is flat, and where a search for its minimum stops says nothing."""
+    probabilities = np.full((40, 2), doubt)
+    truth = np.arange(40) % 2
+    probabilities[np.arange(40), truth] = 1 - doubt
+    assert fit_temperature(truth, probabilities) == TEMPERATURES[0]
+
+
 def test_one_certain_mistake_leaves_a_finite_temperature():
     truth, probabilities, _, _ = predictions()
     probabilities[0] = np.eye(4)[(truth[0] + 1) % 4]

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnnClassifier.model_spec import digest_package
 from cnnClassifier.monitoring.entries import read_log
 from cnnClassifier.monitoring.feedback import correct
 from cnnClassifier.monitoring.reading import last_checks
 from cnnClassifier.monitoring.reference import REFERENCE_FILE, Axes, save_training_reference
-from cnnClassifier.web.model_source import digest
 from environment import clean_environment
 from imports import ROOT
 from tiny_release import SIZE, write_tiny_package
@@ -40,7 +40,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def log_of(package: Path, path: Path, *args, **kwargs) -> Path:
-    return write_log(path, entries_of(draw(*args, **kwargs), reference_of(TRAINED), package.name, digest(package)))
+    return write_log(
+        path, entries_of(draw(*args, **kwargs), reference_of(TRAINED), package.name, digest_package(package))
+    )
 
 
 def test_new_patients_are_no_drift(package, tmp_path):

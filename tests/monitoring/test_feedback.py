@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -145,6 +146,17 @@ def test_the_manifest_is_read_by_data_ingestion(log, log_file, tmp_path):
     source = {"kind": "csv", "table": tmp_path / "manifest.csv", "root": images}
     config = configure(source, classes={name: [name] for name in NAMES}, random_split={"valid": 0.25, "test": 0.25})
     assert {record.path: record.label for record in ingest(config, tmp_path / "project").records} == labels
+
+
+def test_a_file_whose_name_no_table_can_hold_costs_no_other_label(log, log_file, tmp_path, caplog):
+    images = tmp_path / "images"
+    for name, request in ((b"r\xf6ntgen.png", "r1"), (b"scan.png", "r2")):
+        content = write_picture(images / os.fsdecode(name), len(name)).read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        log.execute("UPDATE predictions SET sha256 = ? WHERE request_id = ?", (digest, request))
+        correct(log, request, 0, "b")
+    assert "1 images with readers' labels" in export_feedback(log_file, tmp_path / "manifest.csv", images, None)
+    assert r"r\xf6ntgen.png" in caplog.text
 
 
 def test_of_one_image_the_last_label_counts(log, log_file, tmp_path):

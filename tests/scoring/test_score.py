@@ -16,11 +16,11 @@ from answers import many_pictures, parts_of, rows_of
 
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.inference import Classifier
+from cnnClassifier.model_spec import digest_package
 from cnnClassifier.scoring.answering import Pace, answer_parts
 from cnnClassifier.scoring.folder import PLACE, Asked, open_folder
 from cnnClassifier.scoring.plan import Part, Plan
 from cnnClassifier.scoring.run import Wish, score_images
-from cnnClassifier.web.model_source import digest
 from hostile import dicom_files as dicom
 from tiny_release import CLASSES, picture, write_tiny_package
 
@@ -57,7 +57,7 @@ def test_the_command_gives_every_file_a_row_and_says_which_could_not_be_read(pro
     assert broken["nothing.png"] == "the file is empty"
     assert broken["broken.zip"].startswith("not a .zip archive")
     assert {row["model"] for row in rows.values()} == {"tiny"}
-    assert {row["version"] for row in rows.values()} == {digest(package)}
+    assert {row["version"] for row in rows.values()} == {digest_package(package)}
 
 
 def test_an_answer_is_the_classifiers(here, package, files, tmp_path):
@@ -112,8 +112,17 @@ def test_another_version_in_the_same_folder_is_an_error_that_says_so(here, packa
     images = many_pictures(tmp_path / "images", 3)
     score_images(str(images), tmp_path / "out", Wish(package=package))
     other = write_tiny_package(tmp_path / "tiny", largest=0.02)
-    with pytest.raises(ConfigError, match=f"holds answers of tiny version {digest(package)}.*{digest(other)}.* asked"):
+    before, now = digest_package(package), digest_package(other)
+    with pytest.raises(ConfigError, match=f"holds answers of tiny version {before}.*{now}.* asked"):
         score_images(str(images), tmp_path / "out", Wish(package=other))
+
+
+def test_answers_do_not_go_among_the_images_where_the_next_run_would_find_them(here, package, tmp_path):
+    images = many_pictures(tmp_path / "images", 2)
+    for source in (str(images), f"file://{images}"):
+        with pytest.raises(ConfigError, match="which is only read"):
+            score_images(source, images / "deep/answers", Wish(package=package))
+    assert not (images / "deep").exists()
 
 
 def test_two_at_once_and_folders_of_other_things_are_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from selection_data import METRIC
 from cnnClassifier.config.loading import load_project, load_settings, read_yaml
 from cnnClassifier.errors import ConfigError, WeightsError
 from cnnClassifier.metrics.predictions import read_predictions
-from cnnClassifier.selection.candidates import judge_all
+from cnnClassifier.selection.candidates import _key, judge_all
 from cnnClassifier.selection.handover import take_over
 from cnnClassifier.selection.plan import comparison_file, load_candidates
 from cnnClassifier.sweep.judging import open_bench
@@ -72,9 +73,14 @@ def test_other_parameters_or_images_are_another_candidate(project):
     candidates = load_candidates(comparison_file("tiny"), settings)
     bench = open_bench(settings, paths)
     list(judge_all(candidates[:1], bench, project.root / "kept"))
-    fewer = type(bench)(bench.records[:-1], bench.classes, bench.paths)
+    fewer = replace(bench, records=bench.records[:-1])
     list(judge_all(candidates[:1], fewer, project.root / "kept"))
     assert len(list((project.root / "kept").iterdir())) == 2
+    # Its table has other columns, or its rows another order: beside an older one it would be read wrongly.
+    turned = replace(bench, classes=replace(bench.classes, names=bench.classes.names[::-1]))
+    renamed = replace(bench, records=[replace(record, path=f"x/{record.path}") for record in bench.records])
+    (found,) = {len({_key(candidates[0], each) for each in (bench, fewer, turned, renamed)})}
+    assert found == 4
 
 
 def test_a_candidate_that_cannot_be_built_is_told_before_any_is_trained(project):

@@ -94,7 +94,12 @@ def records(split: str) -> list[ImageRecord]:
 
 
 def write_results(
-    paths: Paths, wrong: int, ece: float = 0.02, broken: tuple[str, ...] = (), classes: tuple[str, ...] = CLASSES
+    paths: Paths,
+    wrong: int,
+    ece: float = 0.02,
+    broken: tuple[str, ...] = (),
+    classes: tuple[str, ...] = CLASSES,
+    unsaid: bool = False,
 ) -> None:
     answers = np.array([[0.9, 0.1], [0.1, 0.9]])[np.arange(IMAGES) % 2]
     answers[:wrong] = answers[:wrong, ::-1]
@@ -103,7 +108,7 @@ def write_results(
     write_manifest([*records("train"), *records("test")[:TESTED]], paths.manifest)
     write_manifest([*records("train")[:TRAINED], *records("test")[:TESTED]], paths.audited_manifest)
     write_pairs([pair_up("near", "test000.png", "train000.png", 0.97)], paths.pairs)
-    score = {"value": 1 - wrong / IMAGES, "low": 0.1, "high": 1.0}
+    score = {"value": None if unsaid else 1 - wrong / IMAGES, "low": 0.1, "high": 1.0}
     protocol = {"images": IMAGES, "groups": IMAGES // 2, **dict.fromkeys(OVERALL, score), "per_class": {}}
     protocols = dict.fromkeys(("published", "without_exact_copies", "deduplicated", "grouped_cv"), protocol)
     metrics = {**protocols, "data": {"test_sha256": "abc", "synthetic": True}}
@@ -197,6 +202,13 @@ def test_a_metric_that_the_run_has_not_measured_is_an_error_that_lists_those_tha
     assert find_metric(measured, "published.loss") == 0.5
     with pytest.raises(ConfigError, match=r"expected one of published\.accuracy.*'deduplicated.accuracy'"):
         find_metric(measured, "deduplicated.accuracy")
+
+
+def test_a_metric_that_cannot_be_said_keeps_a_version_from_being_champion_and_nothing_else(trained):
+    """As ROC-AUC, where copies of training images leave one class in test."""
+    registered = trained.register(wrong=4, unsaid=True)
+    assert (registered["champion"], registered["score"]) == (False, None)
+    assert "look at its evaluation" in registered["reason"]
 
 
 def test_the_package_s_maps_are_told_from_those_of_training_images(trained):

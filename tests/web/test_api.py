@@ -196,6 +196,18 @@ def test_a_query_out_of_range_or_misspelt_is_a_problem_that_names_it(client, que
     assert query.partition("=")[0] in response.json["detail"]
 
 
+def test_one_zip_is_answered_as_several_files_are(client):
+    held = zipped(**{"a.png": picture(), "b.png": coloured((0, 250, 0))})
+    for sent in ({"data": files((held, "scans.zip"))}, {"data": held, "content_type": "application/zip"}):
+        answer = client.post(f"{V1}/predict", **sent).json
+        assert [result["name"] for result in answer["results"]] == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("route", ["predict", "batch"])
+def test_no_image_at_all_is_a_bad_request(client, route):
+    assert client.post(f"{V1}/{route}", json={"images": []}).status_code == 400
+
+
 def test_a_window_needs_both_its_centre_and_its_width(client):
     response = client.post(f"{V1}/predict?window_center=40", data=files((picture(), "a.png")))
     assert (response.status_code, "go together" in response.json["detail"]) == (422, True)

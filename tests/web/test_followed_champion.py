@@ -1,5 +1,6 @@
 """A server that follows a real MLflow server: through a new champion, the registry's death and its return."""
 
+import shutil
 import time
 
 import pytest
@@ -58,6 +59,7 @@ def test_a_server_goes_on_without_its_registry_and_takes_the_next_champion_when_
         restarted = RegistrySource(project, NAME).load()
         assert (restarted.name, restarted.version) == (NAME, "1")
 
+        shutil.rmtree(models.get().folder)  # by whoever clears the cache
         mortal.start().wait()
         register(project, write_package(tmp_path / "other", size=None))
         models.look_once()

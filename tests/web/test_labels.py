@@ -2,6 +2,8 @@
 
 import io
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 from flask import Flask
@@ -104,6 +106,15 @@ def test_a_label_must_be_a_class_of_the_model_that_answered(asked):
 def test_another_image_of_the_request_is_not_there(asked):
     client, answer = asked
     assert say(client, answer, item=1).status_code == 404
+
+
+def test_a_log_that_is_another_program_s_file_is_a_problem_document(deciding, tmp_path):
+    with closing(sqlite3.connect(tmp_path / "log.db")) as other:
+        other.execute("CREATE TABLE thesis (word)")
+    config = CONFIG.model_copy(update={"prediction_log": tmp_path / "log.db", "feedback": True})
+    client = app_serving(deciding, config).test_client()
+    response = say(client, predict(client, picture()))
+    assert (response.status_code, response.json["type"]) == (503, "urn:cnnclassifier:problem:not-kept")
 
 
 def test_a_form_of_another_site_is_refused(asked):

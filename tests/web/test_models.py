@@ -87,6 +87,20 @@ def test_each_model_answers_under_its_own_name_and_is_loaded_when_it_is_asked_fo
     assert offer.loaded == ["colours", "other"]
 
 
+@pytest.mark.parametrize("registered", [True, False])
+def test_the_default_is_not_taken_for_another_while_it_is_loading(offer, registered):
+    default = offer.holder("colours")
+    registry = Registry(offer.names, offer.offers, offer.versions, offer.holder) if registered else None
+    client = create_app(Models(default, registry), CONFIG, ROOT).test_client()
+    for address in ("predict?model=colours", "predict"):
+        response = client.post(f"{V1}/{address}", data={"image": (io.BytesIO(picture()), "a.png")})
+        assert (response.status_code, response.json["type"]) == (503, "urn:cnnclassifier:problem:model-loading")
+        assert response.headers["Retry-After"]
+    default.load_once()
+    assert ask(client, "colours").json["model"] == "colours"
+    assert offer.loaded == ["colours"]
+
+
 def test_a_model_that_nobody_registered_is_not_found(client):
     response = ask(client, "third")
     assert (response.status_code, response.json["type"]) == (404, "urn:cnnclassifier:problem:unknown-model")

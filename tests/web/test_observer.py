@@ -2,13 +2,16 @@ import io
 import json
 import logging
 import re
+import shutil
 from contextlib import contextmanager
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tiny_app import CONFIG, ROOT, app_serving, app_without_model
-from tiny_model import coloured, picture
+from tiny_model import coloured, picture, write_package
 
+from cnnClassifier.inference import Classifier
+from cnnClassifier.model_spec import digest_package
 from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.logs import JsonLines, configure_logs
 
@@ -194,3 +197,11 @@ def test_a_terminal_gets_plain_lines_and_everything_else_json(style, stream, is_
         assert json.loads(stream.getvalue())["message"] == "two\nlines"
     else:
         assert "INFO cnnClassifier.test: two" in stream.getvalue()
+
+
+def test_the_figures_name_the_model_s_files_though_these_are_gone(tmp_path):
+    folder = write_package(tmp_path / "model")
+    served = digest_package(folder)
+    client = app_serving(Classifier.load(folder, "colours", "7")).test_client()
+    shutil.rmtree(folder)
+    assert figures(client)[f"model_info{{{served},colours,7}}"] == 1

@@ -60,6 +60,28 @@ def test_the_sliders_choose_any_window_and_the_keyboard_moves_them(ct_page):
     expect(ct_page.get_by_label("Width")).to_be_focused()
 
 
+def test_sliders_end_where_the_server_still_follows(page):
+    choose(page, ct(0, window=(60_000, 100_000)), name="positrons.dcm")
+    expect(page.locator("#caption")).to_contain_text("window 60000 / 100000 HU")
+    page.get_by_label("Centre").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#caption")).to_contain_text("window 160000 / 100000 HU")
+    page.get_by_label("Width").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#caption")).to_contain_text("window 160000 / 200000 HU")
+
+
+def test_a_look_that_is_not_answered_leaves_the_way_to_another_one(ct_page):
+    ct_page.route("**/api/v1/predict?window_center=900*", lambda route: route.abort())
+    ct_page.get_by_label("Centre").focus()
+    ct_page.get_by_label("Centre").fill("900")
+    expect(ct_page.locator("#error")).to_be_visible()
+    expect(ct_page.get_by_label("Centre")).to_be_focused()
+    ct_page.get_by_role("button", name="Lung").click()
+    expect_answer(ct_page, "Adenocarcinoma")
+    expect(ct_page.locator("#caption")).to_contain_text("window -600 / 1500 HU")
+
+
 def test_a_slider_goes_through_the_frames(ct_page):
     expect_answer(ct_page, "Adenocarcinoma")
     ct_page.get_by_label("Frame").fill("2")

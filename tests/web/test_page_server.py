@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from browser import choose, drop, expect_answer, open_page, refuse
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from tiny_app import CONFIG, ROOT, app_serving, running
 from tiny_model import DECIDING, MIXED, REFERENCE, SPEC, coloured, picture, write_package
 
@@ -109,6 +109,21 @@ def test_a_sample_is_one_click_away_and_says_what_it_is(page):
     expect(page.get_by_alt_text("The chosen image")).to_be_visible()
 
 
+def test_samples_are_fetched_once_however_many_images_are_looked_at(page):
+    page.wait_for_load_state("networkidle")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/samples" in request.url else None)
+    for _ in range(3):
+        page.get_by_role("button", name="Normal, sample 1").click()
+        expect(page.locator("#result")).to_be_visible()
+        page.get_by_role("button", name="Try another image").click()
+        expect(page.locator("#model")).to_have_attribute("data-state", "ready")
+        page.wait_for_load_state("networkidle")
+    assert asked == []
+    shown = page.get_by_role("button", name="Normal, sample 1").locator("img")
+    assert shown.evaluate("each => each.naturalWidth") > 0
+
+
 def test_a_drawn_sample_is_no_test_of_a_model_of_real_scans(page):
     expect(page.locator("#samples-drawn")).to_contain_text("These are drawings and the model learned from real scans")
     page.get_by_role("button", name="Normal, sample 1").click()
@@ -206,16 +221,21 @@ def two_models(classifier, deciding) -> Iterator[str]:
         yield address
 
 
-def hold_back(page: Page, address: str) -> None:
-    page.route(address, lambda route: (page.wait_for_timeout(500), route.continue_()))
+def hold_back(page: Page, address: str) -> list[Route]:
+    """The requests to an address, which go on when they are told to."""
+    held: list[Route] = []
+    page.route(address, lambda route: held.append(route))
+    return held
 
 
 def test_a_card_that_is_opened_while_the_versions_are_fetched_stays_open(browser, carded_server):
     for page in open_page(browser, carded_server):
-        hold_back(page, "**/api/v1/models/carded")
+        held = hold_back(page, "**/api/v1/models/carded")
         page.goto(f"{carded_server}/models")
         page.get_by_text("Model card: metrics").click()
         first = page.locator("article").element_handle()
+        for route in held:
+            route.continue_()
         page.wait_for_function("each => !each.isConnected", arg=first)
         expect(page.locator("details")).to_have_attribute("open", "")
 

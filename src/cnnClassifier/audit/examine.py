@@ -1,6 +1,6 @@
 """The whole audit of a set of images, from files to findings."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from cnnClassifier.audit.near_copies import Match, find_matches
 from cnnClassifier.audit.policy import apply_policy
 from cnnClassifier.audit.shortcuts import find_shortcuts
 from cnnClassifier.audit.splits import compare_splits
-from cnnClassifier.audit.suspects import Suspect, find_suspects
+from cnnClassifier.audit.suspects import find_suspects
 from cnnClassifier.config.data import DataAuditConfig, RandomSplit
 from cnnClassifier.datasets.manifest import Drawn, ImageRecord, RejectedFile
 from cnnClassifier.datasets.splits import deal_splits
@@ -40,13 +40,14 @@ def examine(
     """
     facts = gather_facts(records, images)
     suspects = find_suspects(records, facts)
-    scans, matches = _match(records, facts, suspects, images, scratch)
+    # Masks of neighbouring slices are alike, and are a finding of their own: compared with scans they would pass for
+    # copies, a shortcut, or a difference between splits. Whoever keeps them says that they are scans.
+    strangers = {suspect.path for suspect in suspects} if config.masks != "keep" else set()
+    scans, matches = _match(records, facts, strangers, images, scratch)
     pairs = copy_pairs(scans, matches, config.near_copy)
     grouped = assign_groups(records, scans, matches, pairs, config.same_patient)
     if drawn:
         grouped = deal_splits(grouped, RandomSplit(valid=drawn.valid, test=drawn.test), drawn.seed)
-    # Masks are a finding of their own; here they would pass for a shortcut, or for a difference between splits.
-    strangers = {suspect.path for suspect in suspects}
     proper = [record for record in grouped if record.path not in strangers]
     labels, groups = [record.label for record in proper], [record.group for record in proper]
     findings = Findings(
@@ -66,10 +67,9 @@ def examine(
 
 
 def _match(
-    records: Sequence[ImageRecord], facts: Facts, suspects: Sequence[Suspect], images: Path, scratch: Path
+    records: Sequence[ImageRecord], facts: Facts, strangers: Collection[str], images: Path, scratch: Path
 ) -> tuple[list[ImageRecord], list[Match]]:
-    """The images that are scans, and which of them are alike: masks of neighbouring slices would be, too."""
-    strangers = {suspect.path for suspect in suspects}
+    """The images that are not among the strangers, and which of them are alike."""
     # In path order: aligning one picture to another is not quite the same as the other way round.
     rows = sorted(
         (row for row, record in enumerate(records) if record.path not in strangers), key=lambda row: records[row].path

@@ -16,7 +16,7 @@ from cnnClassifier.batching import map_in_threads
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.errors import DataError, ImageError
 from cnnClassifier.files import new_file
-from cnnClassifier.preprocessing import Pixels, decode, resize, to_grey
+from cnnClassifier.preprocessing import Pixels, decode, resize, stretch_contrast, to_grey
 
 FRAME = 2  # pixels: width of the border that is looked at
 BINS = 16  # of the grey histogram
@@ -31,6 +31,8 @@ NAMES = (
 PLAIN_LEVELS, PLAIN_WIDTH = 4, 4  # a mask has about four values, each a few grey levels wide after JPEG
 FLAT_STEP = 4  # grey levels to the next pixel that still count as flat
 TAILS = (0.05, 99.95)  # percentiles between which a blank picture has no contrast
+DEEP = "I;16"  # how Pillow's modes of 16 bits a pixel begin
+DEEP_RANGE = 1.0  # grey levels (257 steps of 16 bits) that a deep picture's tails lie apart, if it is not blank
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,10 @@ def gather_facts(records: Sequence[ImageRecord], images: Path, workers: int | No
     """
     file_names, file_values = describe_files(records)
     files = [images / record.path for record in records]
-    looked_at = list(map_in_threads(_look_at_file, files, "look at images", workers=workers))
+    deep = [record.mode.startswith(DEEP) for record in records]
+    looked_at = list(
+        map_in_threads(_look_at_file, list(zip(files, deep, strict=True)), "look at images", workers=workers)
+    )
     seen = np.array([values for values, _ in looked_at], dtype=np.float32).reshape(len(records), len(NAMES))
     return Facts(
         ids=np.array([record.id for record in records], dtype=np.str_),
@@ -100,9 +105,15 @@ def describe_files(records: Sequence[ImageRecord]) -> tuple[list[str], NDArray[n
     return list(columns), np.stack([column.astype(np.float32) for column in columns.values()], axis=1)
 
 
-def look_at(pixels: Pixels) -> tuple[list[float], int]:
-    """Facts `NAMES` and perceptual hash of a decoded picture, float32 0-255, shape (height, width, 1 or 3)."""
+def look_at(pixels: Pixels, deep: bool = False) -> tuple[list[float], int]:
+    """Facts `NAMES` and perceptual hash of a decoded picture, float32 0-255, shape (height, width, 1 or 3).
+
+    A `deep` one, of 16 bits, is seen in the range that it uses: twelve bits are often all there is in such a file,
+    a sixteenth of what it could say.
+    """
     grey = to_grey(pixels)
+    if deep and np.ptp(np.percentile(grey, TAILS)) >= DEEP_RANGE:
+        grey = stretch_contrast(grey, *TAILS)
     levels = np.rint(grey[..., 0]).clip(0, 255).astype(np.uint8)
     shares = np.bincount(levels.ravel(), minlength=256) / levels.size
     low, high = np.percentile(levels, TAILS)
@@ -160,9 +171,10 @@ def load_facts(path: Path) -> Facts:
         raise DataError(f"{path}: not a file of facts: {error}; run `python main.py data_audit` again") from None
 
 
-def _look_at_file(file: Path) -> tuple[list[float], int]:
+def _look_at_file(file_and_depth: tuple[Path, bool]) -> tuple[list[float], int]:
+    file, deep = file_and_depth
     try:
-        return look_at(decode(file.read_bytes()))
+        return look_at(decode(file.read_bytes()), deep)
     except (OSError, ImageError) as error:
         raise DataError(f"{file}: could be read before, but no longer: {error}; run data_ingestion again") from None
 

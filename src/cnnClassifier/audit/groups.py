@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from cnnClassifier.audit.exact_copies import find_exact_copies
 from cnnClassifier.audit.near_copies import Match
 from cnnClassifier.audit.pairs import CopyPair, clusters, pair_up
-from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.datasets.manifest import ImageRecord, group_of_picture
 
 Integers = NDArray[np.int64]
 
@@ -120,4 +120,4 @@ def _same_pixels(records: Sequence[ImageRecord], match: Match) -> bool:
 
 def has_metadata(record: ImageRecord) -> bool:
     """Without metadata, ingestion names a group after the picture itself."""
-    return record.group != record.pixel_hash[: len(record.group)]
+    return record.group != group_of_picture(record.pixel_hash)

@@ -269,5 +269,6 @@ def _shortcut_table(shortcuts: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
-def _interval(value: float, low: float, high: float) -> str:
-    return f"{value:.2f} ({low:.2f}-{high:.2f})"
+def _interval(value: float, low: float | None, high: float | None) -> str:
+    """Without limits where too few draws held every class: with a handful of images."""
+    return f"{value:.2f}" if low is None else f"{value:.2f} ({low:.2f}-{high:.2f})"

@@ -74,7 +74,7 @@ class Registration(Component[RegistrationConfig]):
                 "champion": decision.promote,
                 "reason": decision.reason,
                 "metric": self.config.metric,
-                "score": score,
+                "score": score if math.isfinite(score) else None,
                 "gate": decision.numbers,
                 "onnx_difference": difference,
             },

@@ -79,6 +79,6 @@ class Training(Component[TrainingConfig]):
     def _key(self, model: Any, recipe: Recipe, records: Sequence[ImageRecord]) -> str:
         """Names this training: a checkpoint of another one is never taken up."""
         groups = "".join(f"{record.sha256}{record.group}{record.votes or ''};" for record in records)
-        images = f"{digest_records(records)}|{groups}|{recipe.features.space.key}"
+        images = f"{digest_records(records)}|{groups}|{recipe.features.space.key}|{recipe.spec.classes}"
         text = f"{self.config.model_dump_json()}|{digest_weights(model)}|{model.to_json()}|{images}"
         return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -11,7 +11,7 @@ from cnnClassifier.batching import map_in_threads
 from cnnClassifier.config.data import RandomSplit, Split
 from cnnClassifier.datasets.candidates import Candidate
 from cnnClassifier.datasets.inspection import inspect_image
-from cnnClassifier.datasets.manifest import ImageRecord, RejectedFile
+from cnnClassifier.datasets.manifest import ImageRecord, RejectedFile, group_of_picture
 from cnnClassifier.datasets.splits import deal_splits
 from cnnClassifier.errors import DataError, ImageError
 
@@ -83,7 +83,7 @@ def _describe_one(candidate: Candidate) -> ImageRecord | RejectedFile:
         path=candidate.path,
         label=candidate.label,
         split=candidate.split or "train",
-        group=candidate.group or facts.pixel_hash[:16],
+        group=candidate.group or group_of_picture(facts.pixel_hash),
         votes=candidate.votes,
         **asdict(facts),
     )

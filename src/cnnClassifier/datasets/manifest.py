@@ -40,6 +40,11 @@ class ImageRecord:
     votes: tuple[int, ...] = ()
 
 
+def group_of_picture(pixel_hash: str) -> str:
+    """What an image's group is called where nothing names a patient: after the picture itself."""
+    return pixel_hash[:16]
+
+
 @dataclass(frozen=True)
 class RejectedFile:
     """A file that was left out, and why."""

@@ -110,14 +110,17 @@ def own_window(elements: dict[int, Element], frame: int) -> Window | None:
     return None
 
 
-def modality_lut(elements: dict[int, Element]) -> tuple[int, Element] | None:
-    """The first value that the table of modality values maps, and the table; None if there is no table."""
+def modality_lut(elements: dict[int, Element], signed: bool) -> tuple[int, Element] | None:
+    """The first value that the table of modality values maps, `signed` as stored ones are, and the table.
+
+    None if there is no table.
+    """
     if MODALITY_LUT not in elements:
         return None
     for item in elements[MODALITY_LUT].items():
         parts = item.find((LUT_FORM, LUT_DATA))
         if LUT_FORM in parts and LUT_DATA in parts:
-            return shorts(parts[LUT_FORM], 3)[1], parts[LUT_DATA]
+            return shorts(parts[LUT_FORM], 3, signed)[1], parts[LUT_DATA]
     raise ImageError("a DICOM file with a table of values that is none")
 
 

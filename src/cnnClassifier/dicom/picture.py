@@ -71,7 +71,7 @@ def _silence() -> None:
 def _grey(stored: Values, form: Form, found: DataSet, window: Window | None, frame: int) -> Pixels:
     elements = found.elements
     empty = _padding(stored, elements, form)
-    values = _modality_values(stored, elements, frame)
+    values = _modality_values(stored, elements, form, frame)
     window = window or _default_window(elements, frame)
     if window is not None:
         pixels = window.apply(values)
@@ -105,9 +105,9 @@ def _padding(stored: Values, elements: dict[int, Element], form: Form) -> NDArra
     return empty
 
 
-def _modality_values(stored: Values, elements: dict[int, Element], frame: int) -> Values:
+def _modality_values(stored: Values, elements: dict[int, Element], form: Form, frame: int) -> Values:
     """Values in the units of the file; as they are stored, and of the same type, if nothing rescales them."""
-    table = forms.modality_lut(elements)
+    table = forms.modality_lut(elements, form.signed)
     if table is not None:
         return _look_up(stored, *table).astype(np.float32)
     rescale = forms.rescale(elements, frame)

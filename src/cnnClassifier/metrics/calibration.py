@@ -37,7 +37,9 @@ def fit_temperature(truth: Integers, probabilities: Floats, weights: Floats | No
         return log_loss(truth, calibrate(floored, float(np.exp(log_temperature))), weights)
 
     found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-7})
-    return round(float(np.exp(found.x)), 6)
+    # Where nothing is wrong the loss is flat, and the search ends somewhere on it.
+    best = found.x if found.fun < loss(np.log(TEMPERATURES[0])) else np.log(TEMPERATURES[0])
+    return round(float(np.exp(best)), 6)
 
 
 def log_loss(truth: Integers, probabilities: Floats, weights: Floats | None = None) -> float:

@@ -4,6 +4,7 @@ No image is kept by the server: whoever has the images finds them by the SHA-256
 """
 
 import csv
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -12,9 +13,11 @@ from pathlib import Path
 from cnnClassifier.batching import map_in_threads
 from cnnClassifier.destinations import check_new_file
 from cnnClassifier.errors import DataError
-from cnnClassifier.files import file_sha256, new_file
+from cnnClassifier.files import file_sha256, in_utf8, new_file
 from cnnClassifier.monitoring.entries import read_log
 from cnnClassifier.monitoring.feedback import Correction, corrections
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("file", "label", "sha256", "request_id", "item", "answered", "state", "model", "version", "time")
 
@@ -69,5 +72,10 @@ def _files_by_content(folder: Path) -> dict[str, str]:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     if not files:
         raise DataError(f"--images {folder}: no files in it")
-    digests = map_in_threads(file_sha256, files, "read images", unit="file")
-    return {digest: file.relative_to(folder).as_posix() for digest, file in zip(digests, files, strict=True)}
+    named = [file for file in files if in_utf8(str(file)) == str(file)]
+    if strangers := sorted({in_utf8(str(file)) for file in {*files} - {*named}}):
+        log.warning(
+            "%d files left out, as no table can hold a name that is not UTF-8: %s", len(strangers), strangers[0]
+        )
+    digests = map_in_threads(file_sha256, named, "read images", unit="file")
+    return {digest: file.relative_to(folder).as_posix() for digest, file in zip(digests, named, strict=True)}

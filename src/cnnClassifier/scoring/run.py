@@ -10,6 +10,7 @@ from cnnClassifier import DISCLAIMER
 from cnnClassifier.asking.models import choose_model
 from cnnClassifier.batching import progress
 from cnnClassifier.config.types import ProjectConfig
+from cnnClassifier.destinations import check_outside
 from cnnClassifier.inference import Classifier
 from cnnClassifier.ray_cluster import Cluster
 from cnnClassifier.scoring.addresses import absolute, list_addresses
@@ -19,7 +20,6 @@ from cnnClassifier.scoring.plan import Part
 from cnnClassifier.scoring.rows import ERROR
 from cnnClassifier.shipped import load_project_anywhere
 from cnnClassifier.web.memory import give_memory_back
-from cnnClassifier.web.model_source import digest
 
 MILLION = 1_000_000
 
@@ -40,14 +40,19 @@ class Wish:
 
 
 def score_images(source: str, out: Path, wish: Wish, cluster: Cluster | None = None) -> int:
-    """Answer for what is not answered yet; how many files of the whole folder could not be read."""
+    """Answer for what is not answered yet; how many files of the whole folder could not be read.
+
+    Raises ConfigError for a folder of answers within the folder of images: the next run would take them for images.
+    """
+    source = absolute(source)
+    if Path(source).is_dir():
+        check_outside(out, Path(source))
     project = load_project_anywhere()
     chosen = choose_model(project, wish.model, wish.package)
     classifier = Classifier.load(chosen.folder, chosen.name, chosen.version, threads=1)
     del chosen  # opened for all cores, where one core makes a pass here
     give_memory_back()
-    asked = Asked(classifier.name, classifier.version, digest(classifier.folder))
-    source = absolute(source)
+    asked = Asked(classifier.name, classifier.version, classifier.digest)
     with open_folder(out, asked) as scored:
         added = scored.plan.extend(list_addresses(source, _base(source, wish, project)), wish.part)
         finished = scored.finished()

@@ -66,8 +66,8 @@ def judge_all(candidates: Sequence[Candidate], bench: Bench, folder: Path) -> It
 
 
 def _key(candidate: Candidate, bench: Bench) -> str:
-    """Names everything that a candidate's result depends on but the code."""
-    images = sorted(f"{record.sha256} {record.label} {record.group}" for record in bench.records)
+    """Names everything that a candidate's result depends on but the code: rows and columns of its table, too."""
+    images = [bench.classes.names, *([r.path, r.sha256, r.label, r.group, r.votes] for r in bench.records)]
     sections = candidate.settings.model_dump(mode="json", include=set(SWEPT))
     return f"{candidate.name}-{digest_of([images, sections])}"
 

@@ -10,6 +10,7 @@ from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.decision import DecisionSpec
 from cnnClassifier.inference import Classifier, Prediction
 
+FARTHEST = 2**24  # from 0, of a window: up to there single precision knows every whole number
 MODEL_NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 
 
@@ -28,7 +29,7 @@ class PredictRequest(Message):
 class BatchRequest(Message):
     """Several images, or a zip of them, as JSON: the files in base64."""
 
-    images: list[str]
+    images: Annotated[list[str], Field(min_length=1)]
 
 
 class UrlRequest(Message):
@@ -47,8 +48,8 @@ class AskQuery(Message):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Annotated[str, Field(pattern=MODEL_NAME)] | None = None
-    window_center: Annotated[float, Field(ge=-32768, le=65535, allow_inf_nan=False)] | None = None
-    window_width: Annotated[float, Field(ge=1, le=131072, allow_inf_nan=False)] | None = None
+    window_center: Annotated[float, Field(ge=-FARTHEST, le=FARTHEST, allow_inf_nan=False)] | None = None
+    window_width: Annotated[float, Field(ge=1, le=2 * FARTHEST, allow_inf_nan=False)] | None = None
     frame: Annotated[int, Field(ge=0, le=100_000)] = 0
 
     @model_validator(mode="after")

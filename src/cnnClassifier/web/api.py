@@ -10,6 +10,7 @@ from flask import Response, current_app, render_template, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.openapi import OpenAPI
 
+from cnnClassifier.archives import is_archive
 from cnnClassifier.web.answers import (
     AskQuery,
     BatchAnswer,
@@ -88,9 +89,9 @@ def _add_asking(api: APIBlueprint, service: Service, reader: Reader, observer: O
 
     @api.post("/predict", responses={200: OneOrMany, **problems()}, **many)
     def predict(query: AskQuery) -> Response:
-        """Classify one image; several, as a batch does."""
+        """Classify one image; several, or a zip, as a batch does."""
         with reader.many(request) as uploads:
-            if len(uploads) > 1:
+            if len(uploads) > 1 or is_archive(uploads[0].data):
                 return as_json(service.batch(uploads, query, observer.request_id))
             return as_json(service.answer(uploads[0].data, query, observer.request_id))
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from cnnClassifier.config.types import ServingConfig
-from cnnClassifier.errors import CnnClassifierError
+from cnnClassifier.errors import CnnClassifierError, DataError
 from cnnClassifier.inference import Prediction
 from cnnClassifier.monitoring.entries import Entry, open_log
 from cnnClassifier.monitoring.feedback import Agreement, Correction, agreement, correct
@@ -106,7 +107,14 @@ class Journal:
         if self.writer is None:
             raise JournalError("no prediction log is kept here")
         try:
-            with closing(open_log(self.writer.path)) as connection:
+            with closing(_open(self.writer.path)) as connection:
                 return question(connection)
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"the prediction log cannot be used now: {error}") from None
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        return open_log(path)
+    except DataError as error:  # another program's file, or a newer version's: what is asked of a log raises it, too
+        raise JournalError(f"the prediction log cannot be used now: {error}") from None

@@ -3,15 +3,12 @@
 Each app has a registry of its own, so that two apps in one process (tests) do not add up.
 """
 
-import functools
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from cnnClassifier.inference import Classifier, Prediction
-from cnnClassifier.web.model_source import digest
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)
@@ -84,11 +81,5 @@ class Metrics:
         """Everything in Prometheus' text format; `served` are the models that now answer."""
         self._model.clear()
         for classifier in served:
-            fingerprint = _digest(classifier.folder, classifier.version)
-            self._model.labels(classifier.name, classifier.version, fingerprint).set(1)
+            self._model.labels(classifier.name, classifier.version, classifier.digest).set(1)
         return generate_latest(self.registry)
-
-
-@functools.lru_cache(maxsize=16)
-def _digest(folder: Path, _version: str) -> str:
-    return digest(folder)

@@ -86,9 +86,13 @@ class ModelHolder:
         """The classifier; ModelLoadingError or NoModelError while there is none."""
         if self._classifier is not None:
             return self._classifier
-        if self._trouble is None:
-            raise ModelLoadingError("the model is being loaded; this takes a few seconds")
+        self.check_loaded()
         raise NoModelError(str(self._trouble), trainable=isinstance(self._trouble, ModelError))
+
+    def check_loaded(self) -> None:
+        """Raise ModelLoadingError before the first load has ended, whichever way."""
+        if self._classifier is None and self._trouble is None:
+            raise ModelLoadingError("the model is being loaded; this takes a few seconds")
 
     @property
     def notice(self) -> str | None:

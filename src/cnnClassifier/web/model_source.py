@@ -1,6 +1,5 @@
 """Where the served model comes from: a folder named in the environment, the registry's alias, or what was released."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.errors import ModelError
-from cnnClassifier.files import file_sha256
 from cnnClassifier.inference import Classifier
-from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, SPEC_FILE
+from cnnClassifier.model_spec import ONNX_FILE
 from cnnClassifier.tracking.catalogue import list_models, list_versions
 from cnnClassifier.tracking.connection import connect
 from cnnClassifier.tracking.peek import peek
@@ -68,16 +66,7 @@ def registry_of(project: ProjectConfig, environ: Mapping[str, str]) -> "Registry
 
 
 def load_from_folder(folder: Path, name: str | None = None, version: str | None = None) -> Classifier:
-    """Load a package folder; it is called after itself unless `name` says otherwise."""
-    return Classifier.load(folder, name or folder.resolve().name, version or digest(folder))
-
-
-def digest(folder: Path) -> str:
-    """12 hex digits that change with any file an answer depends on: weights, decision or outliers."""
-    outliers = folder / OUTLIERS_FILE
-    files = [folder / ONNX_FILE, folder / SPEC_FILE, *([outliers] if outliers.exists() else [])]
-    try:
-        digests = b"".join(bytes.fromhex(file_sha256(file)) for file in files)
-    except FileNotFoundError as error:
-        raise ModelError(f"{error.filename}: no such file; {MODEL_DIR} must name a package folder") from None
-    return hashlib.sha256(digests).hexdigest()[:12]
+    """Load a package folder; unless something else is said, it is called after itself, its version after its files."""
+    if not (folder / ONNX_FILE).is_file():
+        raise ModelError(f"{folder / ONNX_FILE}: no such file; {MODEL_DIR} must name a package folder")
+    return Classifier.load(folder, name or folder.resolve().name, version)

@@ -82,13 +82,18 @@ class Models:
         self._lock = threading.Lock()
 
     def get(self, name: str | None = None) -> Classifier:
-        """The classifier of that name, or the default one; errors of `_offered`, or what its holder raises."""
+        """The classifier of that name, or the default one; errors of `_offered`, or what its holder raises.
+
+        Before the default has been loaded nobody knows its name: it might be the one asked for.
+        """
         if name is None:
             return self.default.get()
+        self.default.check_loaded()
         return (self._known(name) or self._offered(name)).get()
 
     def at_hand(self, name: str | None = None) -> Classifier:
         """The same if it has been asked for before: NoSuchModelError for others, whatever the registry offers."""
+        self.default.check_loaded()
         holder = self.default if name is None else self._known(name)
         if holder is None:
             raise NoSuchModelError(f"no model {name!r} is loaded; GET /api/v1/models/{name} loads it if there is one")
@@ -128,6 +133,8 @@ class Models:
 
     def _offered(self, name: str) -> ModelHolder:
         """The holder of a model of the registry; NoSuchModelError, or TrackingError if the registry does not tell."""
+        if self._registry is None:
+            self.default.get()  # if there is none, that is why
         if self._registry is None or not self._registry.offers(name):
             raise NoSuchModelError(f"there is no model {name!r}; GET /api/v1/models lists them")
         with self._lock:  # another request may have asked meanwhile

@@ -14,12 +14,12 @@ from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.errors import ModelError, TrackingError
 from cnnClassifier.files import read_json, write_json
 from cnnClassifier.inference import Classifier
-from cnnClassifier.model_spec import ONNX_FILE
+from cnnClassifier.model_spec import ONNX_FILE, digest_package
 from cnnClassifier.tracking.connection import Connection, connect
 from cnnClassifier.tracking.fetch import Order, fetch
 from cnnClassifier.tracking.peek import PeekError, at_hand, peek
 from cnnClassifier.tracking.registry import ServedPackage
-from cnnClassifier.web.model_source import digest, load_from_folder
+from cnnClassifier.web.model_source import load_from_folder
 
 FIRST_VERSION = "1"  # what a released model becomes in the empty registry that it is imported into
 
@@ -85,7 +85,7 @@ class RegistrySource:
             return None
         if package.folder == current.folder:
             return None
-        if digest(package.folder) == digest(current.folder):  # the release, now registered: the same under another name
+        if digest_package(package.folder) == current.digest:  # the release, now registered: the same under another name
             other = replace(current, folder=package.folder, name=package.name, version=package.version)
         else:
             other = self._tested(package)
