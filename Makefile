@@ -12,6 +12,9 @@ LOWEST_TESTS := tests/web/test_predict.py tests/web/test_api.py tests/web/test_i
   tests/test_archives.py tests/test_modeling.py tests/test_cross_validation.py tests/metrics tests/audit tests/pipeline/test_dvc.py
 FUZZ_SECONDS ?= 600
 CONTAINER_TOOLS := buildah debootstrap docker.io iptables
+# .env as the program reads it: the environment wins over it, and it is no shell that reads its values.
+WITH_ENV := $(BIN)/python -c 'import os, sys, dotenv; dotenv.load_dotenv(".env"); os.execvp(sys.argv[1], sys.argv[1:])'
+CONFIGURED := from cnnClassifier.config.loading import load_project; print(load_project().tracking.uri)
 # $(call debian,CHECK,PACKAGES,WHAT FOR) installs Debian's packages unless the check succeeds.
 debian = { $(1); } >/dev/null 2>&1 || { echo "installing Debian's $(2) for $(3)"; \
   $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq $(2) >/dev/null'; }
@@ -34,16 +37,15 @@ serve: .venv/.run  ## the web page and API at http://127.0.0.1:8080
 	@$(BIN)/python app.py
 
 ui: .venv/.run  ## compare runs in MLflow's pages at http://127.0.0.1:5000
-	@set -a; if [ -f .env ]; then . ./.env; fi; set +a; case "$${MLFLOW_TRACKING_URI:-}" in \
-	  http*) echo "your runs are at $$MLFLOW_TRACKING_URI" ;; \
-	  *) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; esac
+	@$(WITH_ENV) bash -c 'uri="$${MLFLOW_TRACKING_URI:-$$(python -c "$(CONFIGURED)")}"; case "$$uri" in \
+	  http*) echo "your runs are at $$uri" ;; \
+	  *) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false exec mlflow ui --backend-store-uri "$$uri" ;; esac'
 
 tracking-server: .venv/.team  ## a team's MLflow server on PostgreSQL and S3, as .env says (docs/team.md)
-	@set -a; if [ -f .env ]; then . ./.env; fi; set +a; \
-	  if [ -z "$${MLFLOW_BACKEND_STORE_URI:-}" ] || [ -z "$${MLFLOW_ARTIFACTS_DESTINATION:-}" ]; then \
+	@$(WITH_ENV) bash -c 'if [ -z "$${MLFLOW_BACKEND_STORE_URI:-}" ] || [ -z "$${MLFLOW_ARTIFACTS_DESTINATION:-}" ]; then \
 	    echo "set MLFLOW_BACKEND_STORE_URI and MLFLOW_ARTIFACTS_DESTINATION in .env (docs/team.md)"; exit 2; fi; \
 	  unset MLFLOW_TRACKING_URI; export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false; \
-	  exec $(BIN)/mlflow server --host "$${TRACKING_HOST:-127.0.0.1}" --port "$${TRACKING_PORT:-5000}" $(OPTIONS)
+	  exec mlflow server --host "$${TRACKING_HOST:-127.0.0.1}" --port "$${TRACKING_PORT:-5000}" $(OPTIONS)'
 
 dagshub: .venv/.run  ## OWNER=.. REPO=..: a DagsHub repository as DVC remote and tracking server (docs/dvc.md)
 	@$(BIN)/python main.py dagshub "$(OWNER)" "$(REPO)"

@@ -15,7 +15,7 @@ from cnnClassifier.destinations import check_new_folder
 from cnnClassifier.ensembles import ENSEMBLE_FILE
 from cnnClassifier.errors import ConfigError, DataError, ModelError
 from cnnClassifier.export import export_package
-from cnnClassifier.formats.command import EARLIER, Source, _images, export
+from cnnClassifier.formats.command import EARLIER, Source, Wish, _images, export, export_model
 from cnnClassifier.formats.kinds import FILES, Format
 from cnnClassifier.formats.reading import open_format
 from cnnClassifier.inference import Classifier
@@ -90,6 +90,13 @@ def test_an_ensemble_is_said_to_be_one_where_a_format_needs_a_keras_model(tmp_pa
     ensemble = Source("both version 1", tmp_path / "package", None)
     with pytest.raises(ModelError, match=r"both version 1 holds no Keras model.*an ensemble.*members one by one"):
         export(Format.LITERT, tmp_path / "tflite", ensemble, images, TOLERANCE)
+
+
+@pytest.mark.parametrize("wish", [Wish(version=99), Wish(alias="challenger")])
+def test_which_version_of_no_model_is_refused(tmp_path, wish):
+    with pytest.raises(ConfigError, match="name it by --model"):
+        export_model(Format.ONNX, tmp_path / "out", wish, None)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_export_replaces_an_earlier_one_and_nothing_else(tmp_path, source, images):

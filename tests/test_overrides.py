@@ -112,8 +112,9 @@ def test_another_backbone_leaves_behind_what_belongs_to_the_present_one():
 
 
 def test_an_unknown_backbone_lists_those_there_are():
-    with pytest.raises(ConfigError, match="VGG16"):
-        for_network(network(), "VGG17", None)
+    for present in (network(), network(backbone="SmallCNN", weights="none", freeze="none")):
+        with pytest.raises(ConfigError, match="VGG16"):
+            for_network(present, "VGG17", None)
 
 
 def test_nothing_is_written_by_planning(tmp_path):

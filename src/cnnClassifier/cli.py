@@ -6,6 +6,7 @@ Heavy imports (TensorFlow, MLflow) happen inside the commands that need them.
 import logging
 import os
 import sys
+import traceback
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -57,7 +58,10 @@ def main() -> int:
         if (line := explain(error)) is None:
             raise
         print(f"error: {line}", file=sys.stderr)  # noqa: T201
-        log.debug("where it was raised", exc_info=True)
+        if log.isEnabledFor(logging.DEBUG):
+            from cnnClassifier.tracking.client import masked
+
+            log.debug("where it was raised\n%s", masked(traceback.format_exc()))
         return 2
     # typer makes codes of Ctrl+C and of `typer.Exit`, and only returns them
     return _interrupted() if code == INTERRUPTED else code or 0
@@ -77,7 +81,8 @@ def pipeline(
     if context.invoked_subcommand is not None:
         commands.refuse_experiment(experiment, context.invoked_subcommand)
         return
-    from cnnClassifier.pipeline import activate, print_results, reproduce
+    from cnnClassifier.pipeline import activate, print_results
+    from cnnClassifier.reproducing import reproduce
 
     if experiment is not None:
         activate(experiment)
@@ -250,7 +255,7 @@ def export(
     out: Annotated[Path, typer.Option(help="The folder to write: the model, model.json, and what was compared.")],
     model: Annotated[str | None, typer.Option(help="A registered model's name; otherwise the finished run's.")] = None,
     version: Annotated[int | None, typer.Option(min=1, help="Its version; otherwise what has the alias.")] = None,
-    alias: Annotated[str, typer.Option(help="... such as champion or challenger.")] = "champion",
+    alias: Annotated[str | None, typer.Option(help="... such as challenger; otherwise champion.")] = None,
     images: Annotated[
         Path | None, typer.Option(help="A folder of images to compare on; otherwise the last run's test images.")
     ] = None,

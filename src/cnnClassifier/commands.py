@@ -91,7 +91,8 @@ def train(
     """Change values of params.yaml and run the pipeline. Comments stay; your own edits are kept aside."""
     from cnnClassifier.config.loading import PARAMS_FILE, experiment_file, load_settings
     from cnnClassifier.overrides import for_model_name, for_network, plan_edit
-    from cnnClassifier.pipeline import activate, keep_edits_aside, print_results, reproduce
+    from cnnClassifier.pipeline import activate, keep_edits_aside, print_results
+    from cnnClassifier.reproducing import reproduce
 
     source = PARAMS_FILE if experiment is None else experiment_file(experiment)
     given = {

@@ -61,6 +61,7 @@ def _write_remote(endpoint: str, token: str) -> None:
         shared["core"] = {**shared.get("core", {}), "remote": REMOTE}
     with config.edit("local") as own:
         own.setdefault("remote", {})[REMOTE] = {"access_key_id": token, "secret_access_key": token}
+        own.get("core", {}).pop("remote", None)  # this machine's own default would win over the shared one
     LOCAL.chmod(0o600)
 
 

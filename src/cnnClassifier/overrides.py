@@ -71,7 +71,7 @@ def for_network(present: PrepareBaseModelConfig, backbone: str | None, transfer:
     Raises ConfigError for a backbone that is not known.
     """
     values: dict[str, Any] = {}
-    name = present.backbone if backbone is None else backbone
+    name = present.backbone if backbone is None else _known(backbone)
     if transfer and not _has_weights(name) and backbone is None:
         name = USUAL_BACKBONE
     if name != present.backbone:
@@ -97,6 +97,13 @@ def value_of(settings: Section, key: str) -> Any:
     for step in key.split("."):
         content = content[step]
     return content
+
+
+def _known(backbone: str) -> str:
+    with heavy_imports():
+        from cnnClassifier.backbones import find_backbone
+    find_backbone(backbone)
+    return backbone
 
 
 def _has_weights(backbone: str) -> bool:

@@ -1,10 +1,7 @@
-"""Run stages: one in this process, or all that are out of date through DVC."""
+"""What commands do: one stage in this process, and all that is made of a run."""
 
 import logging
-import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Literal
@@ -12,12 +9,12 @@ from typing import Literal
 from cnnClassifier import feature_sharing
 from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
-from cnnClassifier.environment import WITHIN_PIPELINE
-from cnnClassifier.errors import CnnClassifierError, ConfigError
+from cnnClassifier.errors import ConfigError
 from cnnClassifier.features import spaces
 from cnnClassifier.files import read_json, write_text
 from cnnClassifier.importing import heavy_imports
 from cnnClassifier.ray_cluster import Cluster
+from cnnClassifier.reproducing import reproduce
 
 README = Path("README.md")
 RESULTS = Path("docs/results")
@@ -42,31 +39,6 @@ def keep_edits_aside() -> None:
         aside = PARAMS_FILE.with_name(f"params.yaml.bak-{time.strftime('%Y%m%d-%H%M%S')}")
         shutil.copyfile(PARAMS_FILE, aside)
         log.warning("your edited params.yaml is kept as %s", aside)
-
-
-def reproduce() -> None:
-    """Run `dvc repro` on the active parameters; what is bad in them or the tracking server is told before."""
-    settings, project = load_settings(), load_project()
-    from cnnClassifier.tracking.connection import connect
-    from cnnClassifier.tracking.ending import finish_skipped
-    from cnnClassifier.tracking.registry import registered_as
-
-    connection = connect(project.tracking)
-    connection.check()
-    log.info("running the pipeline for %s", settings.registration.name)
-    _repro()
-    if registered_as(connection, project.paths.registration) is None:
-        log.info("%s has not heard of this model, which was registered elsewhere", connection.title)
-        _repro("--force", "--single-item", "registration")
-    finish_skipped(connection, settings, project.paths)
-
-
-def _repro(*options: str) -> None:
-    outcome = subprocess.run([sys.executable, "-m", "dvc", "repro", *options], env=_environment(), check=False)
-    if outcome.returncode:
-        raise CnnClassifierError(
-            "the pipeline stopped at the stage above; what came before it is kept, run the same command again to go on"
-        )
 
 
 def run_stage(stage: str) -> None:
@@ -276,12 +248,6 @@ def write_readme(sample: str | None = None) -> None:
             shutil.copyfile(paths.metrics, RESULTS / file)
     for page, section in ((README, results_section(RESULTS)), (RESULTS_PAGE, samples_section(SAMPLES))):
         write_text(with_section(page.read_text(encoding="utf-8"), section, page.name), page)
-
-
-def _environment() -> dict[str, str]:
-    """DVC calls `python main.py`: that must be this interpreter, whatever the PATH says."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {**os.environ, "PATH": path, WITHIN_PIPELINE: "1"}
 
 
 def _is_shipped(params: Path) -> bool:

@@ -19,6 +19,8 @@ from cnnClassifier.errors import ConfigError, one_line
 WAVE = 2000  # parts handed over together: the names of their images are in this process' memory
 CONNECT_SECONDS = 10
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -64,8 +66,11 @@ def connected(cluster: Cluster) -> Iterator[Any]:
 def pool(ray: Any, cluster: Cluster, parts: int, waiting: int = 2) -> dict[str, Any]:
     """Options of `map_batches` for actors that work at one block at a time, at most one actor for each part.
 
-    `waiting` is how many blocks an actor is given at once: 1 where a block takes long and others might be idle.
+    `waiting` is how many blocks an actor is given at once: 1 where a block takes long and others might be idle. Where
+    others have all cores there is a word of it: Ray waits for them in silence.
     """
+    if ray.available_resources().get("CPU", 0) < cluster.threads:
+        log.warning("the Ray cluster at %s has no core to spare; waiting until there is one", cluster.address)
     room = max(1, int(ray.cluster_resources().get("CPU", 1)) // cluster.threads)
     most = min(cluster.workers or room, parts)
     return {

@@ -114,6 +114,15 @@ def test_a_file_that_is_not_there_stops_before_any_model_is_asked(tmp_path):
         list_files([tmp_path])
 
 
+def test_a_folder_of_links_into_a_data_store_is_answered_and_a_broken_one_is_a_row(classifier, files, tmp_path):
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/scan.png").symlink_to(files / "a.png")
+    (tmp_path / "linked/gone.png").symlink_to(files / "gone.png")
+    gone, scan = ask(classifier, list_files([tmp_path / "linked"]), MOST_PIXELS)
+    assert scan.prediction == classifier.classify(picture(1))
+    assert gone.error == "not a regular file"
+
+
 def test_answers_are_those_of_the_classifier(classifier, files):
     (answer,) = ask(classifier, [files / "a.png"], MOST_PIXELS)
     assert answer.prediction == classifier.classify(picture(1))

@@ -84,10 +84,26 @@ def test_a_restored_registry_names_its_own_folder_and_goes_on_counting(saved, tm
     assert int(client.create_model_version(NAME, run.artifact_uri, run.run_id).version) == 3
 
 
-def test_artifacts_that_lie_elsewhere_are_told(laptop, tmp_path, caplog):
-    moved = shutil.copytree(laptop, tmp_path / "moved")  # its tables name the folder that it was copied from
-    backup(store_in(moved), tmp_path / "moved.tar")
+def test_a_backup_of_a_moved_project_whose_tables_name_the_old_folder_is_refused(laptop, tmp_path, caplog):
+    moved = shutil.copytree(laptop, tmp_path / "moved")
+    with pytest.raises(TrackingError, match="has none of the 2 models, such as "):
+        backup(store_in(moved), tmp_path / "moved.tar")
     assert "3 runs have artifacts outside of" in caplog.text
+    assert not (tmp_path / "moved.tar").exists()
+
+
+def test_artifacts_behind_a_link_are_in_the_backup(laptop, tmp_path, monkeypatch):
+    """As on a larger disk."""
+    (laptop / "mlruns").rename(tmp_path / "larger")
+    try:
+        (laptop / "mlruns").symlink_to(tmp_path / "larger")
+        backup(store_in(laptop), tmp_path / "linked.tar")
+    finally:
+        (laptop / "mlruns").unlink()
+        (tmp_path / "larger").rename(laptop / "mlruns")
+    (tmp_path / "new").mkdir()
+    restore(tmp_path / "linked.tar", store_in(tmp_path / "new"))
+    assert served(tmp_path / "new", monkeypatch) == served(laptop, monkeypatch)
 
 
 def test_a_backup_without_its_models_is_refused(saved, tmp_path):
@@ -108,9 +124,11 @@ def test_nothing_is_overwritten(laptop, saved, tmp_path):
         backup(store_in(laptop), saved)
 
 
-def test_a_backup_while_others_write_is_of_one_moment(laptop, tmp_path):
+def test_a_backup_while_others_write_is_of_one_moment(saved, tmp_path):
     """A writer adds a run and a tag in one transaction again and again; a copy never has one without the other."""
-    busy = shutil.copytree(laptop, tmp_path / "busy")
+    busy = tmp_path / "busy"
+    busy.mkdir()
+    restore(saved, store_in(busy))
     writer = subprocess.Popen(
         [
             sys.executable, "-c",

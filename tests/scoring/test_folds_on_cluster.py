@@ -106,6 +106,18 @@ def test_what_kills_its_worker_each_time_ends_in_one_line(cluster, monkeypatch):
             list(rows_of(ray, killed))
 
 
+def test_a_cluster_that_is_at_work_for_others_is_waited_for_with_a_word(cluster, monkeypatch, caplog):
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    asked = Cluster(cluster[0])
+    with connected(asked) as ray:
+        taken = ray.util.placement_group([{"CPU": 1}] * int(ray.cluster_resources()["CPU"]))
+        ray.get(taken.ready(), timeout=SECONDS)
+        pool(ray, asked, 1)
+        assert "has no core to spare; waiting until there is one" in caplog.text
+        ray.util.remove_placement_group(taken)
+
+
 def results(paths: Paths) -> dict[str, bytes]:
     """Every file that training writes and later stages read."""
     found = [Path(getattr(paths, name)) for name in RESULTS]

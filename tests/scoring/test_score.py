@@ -117,6 +117,18 @@ def test_another_version_in_the_same_folder_is_an_error_that_says_so(here, packa
         score_images(str(images), tmp_path / "out", Wish(package=other))
 
 
+def test_links_into_a_data_store_are_followed_and_a_broken_one_is_an_error_row(here, package, tmp_path):
+    store = many_pictures(tmp_path / "store", 1)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/scan.png").symlink_to(store / "000/00000.png")
+    (tmp_path / "linked/gone.png").symlink_to(store / "gone.png")
+    assert score_images(str(tmp_path / "linked"), tmp_path / "out", Wish(package=package)) == 1
+    states = {Path(row["path"]).name: row["state"] for row in rows_of(tmp_path / "out")}
+    assert states.pop("gone.png") == "error"
+    assert states.keys() == {"scan.png"}
+    assert "error" not in states.values()
+
+
 def test_answers_do_not_go_among_the_images_where_the_next_run_would_find_them(here, package, tmp_path):
     images = many_pictures(tmp_path / "images", 2)
     for source in (str(images), f"file://{images}"):

@@ -21,6 +21,8 @@ def dagshub(team, s3, tmp_path_factory) -> Project:
     s3.client.create_bucket(Bucket="dvc")
     root = shutil.copytree(team.project.root, tmp_path_factory.mktemp("dagshub") / "project")
     project = at_dagshub(Project(root, {**team.project.environment, "PYTHONPATH": str(root / "src")}), s3)
+    # As docs/dvc.md says for a store of one's own: it would win over the shared default.
+    project.dvc("remote", "add", "--local", "--default", "store", str(tmp_path_factory.mktemp("own store")))
     said = project.main("dagshub", "jane", "chest-ct").stdout
     assert f"{s3.endpoint}/jane/chest-ct.s3" in said
     assert TOKEN not in said

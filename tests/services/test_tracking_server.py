@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -17,6 +19,7 @@ from cnnClassifier.backup.tables import snapshot
 from cnnClassifier.config.loading import load_project
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.tracking.connection import Connection
+from environment import clean_environment
 from imports import ROOT
 from registry_content import NAME, answers, content, fill_registry
 from served_app import served
@@ -40,6 +43,28 @@ def test_the_pipeline_and_the_app_work_against_it(team, s3):
         request = urllib.request.Request(f"{address}/predict", body, {"Content-Type": "application/json"})
         answer = json.load(urllib.request.urlopen(request, timeout=60))
     assert (answer["model"], answer["version"]) == ("phantom", str(version.version))
+
+
+@pytest.mark.parametrize(
+    ("dotenv", "shell", "said"),
+    [
+        ("MLFLOW_TRACKING_URI=http://of-dotenv:5000\n", {}, "your runs are at http://of-dotenv:5000"),
+        ("MLFLOW_TRACKING_URI=http://a$1b&c@of-dotenv\n", {}, "your runs are at http://a$1b&c@of-dotenv"),
+        ("MLFLOW_TRACKING_URI=http://of-dotenv\n", {"MLFLOW_TRACKING_URI": "http://of-shell"}, "at http://of-shell"),
+        ("", {}, "your runs are at http://of-config"),
+    ],
+)
+def test_make_ui_shows_what_the_program_logs_to(tmp_path, dotenv, shell, said):
+    (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    file = tmp_path / "config/config.yaml"
+    file.write_text(file.read_text().replace("uri: sqlite:///mlflow.db", "uri: http://of-config"))
+    (tmp_path / ".env").write_text(dotenv)
+    binaries = Path(sys.executable).parent
+    environment = {**clean_environment(), **shell, "PATH": f"{binaries}:{os.environ['PATH']}"}
+    command = ["make", "--old-file=.venv/.run", f"BIN={binaries}", "ui"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert said in done.stdout, done.stderr
 
 
 def test_it_says_what_env_lacks(tmp_path):

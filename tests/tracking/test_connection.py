@@ -79,6 +79,8 @@ def test_the_users_own_patience_is_left_alone(tracking, monkeypatch):
 
 def test_credentials_in_an_address_are_masked():
     assert masked("POST https://me:secret@host/x failed") == "POST https://***@host/x failed"
+    assert masked("postgresql://me:se/c+ret@host/db: no") == "postgresql://***@host/db: no"
+    assert masked("https://host/path: no; ask me@example.org") == "https://host/path: no; ask me@example.org"
     assert Connection("https://me:secret@host").title == "https://***@host"
 
 

@@ -42,4 +42,6 @@ def read_members(path: Path) -> Iterator[Member]:
 
 
 def _below(folder: Path) -> list[Path]:
-    return [folder / name for name in sorted(walk_files(folder))]
+    """All files there, also those that lie elsewhere and are linked to: links into a data store are a common form."""
+    linked: list[str] = []
+    return [folder / name for name in sorted([*walk_files(folder, left_out=linked), *linked])]

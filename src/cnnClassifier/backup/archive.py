@@ -32,7 +32,7 @@ def pack(tables: Path, artifacts: Path, prediction_log: Path | None, counts: dic
     }
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=out.parent) as folder, new_file(out) as partial:
         write_json(about, Path(folder) / ABOUT)
-        with tarfile.open(partial, "w") as tar:
+        with tarfile.open(partial, "w", dereference=True) as tar:  # artifacts may lie behind links
             tar.add(tables, TABLES)
             tar.add(artifacts, ARTIFACTS)
             if prediction_log:

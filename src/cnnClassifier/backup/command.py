@@ -31,7 +31,7 @@ def backup(store: Store, out: Path, prediction_log: Path | None = None) -> str:
                 len(elsewhere), store.artifacts, elsewhere[0],
             )  # fmt: skip
         with local_copy(store, out.parent) as artifacts:
-            _check_models(tables.model_folders(file), artifacts, store)
+            _check_models(tables.model_addresses(file), artifacts, store)
             archive.pack(file, artifacts, prediction_log, counts, out)
     also = f", and {prediction_log}" if prediction_log else ""
     return f"{out}: {tables.in_words(counts)} of {store.title} with their artifacts{also}"
@@ -64,13 +64,19 @@ def restore(file: Path, store: Store, prediction_log: Path | None = None) -> str
     return f"{store.title}: {tables.in_words(counts)} with their artifacts{also}"
 
 
-def _check_models(folders: list[str], artifacts: Path, store: Store) -> None:
+def _check_models(addresses: list[str], artifacts: Path, store: Store) -> None:
     """TrackingError if no version's files are where the store's artifacts are said to be; a warning if some are not."""
-    missing = [folder for folder in folders if not (artifacts / folder).is_dir()]
-    if missing and len(missing) == len(folders):
-        raise TrackingError(f"{store.artifacts} has none of the {len(folders)} models; is it the right place?")
+    missing = [address for address in addresses if not _is_there(address, artifacts)]
+    if missing and len(missing) == len(addresses):
+        raise TrackingError(
+            f"{store.artifacts} has none of the {len(addresses)} models, such as {missing[0]}; is it the right place?"
+        )
     if missing:
         log.warning("the files of %d model versions are not there, such as %s", len(missing), missing[0])
+
+
+def _is_there(address: str, artifacts: Path) -> bool:
+    return address.startswith(tables.NEUTRAL) and (artifacts / address.removeprefix(tables.NEUTRAL)).is_dir()
 
 
 def _check_log(file: Path, unpacked: Path, prediction_log: Path | None, is_inside: bool) -> None:

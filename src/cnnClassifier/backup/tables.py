@@ -41,7 +41,8 @@ def snapshot(store: Store, file: Path) -> dict[str, int]:
         _upgrade(sqlite_address(file))
     else:
         _upgrade(sqlite_address(file))
-        with _engine(store.database) as source, _engine(sqlite_address(file)) as copy, copy.begin() as writing:
+        # The source innermost: an error is told of the database that is innermost.
+        with _engine(sqlite_address(file)) as copy, copy.begin() as writing, _engine(store.database) as source:
             _copy_rows(source.execution_options(isolation_level="REPEATABLE READ"), writing)
     with _engine(sqlite_address(file)) as copy, copy.begin() as writing:
         _rename(writing, lambda address: neutral(address, store.artifacts))
@@ -89,12 +90,12 @@ def strays(file: Path) -> list[str]:
         return [address for address in found if address and not address.startswith(NEUTRAL)]
 
 
-def model_folders(file: Path) -> list[str]:
-    """Where below the artifacts a snapshot's model versions have their files."""
+def model_addresses(file: Path) -> list[str]:
+    """Where a snapshot's model versions have their files: NEUTRAL and a path below the artifacts, or elsewhere."""
     with _engine(sqlite_address(file)) as copy, copy.connect() as reading:
         versions = _reflected(reading).tables["model_versions"].c
         found = reading.execute(select(func.coalesce(versions.storage_location, versions.source))).scalars()
-        return [address.removeprefix(NEUTRAL) for address in found if address and address.startswith(NEUTRAL)]
+        return [address for address in found if address]
 
 
 def in_words(counts: dict[str, int]) -> str:

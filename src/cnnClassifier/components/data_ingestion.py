@@ -6,21 +6,23 @@ from pathlib import Path
 
 from cnnClassifier.components.base import Component
 from cnnClassifier.config.data import DataIngestionConfig
+from cnnClassifier.datasets.fingerprint import fingerprint
 from cnnClassifier.datasets.ingest import check_classes, copy_readable, draw_missing_splits
 from cnnClassifier.datasets.manifest import Classes, Drawn, write_classes, write_manifest, write_rejected
 from cnnClassifier.datasets.sources import find_candidates
 from cnnClassifier.datasets.synthetic import is_synthetic
-from cnnClassifier.files import new_folder, scratch_folder
+from cnnClassifier.files import new_folder, scratch_folder, write_json
 
 log = logging.getLogger(__name__)
 
 
 class DataIngestion(Component[DataIngestionConfig]):
-    """Source -> images, manifest.csv, rejected.csv, classes.json (and, for the phantom, lesion masks)."""
+    """Source -> images, manifest.csv, rejected.csv, classes.json, source.json (and, for the phantom, lesion masks)."""
 
     def run(self) -> None:
         """Copy and describe all readable images; the folder of images appears only when it is complete."""
         names = tuple(self.config.classes)
+        seen = fingerprint(self.config)  # before: what changes meanwhile counts as changed
         with scratch_folder(self.paths.work / "data_ingestion") as work:
             candidates, misplaced = find_candidates(self.config, work)
             with new_folder(self.paths.images) as images:
@@ -32,6 +34,7 @@ class DataIngestion(Component[DataIngestionConfig]):
             self._keep_lesion_masks(work / "phantom" / "masks")
         write_manifest(records, self.paths.manifest)
         write_classes(self._describe(names), self.paths.classes)
+        write_json({"fingerprint": seen}, self.paths.source)
         log.info(
             "%d images of %d classes; %d files left out (%s)",
             len(records), len(names), len(misplaced) + len(unreadable), self.paths.rejected,

@@ -188,6 +188,7 @@ class Settings(Section):
 class Paths(Section):
     """Where each stage reads and writes, relative to the project's root. dvc.yaml reads the same values."""
 
+    source: Path
     images: Path
     manifest: Path
     rejected: Path

@@ -13,7 +13,7 @@ from cnnClassifier.config.types import Paths, ProjectConfig
 from cnnClassifier.datasets.manifest import read_manifest
 from cnnClassifier.destinations import Earlier, check_new_folder
 from cnnClassifier.ensembles import ENSEMBLE_FILE
-from cnnClassifier.errors import DataError, ModelError
+from cnnClassifier.errors import ConfigError, DataError, ModelError
 from cnnClassifier.files import new_folder, write_json
 from cnnClassifier.formats.kinds import EXPORT_FILE, FILES, Format
 from cnnClassifier.formats.parity import Parity, check, compare
@@ -38,20 +38,22 @@ class Source:
 
 @dataclass(frozen=True)
 class Wish:
-    """Which registered model, by number or else by alias; without a name the finished run's."""
+    """Which registered model, by number or else by alias (champion); without a name the finished run's."""
 
     name: str | None = None
     version: int | None = None
-    alias: str = "champion"
+    alias: str | None = None
 
 
 def export_model(kind: Format, out: Path, wish: Wish, images: Path | None) -> str:
     """Export into `out`, and a line that says how equal both are on real images.
 
     `images` is a folder of them (default: the test images of the last run). ConfigError if something else is in
-    `out`; ModelError, with nothing written, if the difference is above `registration.tolerance`, or above ROUNDED where
-    what is served computes in eight bits: other formats do not.
+    `out`, or for a version of a model without a name; ModelError, with nothing written, if the difference is above
+    `registration.tolerance`, or above ROUNDED where what is served computes in eight bits: other formats do not.
     """
+    if wish.name is None and (wish.version is not None or wish.alias is not None):
+        raise ConfigError("--version and --alias are a registered model's; name it by --model")
     settings, project = load_settings(), load_project()
     check_new_folder(out, EARLIER)
     files = _images(project.paths, images)
@@ -138,7 +140,7 @@ def _source(wish: Wish, project: ProjectConfig) -> Iterator[Source]:
     connection = connect(project.tracking)
     connection.check()
     with tempfile.TemporaryDirectory(prefix="cnnClassifier-export-") as folder:
-        found = fetch_original(connection, wish.name, wish.version, wish.alias, Path(folder))
+        found = fetch_original(connection, wish.name, wish.version, wish.alias or "champion", Path(folder))
         yield Source(f"{wish.name} version {found.model.version}", found.package, found.keras)
 
 

@@ -45,7 +45,9 @@ def list_addresses(source: str, base: str) -> Iterator[str]:
     if "://" in source:
         yield from _list_store(source)
     elif Path(source).is_dir():
-        yield from (in_utf8(f"{source.rstrip('/')}/{name}") for name in walk_files(Path(source)))
+        linked: list[str] = []  # files that lie elsewhere
+        for names in (walk_files(Path(source), left_out=linked), linked):
+            yield from (in_utf8(f"{source.rstrip('/')}/{name}") for name in names)
     elif not Path(source).is_file():
         raise DataError(f"{source}: no such folder or file")
     elif source.endswith(MANIFESTS):

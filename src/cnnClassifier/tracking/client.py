@@ -68,8 +68,8 @@ def error_code(error: BaseException) -> str:
 
 
 def masked(text: str) -> str:
-    """Hide user and password of every address in a text."""
-    return re.sub(r"//[^/@\s]+@", "//***@", text)
+    """Hide user and password of every address in a text; a password may have a slash, though it should be `%2F`."""
+    return re.sub(r"//[^@\s]+@", "//***@", text)
 
 
 def _reason(error: Exception) -> str:

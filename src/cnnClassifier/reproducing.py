@@ -1,0 +1,63 @@
+"""All stages that are out of date, through DVC; and what DVC does not know of: the source, and the registry."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from cnnClassifier.config.data import DataIngestionConfig
+from cnnClassifier.config.loading import load_project, load_settings
+from cnnClassifier.config.types import Paths
+from cnnClassifier.environment import WITHIN_PIPELINE
+from cnnClassifier.errors import CnnClassifierError
+from cnnClassifier.files import read_json
+
+log = logging.getLogger(__name__)
+
+
+def reproduce() -> None:
+    """Run `dvc repro` on the active parameters; what is bad in them or the tracking server is told before."""
+    settings, project = load_settings(), load_project()
+    from cnnClassifier.tracking.connection import connect
+    from cnnClassifier.tracking.ending import finish_skipped
+    from cnnClassifier.tracking.registry import registered_as
+
+    connection = connect(project.tracking)
+    connection.check()
+    log.info("running the pipeline for %s", settings.registration.name)
+    ingest_what_changed(settings.data_ingestion, project.paths)
+    _repro()
+    if registered_as(connection, project.paths.registration) is None:
+        log.info("%s has not heard of this model, which was registered elsewhere", connection.title)
+        _repro("--force", "--single-item", "registration")
+    finish_skipped(connection, settings, project.paths)
+
+
+def ingest_what_changed(config: DataIngestionConfig, paths: Paths) -> None:
+    """Ingest a folder, archive or table again if it is not what it was.
+
+    DVC does not watch it, and takes what was ingested by the same values before from its cache.
+    """
+    from cnnClassifier.datasets.fingerprint import fingerprint
+
+    if (now := fingerprint(config)) is None:
+        return
+    _repro("data_ingestion")
+    if read_json(paths.source)["fingerprint"] != now:
+        log.info("the source has changed since it was ingested")
+        _repro("--force", "--single-item", "data_ingestion")
+
+
+def _repro(*options: str) -> None:
+    outcome = subprocess.run([sys.executable, "-m", "dvc", "repro", *options], env=_environment(), check=False)
+    if outcome.returncode:
+        raise CnnClassifierError(
+            "the pipeline stopped at the stage above; what came before it is kept, run the same command again to go on"
+        )
+
+
+def _environment() -> dict[str, str]:
+    """DVC calls `python main.py`: that must be this interpreter, whatever the PATH says."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path, WITHIN_PIPELINE: "1"}

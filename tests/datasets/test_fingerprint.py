@@ -1,0 +1,85 @@
+"""A source that somebody brings is known again by its files: a change is noticed before anything is trained."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cnnClassifier.config.loading import load_project, load_settings
+from cnnClassifier.datasets.fingerprint import fingerprint
+from cnnClassifier.reproducing import ingest_what_changed
+from environment import clean_environment
+from ingestion import OWN_SPLITS, configure
+from pictures import CLASSES, write_picture, write_tree
+from project import copy_project
+
+
+@pytest.fixture
+def config(tmp_path):
+    write_tree(tmp_path / "data")
+    return configure({"kind": "folder", "path": tmp_path / "data"}, splits=OWN_SPLITS, exclude=["notes"])
+
+
+def test_it_changes_with_what_is_there_and_with_nothing_else(config, tmp_path):
+    seen = [fingerprint(config)]
+    (tmp_path / "data/notes").mkdir()
+    (tmp_path / "data/notes/excluded.txt").write_text("x")
+    assert fingerprint(config) == seen[0]
+    added = write_picture(tmp_path / f"data/train/{CLASSES[0]}/another.png", seed=99)
+    seen.append(fingerprint(config))
+    added.rename(added.with_name("renamed.png"))
+    seen.append(fingerprint(config))
+    os.utime(added.with_name("renamed.png"), ns=(1, 1))  # written again, as long as before
+    seen.append(fingerprint(config))
+    added.with_name("renamed.png").unlink()
+    assert fingerprint(config) == seen[0]
+    assert len(set(seen)) == 4
+
+
+def test_an_archive_and_a_table_with_its_images_are_looked_at_too(config, tmp_path):
+    archive = Path(shutil.make_archive(str(tmp_path / "data"), "zip", tmp_path / "data"))
+    of_zip = configure({"kind": "zip", "path": archive}, splits=OWN_SPLITS)
+    (tmp_path / "table.csv").write_text("file,label\n")
+    table = {"kind": "csv", "table": tmp_path / "table.csv", "root": tmp_path / "data"}
+    of_table = configure(table, random_split={"valid": 0.25, "test": 0.25})
+    before = fingerprint(of_zip), fingerprint(of_table)
+    assert None not in before
+    write_picture(tmp_path / f"data/train/{CLASSES[0]}/another.png", seed=99)
+    os.utime(archive, ns=(1, 1))
+    after = fingerprint(of_zip), fingerprint(of_table)
+    assert all(one != other for one, other in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [{"kind": "phantom"}, {"kind": "kaggle", "dataset": "a/b/versions/1"}, {"kind": "folder", "path": "/nowhere"}],
+)
+def test_of_a_source_that_cannot_change_or_is_not_here_nothing_is_said(source):
+    assert fingerprint(configure(source)) is None
+
+
+@pytest.mark.pipeline
+def test_changed_pictures_are_ingested_again_also_where_dvc_has_them_from_before(tmp_path, monkeypatch):
+    """By the same values from a cache of runs, which knows nothing of the folder."""
+    project = copy_project(tmp_path / "project", clean_environment())
+    scans = project.root / "scans"
+    write_tree(scans, classes=("adenocarcinoma", "large_cell_carcinoma", "normal", "squamous_cell_carcinoma"))
+    project.set_params(data_ingestion__source={"kind": "folder", "path": "scans"})
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(project.root)
+    paths = load_project().paths
+
+    def images(seed: int) -> int:
+        project.set_params(data_ingestion__seed=seed)
+        ingest_what_changed(load_settings().data_ingestion, paths)
+        return len(list(paths.images.rglob("*.png")))
+
+    assert images(1) == images(2) == 24
+    next(scans.rglob("*.png")).unlink()
+    written = paths.source.stat().st_mtime_ns
+    assert images(2) == 23
+    assert paths.source.stat().st_mtime_ns > written
+    assert images(1) == 23
+    assert images(1) == 23
