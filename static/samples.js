@@ -57,7 +57,10 @@ function sampleButton(sample, number, take) {
   blob.then((data) => {
     image.onload = () => URL.revokeObjectURL(image.src);
     image.src = URL.createObjectURL(data);
-  }, () => button.remove());
+  }, () => {
+    button.remove();
+    shownFor = null; // so that the next look at the server asks for it again
+  });
   button.addEventListener("click", async () => {
     const item = itemOf(new File([await blob], `${sample.id}.png`, { type: "image/png" }));
     item.sample = sample;

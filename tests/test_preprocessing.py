@@ -82,6 +82,12 @@ def test_16_bit_grey_keeps_steps_that_8_bits_lose():
     np.testing.assert_array_equal(decode(b"P5 16 16 65535\n" + fine.astype(">u2").tobytes()), read)
 
 
+def test_what_is_no_number_is_black_also_where_0_is_white():
+    values = RAMP.astype(np.float32)
+    values[0, 100] = np.nan
+    assert decode(negative(values))[0, 100, 0] == decode(encode(Image.fromarray(values), "TIFF"))[0, 100, 0] == 0
+
+
 def test_colours_stay():
     picture = decode(encode(Image.new("RGB", (3, 2), (10, 20, 30))))
     assert picture.shape == (2, 3, 3)

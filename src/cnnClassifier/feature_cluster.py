@@ -19,7 +19,7 @@ from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.errors import DataError
 from cnnClassifier.features.extraction import Item, features_of, prepare_view, read_image
 from cnnClassifier.inference import open_session
-from cnnClassifier.ray_cluster import WAVE, Cluster, connected, pool
+from cnnClassifier.ray_cluster import WAVE, Cluster, connected, pool, tell_if_busy
 
 PART = 16  # images that a worker is given at a time
 READERS = 2  # processes on this machine that read parts ahead of the workers
@@ -59,6 +59,7 @@ def extract_on_cluster(
     """
     views = list(dict.fromkeys(view for _, view in lacking.values()))
     with connected(cluster) as ray:
+        tell_if_busy(ray, cluster)
         made = {"network": ray.put(network.read_bytes()), "views": views, "spec": spec, "threads": cluster.threads}
         for wave in batches(batches(lacking.items(), PART), WAVE):
             rows = [_row(key, item, views) for key, item in chain.from_iterable(wave)]

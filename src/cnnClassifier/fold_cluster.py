@@ -26,7 +26,7 @@ from cnnClassifier.features.locks import turn
 from cnnClassifier.features.spaces import prune, root_of
 from cnnClassifier.folds import Folds
 from cnnClassifier.model_spec import ModelSpec
-from cnnClassifier.ray_cluster import Cluster, connected, cores_each, cores_of_nodes, pool
+from cnnClassifier.ray_cluster import Cluster, connected, cores_each, cores_of_nodes, pool, tell_if_busy
 
 if TYPE_CHECKING:
     from cnnClassifier.cross_validation import Predicted
@@ -114,6 +114,7 @@ def fit_on_cluster(cluster: Cluster, recipe: "Recipe", folds: Folds, numbers: Se
     keys = {feature_key(record, view) for record in folds.records for view in views}
     with connected(cluster) as ray, progress(len(numbers), "folds", "fold") as done:
         cores = cores_each(cores_of_nodes(ray), len(numbers))
+        tell_if_busy(ray, cluster)
         log.info("fitting %d folds on the Ray cluster at %s; cores for each: %d", len(numbers), cluster.address, cores)
         shards = [(of_shard, ray.put(features)) for of_shard, features in recipe.features.store.shards(keys)]
         made = {"job": ray.put(job_of(recipe, folds)), "shards": shards, "threads": cores}

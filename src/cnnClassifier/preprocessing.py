@@ -118,10 +118,8 @@ def decode(data: bytes, max_pixels: int | None = None) -> Pixels:
             if data.startswith(JPEG):
                 check_scans(data)
             image.load()
-            # A PGM file of more than 8 bits comes as 32 bits, though it does state its range.
-            deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
-            pixels = _to_array(ImageOps.exif_transpose(image), deep)
-            return 255 - pixels if _is_negative(image) else pixels
+            deep, negative = is_deep(image.mode, image.format), _is_negative(image)
+            return _to_array(ImageOps.exif_transpose(image), deep, negative)
     except UnidentifiedImageError:
         # Its own message names a memory address.
         raise ImageError(f"not an image in a format this reads ({', '.join(FORMATS)}, DICOM)") from None
@@ -130,6 +128,12 @@ def decode(data: bytes, max_pixels: int | None = None) -> Pixels:
         raise ImageError(f"its pixels are more than the {limit:,} allowed") from None
     except DECODER_ERRORS as error:
         raise ImageError(f"not a readable image: {error or type(error).__name__}") from None
+
+
+def is_deep(mode: str, kind: str | None) -> bool:
+    """Whether a file of this mode and format, as Pillow names them, has grey of 16 bits, whose range is known."""
+    # PGM files of more than 8 bits come as 32 bits, scaled to the 16 that their range is stated in.
+    return mode.startswith("I;16") or (mode == "I" and kind == "PPM")
 
 
 def check_scans(jpeg: bytes) -> None:
@@ -209,11 +213,13 @@ def resize(pixels: Pixels, size: int, resample: str) -> Pixels:
     return resized
 
 
-def _to_array(image: Image.Image, deep: bool) -> Pixels:
+def _to_array(image: Image.Image, deep: bool, negative: bool) -> Pixels:
     if deep:
-        return np.asarray(image, dtype=np.float32)[..., None] / np.float32(257)
+        levels: Pixels = np.asarray(image, dtype=np.float32)[..., None] / np.float32(257)
+        return 255 - levels if negative else levels
     if image.mode in ("I", "F"):
-        return _stretch_range(np.asarray(image, dtype=np.float64))[..., None]
+        values = np.asarray(image, dtype=np.float64)
+        return _stretch_range(-values if negative else values)[..., None]
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer)

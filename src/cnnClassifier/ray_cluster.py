@@ -63,14 +63,17 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         ray.shutdown()
 
 
+def tell_if_busy(ray: Any, cluster: Cluster) -> None:
+    """A word where others have all cores: Ray waits for them in silence. To be asked before actors of our own are."""
+    if ray.available_resources().get("CPU", 0) < cluster.threads:
+        log.warning("the Ray cluster at %s has no core to spare; waiting until there is one", cluster.address)
+
+
 def pool(ray: Any, cluster: Cluster, parts: int, waiting: int = 2) -> dict[str, Any]:
     """Options of `map_batches` for actors that work at one block at a time, at most one actor for each part.
 
-    `waiting` is how many blocks an actor is given at once: 1 where a block takes long and others might be idle. Where
-    others have all cores there is a word of it: Ray waits for them in silence.
+    `waiting` is how many blocks an actor is given at once: 1 where a block takes long and others might be idle.
     """
-    if ray.available_resources().get("CPU", 0) < cluster.threads:
-        log.warning("the Ray cluster at %s has no core to spare; waiting until there is one", cluster.address)
     room = max(1, int(ray.cluster_resources().get("CPU", 1)) // cluster.threads)
     most = min(cluster.workers or room, parts)
     return {

@@ -91,6 +91,17 @@ def test_masks_that_are_kept_count_as_scans_and_their_copies_across_the_test_bor
     assert not look(tmp_path / "data", tmp_path / "scratch").pairs
 
 
+def test_black_pictures_that_are_kept_make_no_patients_one(tmp_path):
+    for label in "ab":
+        (tmp_path / f"data/{label}").mkdir(parents=True)
+        for number in range(3):
+            write_picture(tmp_path / f"data/{label}/{number}.png", seed=10 * ord(label) + number)
+            noise(0, 64).point(lambda _: 0).save(tmp_path / f"data/{label}/black{number}.png")
+    kept = look(tmp_path / "data", tmp_path / "scratch", DataAuditConfig(masks="keep"))
+    assert not kept.pairs
+    assert len(kept.kept.records) == 12
+
+
 def test_how_groups_were_made_is_said(clean, tmp_path):
     records = clean.records[:12]
     unnamed = [replace(record, group=record.pixel_hash[:16]) for record in records]

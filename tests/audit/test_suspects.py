@@ -87,7 +87,7 @@ def test_the_seven_masks_of_the_ultrasound_sample_are_found_and_no_scan(clean):
 
 
 def test_twelve_bits_in_a_file_of_sixteen_are_seen_in_the_range_that_they_use(clean, faulty):
-    """Hounsfield units and 32768, too; a mask is one and a blank picture with noise is blank at any depth."""
+    """Hounsfield units and 32768, too; what is blank in twelve bits stays blank."""
     scan = decode((clean.images / clean.records[0].path).read_bytes())[..., 0] / 255
     mask = decode((faulty.images / sorted(faulty.with_fault("mask_among_images"))[0]).read_bytes())[..., 0] / 255
     noise = np.random.default_rng(0).normal(0.5, 0.006, scan.shape).clip(0, 1)
@@ -101,5 +101,8 @@ def test_files_of_sixteen_bits_are_known_by_their_mode(clean, tmp_path):
     for number in range(2):
         dark = (scan / 255 * (4095 - number)).astype(np.uint16)
         (tmp_path / f"{number}.png").write_bytes(encode(Image.fromarray(dark)))
+    head, levels = b"P5 %d %d 65535\n" % scan.shape[::-1], (scan / 255 * 4000).astype(">u2")
+    (tmp_path / "2.pgm").write_bytes(head + levels.tobytes())
     records = describe_readable(list_images(tmp_path)[0])[0]
+    assert len(records) == 3
     assert find_suspects(records, gather_facts(records, tmp_path)) == []

@@ -37,18 +37,42 @@ def test_it_changes_with_what_is_there_and_with_nothing_else(config, tmp_path):
     assert len(set(seen)) == 4
 
 
-def test_an_archive_and_a_table_with_its_images_are_looked_at_too(config, tmp_path):
+def test_an_archive_is_looked_at_too(config, tmp_path):
     archive = Path(shutil.make_archive(str(tmp_path / "data"), "zip", tmp_path / "data"))
     of_zip = configure({"kind": "zip", "path": archive}, splits=OWN_SPLITS)
-    (tmp_path / "table.csv").write_text("file,label\n")
-    table = {"kind": "csv", "table": tmp_path / "table.csv", "root": tmp_path / "data"}
-    of_table = configure(table, random_split={"valid": 0.25, "test": 0.25})
-    before = fingerprint(of_zip), fingerprint(of_table)
-    assert None not in before
-    write_picture(tmp_path / f"data/train/{CLASSES[0]}/another.png", seed=99)
+    before = fingerprint(of_zip)
+    assert before is not None
     os.utime(archive, ns=(1, 1))
-    after = fingerprint(of_zip), fingerprint(of_table)
-    assert all(one != other for one, other in zip(before, after, strict=True))
+    assert fingerprint(of_zip) != before
+
+
+def test_of_a_table_those_files_are_looked_at_that_it_names(tmp_path):
+    """Not all that lies below its root, which may be a whole archive of scans, or the project's folder."""
+    first = write_picture(tmp_path / "scans/first.png", seed=1)
+    (tmp_path / "table.csv").write_text(f"file,label\nfirst.png,{CLASSES[0]}\nlater.png,{CLASSES[1]}\n")
+    table = {"kind": "csv", "table": tmp_path / "table.csv", "root": tmp_path / "scans"}
+    config = configure(table, random_split={"valid": 0.25, "test": 0.25})
+    seen = [fingerprint(config)]
+    write_picture(tmp_path / "scans/not in the table.png", seed=2)
+    (tmp_path / "scans/link").symlink_to("/")
+    assert fingerprint(config) == seen[0] is not None
+    write_picture(tmp_path / "scans/later.png", seed=3)
+    seen.append(fingerprint(config))
+    os.utime(first, ns=(1, 1))
+    seen.append(fingerprint(config))
+    with (tmp_path / "table.csv").open("a") as file:
+        file.write("\n")
+    seen.append(fingerprint(config))
+    assert len(set(seen)) == 4
+
+
+def test_a_broken_link_hides_no_change(config, tmp_path):
+    link = tmp_path / f"data/train/{CLASSES[0]}/broken.png"
+    link.symlink_to(link.with_name("gone.png"))
+    before = fingerprint(config)
+    assert before is not None
+    link.with_name("gone.png").write_bytes(b"")
+    assert fingerprint(config) not in (before, None)
 
 
 @pytest.mark.parametrize(

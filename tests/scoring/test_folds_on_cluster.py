@@ -15,7 +15,7 @@ from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.config.types import Paths
 from cnnClassifier.errors import ModelError
 from cnnClassifier.fold_cluster import ATTEMPTS, rows_of
-from cnnClassifier.ray_cluster import Cluster, connected, pool
+from cnnClassifier.ray_cluster import Cluster, connected, pool, tell_if_busy
 from environment import clean_environment
 from project import Project
 from waiting import wait_until
@@ -113,7 +113,7 @@ def test_a_cluster_that_is_at_work_for_others_is_waited_for_with_a_word(cluster,
     with connected(asked) as ray:
         taken = ray.util.placement_group([{"CPU": 1}] * int(ray.cluster_resources()["CPU"]))
         ray.get(taken.ready(), timeout=SECONDS)
-        pool(ray, asked, 1)
+        tell_if_busy(ray, asked)
         assert "has no core to spare; waiting until there is one" in caplog.text
         ray.util.remove_placement_group(taken)
 

@@ -80,7 +80,13 @@ def test_the_users_own_patience_is_left_alone(tracking, monkeypatch):
 def test_credentials_in_an_address_are_masked():
     assert masked("POST https://me:secret@host/x failed") == "POST https://***@host/x failed"
     assert masked("postgresql://me:se/c+ret@host/db: no") == "postgresql://***@host/db: no"
-    assert masked("https://host/path: no; ask me@example.org") == "https://host/path: no; ask me@example.org"
+    for told in (
+        "https://host/path: no; ask me@example.org",
+        "sqlite:////home/jane@example.org/mlflow.db",
+        "file:///home/jane@example.org/mlruns",
+        "s3://bucket/a@b/c",
+    ):
+        assert masked(told) == told
     assert Connection("https://me:secret@host").title == "https://***@host"
 
 

@@ -41,8 +41,9 @@ def examine(
     facts = gather_facts(records, images)
     suspects = find_suspects(records, facts)
     # Masks of neighbouring slices are alike, and are a finding of their own: compared with scans they would pass for
-    # copies, a shortcut, or a difference between splits. Whoever keeps them says that they are scans.
-    strangers = {suspect.path for suspect in suspects} if config.masks != "keep" else set()
+    # copies, a shortcut, or a difference between splits. Whoever keeps them says that they are scans; but all black
+    # pictures are one, and would make one patient of all who have such a slice.
+    strangers = {suspect.path for suspect in suspects if suspect.kind == "blank" or config.masks != "keep"}
     scans, matches = _match(records, facts, strangers, images, scratch)
     pairs = copy_pairs(scans, matches, config.near_copy)
     grouped = assign_groups(records, scans, matches, pairs, config.same_patient)

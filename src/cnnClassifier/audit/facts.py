@@ -16,7 +16,7 @@ from cnnClassifier.batching import map_in_threads
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.errors import DataError, ImageError
 from cnnClassifier.files import new_file
-from cnnClassifier.preprocessing import Pixels, decode, resize, stretch_contrast, to_grey
+from cnnClassifier.preprocessing import Pixels, decode, is_deep, resize, stretch_contrast, to_grey
 
 FRAME = 2  # pixels: width of the border that is looked at
 BINS = 16  # of the grey histogram
@@ -31,7 +31,6 @@ NAMES = (
 PLAIN_LEVELS, PLAIN_WIDTH = 4, 4  # a mask has about four values, each a few grey levels wide after JPEG
 FLAT_STEP = 4  # grey levels to the next pixel that still count as flat
 TAILS = (0.05, 99.95)  # percentiles between which a blank picture has no contrast
-DEEP = "I;16"  # how Pillow's modes of 16 bits a pixel begin
 DEEP_RANGE = 1.0  # grey levels (257 steps of 16 bits) that a deep picture's tails lie apart, if it is not blank
 
 
@@ -72,7 +71,7 @@ def gather_facts(records: Sequence[ImageRecord], images: Path, workers: int | No
     """
     file_names, file_values = describe_files(records)
     files = [images / record.path for record in records]
-    deep = [record.mode.startswith(DEEP) for record in records]
+    deep = [is_deep(record.mode, record.format) for record in records]
     looked_at = list(
         map_in_threads(_look_at_file, list(zip(files, deep, strict=True)), "look at images", workers=workers)
     )

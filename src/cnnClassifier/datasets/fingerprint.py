@@ -1,35 +1,42 @@
 """What lies in a source that somebody brings, in short: DVC watches no folder, archive or table outside of its own."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cnnClassifier.config.data import CsvSource, DataIngestionConfig, FolderSource, ZipSource
 from cnnClassifier.datasets.folders import walk_files
+from cnnClassifier.datasets.tables import list_table
 from cnnClassifier.errors import DataError
 
 
 def fingerprint(config: DataIngestionConfig) -> str | None:
-    """A digest of all names, sizes and times of change in a folder, archive or table with its images.
+    """A digest of names, sizes and times of change: of a folder's files, an archive, a table and the files it names.
 
-    None for a source that is drawn or pinned, and for one that is not here: then nothing can be said of it.
+    None for a source that is drawn or pinned, and for one that is not here or is refused: then nothing can be said.
     """
-    match config.source:
-        case FolderSource(path=path) | ZipSource(path=path):
-            places = [path]
-        case CsvSource(table=table, root=root):
-            places = [table, root]
-        case _:
-            return None
     try:
-        lines = [line for place in places for line in sorted(_lines(place, config.exclude))]
-    except (OSError, DataError):  # what is wrong there is for data_ingestion to say
+        files = _files(config)
+    except DataError:  # what is wrong there is for data_ingestion to say
         return None
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+    lines = sorted(f"{file} {_state(file)}" for file in files)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest() if lines else None
 
 
-def _lines(place: Path, exclude: Sequence[str]) -> Iterator[str]:
-    names = walk_files(place, exclude) if place.is_dir() else [""]
-    for name in names:
-        facts = (place / name).stat()
-        yield f"{name} {facts.st_size} {facts.st_mtime_ns}"
+def _files(config: DataIngestionConfig) -> list[Path]:
+    match config.source:
+        case FolderSource(path=path) if path.is_dir():
+            return [path / name for name in walk_files(path, config.exclude)]
+        case ZipSource(path=path) if path.is_file():
+            return [path]
+        case CsvSource(table=table, root=root) if table.is_file():
+            candidates, misplaced = list_table(config.source, config)
+            return [table, *(each.file for each in candidates), *(root / each.path for each in misplaced)]
+    return []
+
+
+def _state(file: Path) -> str:
+    try:
+        facts = file.stat()
+    except OSError:  # a broken link, which is rejected and may be mended
+        return "gone"
+    return f"{facts.st_size} {facts.st_mtime_ns}"

@@ -72,10 +72,8 @@ def _files_by_content(folder: Path) -> dict[str, str]:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     if not files:
         raise DataError(f"--images {folder}: no files in it")
-    named = [file for file in files if in_utf8(str(file)) == str(file)]
-    if strangers := sorted({in_utf8(str(file)) for file in {*files} - {*named}}):
-        log.warning(
-            "%d files left out, as no table can hold a name that is not UTF-8: %s", len(strangers), strangers[0]
-        )
-    digests = map_in_threads(file_sha256, named, "read images", unit="file")
-    return {digest: file.relative_to(folder).as_posix() for digest, file in zip(digests, named, strict=True)}
+    named = {name: file for file in files if in_utf8(name := file.relative_to(folder).as_posix()) == name}
+    if left_out := len(files) - len(named):
+        log.warning("%d files left out, as no table can hold a name that is not UTF-8", left_out)
+    digests = map_in_threads(file_sha256, list(named.values()), "read images", unit="file")
+    return dict(zip(digests, named, strict=True))

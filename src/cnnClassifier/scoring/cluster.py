@@ -14,7 +14,7 @@ import pyarrow as pa
 from cnnClassifier.batching import batches
 from cnnClassifier.inference import Classifier
 from cnnClassifier.model_spec import ONNX_FILE, OUTLIERS_FILE, SPEC_FILE
-from cnnClassifier.ray_cluster import WAVE, Cluster, connected, pool
+from cnnClassifier.ray_cluster import WAVE, Cluster, connected, pool, tell_if_busy
 from cnnClassifier.scoring.answering import Answered, Pace, answer_parts
 from cnnClassifier.scoring.plan import Part
 
@@ -54,6 +54,7 @@ def answer_on_cluster(
     Raises ConfigError if Ray is not installed or no cluster answers at the address.
     """
     with connected(cluster) as ray:
+        tell_if_busy(ray, cluster)
         package = ray.put(_package(classifier.folder))
         made = {"package": package, "name": classifier.name, "version": classifier.version}
         for wave in batches(parts, WAVE):

@@ -69,7 +69,7 @@ def error_code(error: BaseException) -> str:
 
 def masked(text: str) -> str:
     """Hide user and password of every address in a text; a password may have a slash, though it should be `%2F`."""
-    return re.sub(r"//[^@\s]+@", "//***@", text)
+    return re.sub(r"(?<!/)//(?!/)([^/@\s]+|[^/@:\s]*:[^@\s]+)@", "//***@", text)
 
 
 def _reason(error: Exception) -> str:

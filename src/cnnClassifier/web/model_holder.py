@@ -17,6 +17,7 @@ UNVERIFIED = (
     "not yet compared with the registry, which may have a newer model: "
     "it is being asked, and this notice goes by itself"
 )
+LOADING = "the model is being loaded; this takes a few seconds"
 END_SECONDS = 5.0  # that the end of the process waits for a model that is being loaded
 
 log = logging.getLogger(__name__)
@@ -86,13 +87,14 @@ class ModelHolder:
         """The classifier; ModelLoadingError or NoModelError while there is none."""
         if self._classifier is not None:
             return self._classifier
-        self.check_loaded()
+        if self._trouble is None:
+            raise ModelLoadingError(LOADING)
         raise NoModelError(str(self._trouble), trainable=isinstance(self._trouble, ModelError))
 
     def check_loaded(self) -> None:
         """Raise ModelLoadingError before the first load has ended, whichever way."""
         if self._classifier is None and self._trouble is None:
-            raise ModelLoadingError("the model is being loaded; this takes a few seconds")
+            raise ModelLoadingError(LOADING)
 
     @property
     def notice(self) -> str | None:
