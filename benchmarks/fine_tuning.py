@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from held_out import FIGURES, Floats, figures, images_to_learn_from, labels_of, say
+from held_out import FIGURES, Floats, figures, images_to_learn_from, say
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -28,6 +28,7 @@ from cnnClassifier.features.network import PLAIN, open_features, predict_tail
 from cnnClassifier.fit_state import assign, read_history, values_of
 from cnnClassifier.fitting import make_deterministic
 from cnnClassifier.folds import deal_folds
+from cnnClassifier.judgement import truth_of
 from cnnClassifier.modeling import cut, forward, load_model
 from cnnClassifier.recipe import Recipe
 from cnnClassifier.weighting import example_weights
@@ -69,7 +70,7 @@ def main() -> None:
         for epoch in range(options.epochs):
             tuning.learn(chosen(records, rest), epoch)
             told[epoch + 1, held_out] = tuning.predict(chosen(records, held_out))
-    labels = labels_of(records, spec.classes)
+    labels = truth_of(records, spec.classes)
     say(f"| epochs of tuning | {' | '.join(FIGURES)} |\n|---|---|---|---|")
     for epoch, each in enumerate(told):
         say(f"| {epoch} | " + " | ".join(f"{value:.3f}" for value in figures(each, labels)) + " |")
@@ -100,7 +101,7 @@ class Tuning:
 
     def learn(self, records: Sequence[ImageRecord], epoch: int) -> None:
         """One epoch over the records, in an order drawn from seed and epoch."""
-        labels = labels_of(records, self.classes)
+        labels = truth_of(records, self.classes)
         weights = example_weights(labels, [record.group for record in records], len(self.classes), self.config)
         order = np.random.default_rng((self.config.seed, epoch)).permutation(len(records))
         for start in tqdm(range(0, len(order), BATCH), desc=f"epoch {epoch + 1}", disable=None):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from held_out import FIGURES, Floats, Integers, figures, images_to_learn_from, labels_of, say
+from held_out import FIGURES, Floats, Integers, figures, images_to_learn_from, say
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
@@ -22,6 +22,7 @@ from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.features.network import PLAIN, open_features
 from cnnClassifier.folds import deal_folds
+from cnnClassifier.judgement import truth_of
 from cnnClassifier.metrics.operating import choose_threshold, positive_score
 from cnnClassifier.modeling import cut, load_model
 from cnnClassifier.weighting import example_weights
@@ -142,7 +143,7 @@ def main() -> None:
     operating = settings.evaluation.operating
     patients = np.unique([record.group for record in records], return_inverse=True)[1]
     positive, sensitivity = (operating.indices(spec.classes), operating.sensitivity) if operating else ([], 1.0)
-    features, labels = extractor.read(records, PLAIN).astype(float), labels_of(records, spec.classes)
+    features, labels = extractor.read(records, PLAIN).astype(float), truth_of(records, spec.classes)
     bench = Bench(features, labels, patients, positive, sensitivity, settings.training)
     seed, folds = settings.training.seed, settings.training.folds
     apart = [deal_folds(records, folds, seed + deal) for deal in range(options.deals)]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from held_out import FIGURES, Floats, figures, images_to_learn_from, labels_of, say
+from held_out import FIGURES, Floats, figures, images_to_learn_from, say
 
 from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.cross_validation import cross_validate
@@ -21,6 +21,7 @@ from cnnClassifier.features.network import PLAIN, open_features
 from cnnClassifier.fit_state import read_history
 from cnnClassifier.fitting import make_deterministic
 from cnnClassifier.folds import Folds, deal_folds
+from cnnClassifier.judgement import truth_of
 from cnnClassifier.modeling import cut, load_model
 from cnnClassifier.recipe import Recipe
 
@@ -70,7 +71,7 @@ def judge(deal: int, recipes: Mapping[str, Recipe], records: list[ImageRecord], 
         fold = deal_folds(records, recipe.config.folds, recipe.config.seed + deal)
         with tempfile.TemporaryDirectory() as checkpoints:
             told = cross_validate(recipe, Folds(records, fold, epochs), Path(checkpoints))
-        found[precision] = figures(told, labels_of(records, recipe.spec.classes))
+        found[precision] = figures(told, truth_of(records, recipe.spec.classes))
         said = ", ".join(f"{name} {value:.4f}" for name, value in zip(FIGURES, found[precision], strict=True))
         say(f"deal {deal}, {precision}: {said}")
     return found

@@ -79,8 +79,7 @@ def test_other_parameters_or_images_are_another_candidate(project):
     # Its table has other columns, or its rows another order: beside an older one it would be read wrongly.
     turned = replace(bench, classes=replace(bench.classes, names=bench.classes.names[::-1]))
     renamed = replace(bench, records=[replace(record, path=f"x/{record.path}") for record in bench.records])
-    (found,) = {len({_key(candidates[0], each) for each in (bench, fewer, turned, renamed)})}
-    assert found == 4
+    assert len({_key(candidates[0], each) for each in (bench, fewer, turned, renamed)}) == 4
 
 
 def test_a_candidate_that_cannot_be_built_is_told_before_any_is_trained(project):

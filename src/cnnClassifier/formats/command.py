@@ -136,11 +136,12 @@ def _source(wish: Wish, project: ProjectConfig) -> Iterator[Source]:
         return
     from cnnClassifier.tracking.connection import connect
     from cnnClassifier.tracking.originals import fetch_original
+    from cnnClassifier.tracking.registry import CHAMPION
 
     connection = connect(project.tracking)
     connection.check()
     with tempfile.TemporaryDirectory(prefix="cnnClassifier-export-") as folder:
-        found = fetch_original(connection, wish.name, wish.version, wish.alias or "champion", Path(folder))
+        found = fetch_original(connection, wish.name, wish.version, wish.alias or CHAMPION, Path(folder))
         yield Source(f"{wish.name} version {found.model.version}", found.package, found.keras)
 
 
