@@ -50,7 +50,7 @@ tracking-server: .venv/.team  ## a team's MLflow server on PostgreSQL and S3, as
 dagshub: .venv/.run  ## OWNER=.. REPO=..: a DagsHub repository as DVC remote and tracking server (docs/dvc.md)
 	@$(BIN)/python main.py dagshub "$(OWNER)" "$(REPO)"
 
-test: .venv/.dev .venv-mlflow2/.done browser  ## every test but the slow ones, the notebooks and those on the real data set
+test: .venv/.dev .venv-mlflow2/.done browser  ## every test but those that have a target of their own below
 	@$(BIN)/python -m pytest -m "not ($(APART))" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/.dev  ## every large network in every format (ten minutes)

@@ -86,6 +86,15 @@ def test_without_transfer_learning_the_whole_network_learns():
     }
 
 
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda file: file.stem)
+@pytest.mark.parametrize(("backbone", "transfer"), [(None, False), ("SmallCNN", None), ("BasicCNN", False)])
+def test_every_experiment_may_be_trained_as_a_whole(experiment, backbone, transfer):
+    wanted = for_network(load_settings(experiment).prepare_base_model, backbone, transfer)
+    told = {change.key: change.new for change in plan_edit(wanted, experiment).changes}
+    assert told["prepare_base_model.freeze"] == "none"
+    assert ("prepare_base_model.precision" in told) == (experiment.stem in ("chest_ct", "phantom"))
+
+
 def test_transfer_learning_keeps_what_is_transferred_already(tmp_path):
     present = load_settings(PARAMS).prepare_base_model
     wanted = for_network(present, None, True)

@@ -88,6 +88,8 @@ def for_network(present: PrepareBaseModelConfig, backbone: str | None, transfer:
         freeze = values.get("freeze", present.freeze)
         values["weights"] = "imagenet" if weights == "none" else weights
         values["freeze"] = "all" if freeze == "none" else freeze
+    if present.precision == "int8" and values.get("freeze", present.freeze) != "all":
+        values["precision"] = "float32"  # eight bits are for a network that stands still
     return {f"prepare_base_model.{key}": value for key, value in values.items()}
 
 
