@@ -1,10 +1,10 @@
 // The page: choose images, see them, ask the server, show each answer or what went wrong.
 // All text from the server or a file's name goes in through textContent, never as HTML.
 
-import { askAbout, asSeries } from "./asking.js";
+import { askAbout, asSeries, whyNoSeries } from "./asking.js";
 import "./chart.js";
 import "./dicom.js";
-import { element } from "./dom.js";
+import { element, showIf } from "./dom.js";
 import "./feedback.js";
 import "./files.js";
 import "./heatmap.js";
@@ -24,13 +24,14 @@ async function take(items) {
   await Promise.all(items.map(findKind));
   const wholes = asSeries(items);
   choice.replace(wholes);
+  const why = whyNoSeries(items);
+  showIf("no-series", why !== "", why);
   if (wholes.length > 1) element("progress-text").focus(); // what had the focus is gone
   for (const item of wholes) askAbout(item);
 }
 
 function startOver() {
   choice.replace([]);
-  for (const id of ["picker", "camera"]) element(id).value = ""; // so that the same file can be chosen again
   element("picker").focus();
   followModel();
 }
@@ -56,7 +57,12 @@ function dropped(event) {
   choose(event.dataTransfer.files);
 }
 
-for (const id of ["picker", "camera"]) element(id).addEventListener("change", ({ target }) => choose(target.files));
+for (const id of ["picker", "camera"]) {
+  element(id).addEventListener("change", ({ target }) => {
+    choose(target.files);
+    target.value = ""; // so that the same file can be chosen again, also after the way back to this page
+  });
+}
 for (const id of ["another", "clear"]) element(id).addEventListener("click", startOver);
 
 // A drop counts anywhere on the page: beside the box it would make the browser leave the page.
@@ -69,6 +75,10 @@ document.addEventListener("dragleave", (event) => {
 });
 document.addEventListener("drop", dropped);
 document.addEventListener("paste", ({ clipboardData }) => choose(clipboardData?.files ?? []));
+
+window.addEventListener("beforeunload", (event) => {
+  if (choice.items.length > 1) event.preventDefault(); // answers are not kept: the browser asks first
+});
 
 model.addEventListener("switched", askAgain);
 model.addEventListener("change", showExample);

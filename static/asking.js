@@ -1,6 +1,7 @@
 // From items to answers: one request for each image, one for an archive; an error stays with its item.
 
 import { choice, Item, seriesOf } from "./items.js";
+import { askAnew } from "./key.js";
 import { model } from "./models.js";
 import { inTurn } from "./queue.js";
 import { ask, formOf, Refusal } from "./server.js";
@@ -11,16 +12,29 @@ const maxUploadMb = Number(document.body.dataset.maxUploadMb);
 
 /** Ask about an item, with the window and frame it is looked at with; calls of the same item replace each other. */
 export async function askAbout(item) {
+  askAnew();
   const problem = obviousProblem(item);
   if (problem) fail(item, problem);
   else await attempt(item, isMany(item) ? askMany : askImage);
 }
 
-/** Several DICOM files as one item, since only together they are a series; what is no series stays as it is. */
+/** Several DICOM files as one item, since only together they are a series; all else stays as it is. */
 export function asSeries(items) {
-  if (items.length < 2 || items.some((item) => item.kind !== "dicom")) return items;
-  const series = seriesOf(items);
-  return series.size > maxUploadMb * MEGABYTE ? items : [series];
+  const slices = items.filter(isSlice);
+  if (slices.length < 2 || whyNoSeries(items)) return items;
+  return [seriesOf(slices), ...items.filter((item) => !isSlice(item))];
+}
+
+/** What keeps several DICOM files from being sent together, in words; empty if nothing. */
+export function whyNoSeries(items) {
+  const slices = items.filter(isSlice);
+  const size = slices.reduce((sum, item) => sum + item.size, 0);
+  if (slices.length < 2 || size <= maxUploadMb * MEGABYTE) return "";
+  return `${slices.length} DICOM files have ${inBytes(size)}, and this server takes ${maxUploadMb} MB at a time: they are no series here, each is asked about by itself.`;
+}
+
+function isSlice({ kind }) {
+  return kind === "dicom";
 }
 
 /** The query that says which model is asked and how an item is looked at. */
@@ -33,7 +47,7 @@ async function attempt(item, action) {
   item.controller = new AbortController();
   const { signal } = item.controller;
   item.state = item.answer ? "again" : "busy";
-  note(item, isMany(item) ? "Classifying the images…" : "Classifying…");
+  note(item, "");
   try {
     await action(item, signal);
   } catch (error) {
@@ -58,7 +72,11 @@ async function askMany(item, signal) {
 async function post(item, path, signal) {
   const form = await formOf(item.files ?? [item]);
   const options = { query: queryOf(item), body: form, signal, onWait: (text) => note(item, text) };
-  const response = await inTurn(() => ask(path, options), { first: item === choice.selected });
+  const task = () => {
+    note(item, isMany(item) ? "Classifying the images…" : "Classifying…");
+    return ask(path, options);
+  };
+  const response = await inTurn(task, () => item === choice.selected);
   return response.json();
 }
 

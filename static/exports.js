@@ -4,6 +4,7 @@
 // files together are told the model, version and request that they have in common, null where they do not.
 
 import { make } from "./dom.js";
+import { sentence } from "./words.js";
 
 const COLUMNS = ["index", "name", "state", "label", "confidence", "prediction_set", "problem", "model", "version", "request_id"];
 const FORMULA = /^[=+\-@\t\r]/; // what makes a spreadsheet compute a cell (OWASP, CSV injection)
@@ -44,11 +45,16 @@ export function download(name, type, text) {
 }
 
 function rowOf({ place, name, answer, failure }, classes) {
-  if (!answer) return [place, name, "problem", "", "", "", failure?.problem.detail ?? "", "", "", failure?.requestId ?? "", ...classes.map(() => "")];
+  if (!answer) return [place, name, "problem", "", "", "", failure ? reason(failure) : "", "", "", failure?.requestId ?? "", ...classes.map(() => "")];
   const { state, label, confidence, prediction_set, model, version, request_id, probabilities } = answer;
   const shares = classes.map((each) => probabilities[each]?.toFixed(6) ?? "");
   const given = [state, label ?? "", confidence.toFixed(6), prediction_set.join("; "), ""];
   return [place, name, ...given, model, version, request_id, ...shares];
+}
+
+/** As the server tells it; what only this page knows, such as that no answer came, with its title. */
+function reason({ problem, title, detail }) {
+  return problem.status ? problem.detail : sentence(title) + (detail ? ` ${detail}` : "");
 }
 
 function cell(value) {

@@ -16,8 +16,9 @@ function render() {
     const options = Object.keys(item.answer.probabilities).map((value) => make("option", { value, textContent: inWords(value) }));
     element("feedback-label").replaceChildren(make("option", { value: "", textContent: "Choose a class…" }), ...options);
   }
-  element("feedback-label").value = item.label?.value ?? "";
-  say(element("feedback-said"), item.label?.said ?? "");
+  const kept = item.label?.value ?? "";
+  element("feedback-label").value = item.draft ?? kept;
+  say(element("feedback-said"), (item.draft ?? kept) === kept ? (item.label?.said ?? "") : "");
 }
 
 async function send(item, value) {
@@ -33,6 +34,7 @@ async function send(item, value) {
   } finally {
     element("feedback-send").disabled = false;
   }
+  item.draft = null;
   if (item === choice.selected) render();
 }
 
@@ -42,6 +44,10 @@ function inShort({ label, answered, agrees }) {
 }
 
 if (form) {
+  element("feedback-label").addEventListener("change", ({ target }) => {
+    choice.selected.draft = target.value; // the page is drawn again by a picture, a map: the choice stays
+    render();
+  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send(choice.selected, element("feedback-label").value);

@@ -1,6 +1,7 @@
 // Several images: how far they are, a tab for each, and the choice between one image and the table of all.
 
-import { element, make, say, whenSeen } from "./dom.js";
+import { element, make, say, showIf, whenSeen } from "./dom.js";
+import { askAbout } from "./asking.js";
 import { choice } from "./items.js";
 import { wantPicture } from "./pictures.js";
 import { focusOutcome } from "./results.js";
@@ -20,18 +21,21 @@ function showView(wanted) {
   element("show-table").setAttribute("aria-pressed", table);
 }
 
-/** Open one image from the table. */
+/** Open one image from the table; the browser's way back leads to the table again. */
 export function open(item) {
+  history.pushState({ view: "images" }, "");
   choice.select(item);
   showView("images");
+  element(item.id).focus();
   focusOutcome();
   element("files").scrollIntoView({ block: "start" });
 }
 
-function renderList() {
+function renderList({ detail }) {
   const several = choice.items.length > 1;
+  const opened = detail === "new" || element("files").hidden;
   element("files").hidden = !several;
-  showView(choice.items.length >= AS_TABLE_FROM || choice.items[0]?.series ? "table" : "images");
+  if (opened) showView(choice.items.length >= AS_TABLE_FROM || choice.items[0]?.series ? "table" : "images");
   strip.replaceChildren(...(several ? choice.items.map(tabFor) : []));
   const panel = element("bench");
   if (several) panel.setAttribute("role", "tabpanel");
@@ -69,7 +73,7 @@ export function showThumb(image, item) {
 /** A few words on where an item stands. */
 export function inShort(item) {
   if (item.failure) return item.failure.title;
-  if (!item.answer) return item.state === "busy" ? item.note : "Waiting";
+  if (!item.answer) return item.note || "Waiting";
   if (item.answer.state === "answer") return inWords(item.answer.label);
   return item.answer.state === "refused" ? "Another kind of image" : verdict(item.answer).heading;
 }
@@ -95,7 +99,14 @@ function renderProgress() {
   bar.value = over;
   bar.hidden = over === all;
   const problems = failed ? `, ${counted(failed, "problem")}` : "";
+  const again = choice.items.filter(canBeAskedAgain).length;
+  showIf("retry", again > 0 && over === all, `Try ${again === 1 ? "it" : `the ${again}`} again`);
   say(element("progress-text"), over < all ? `${over} of ${all} done${problems}` : `${counted(all, "image")}${problems}`);
+}
+
+/** Did asking fail for a reason that may be gone by now? */
+function canBeAskedAgain(item) {
+  return item.state === "failed" && item.failure.canRetry && Boolean(item.bytes || item.files);
 }
 
 function steered(event) {
@@ -110,6 +121,13 @@ function steered(event) {
 }
 
 strip.addEventListener("keydown", steered);
+element("retry").addEventListener("click", () => {
+  element("progress-text").focus(); // the button goes
+  for (const item of choice.items.filter(canBeAskedAgain)) askAbout(item);
+});
+window.addEventListener("popstate", ({ state }) => {
+  if (choice.items.length > 1) showView(state?.view ?? "table");
+});
 element("show-images").addEventListener("click", () => showView("images"));
 element("show-table").addEventListener("click", () => showView("table"));
 choice.addEventListener("list", renderList);

@@ -34,7 +34,7 @@ async function fetchMaps(item) {
   item.maps.failure = "Looking where…";
   try {
     const options = { query: queryOf(item), body: await formOf([item]), signal: controller?.signal };
-    const response = await inTurn(() => ask("/explain", options), { first: true });
+    const response = await inTurn(() => ask("/explain", options), () => true);
     const { maps } = await response.json();
     if (item.answer === answer) item.maps = maps;
   } catch (error) {

@@ -29,6 +29,7 @@ export class Item {
     this.failure = null; // { title, detail, requestId, canRetry, problem }: words, and the problem document
     this.maps = null; // by class, for the answer's look
     this.label = null; // { value, said }: what a reader says it is, and what became of that
+    this.draft = null; // the class that a reader chose and has not sent
     this.note = "";
   }
 
@@ -64,7 +65,7 @@ class Choice extends EventTarget {
     for (const item of this.items) forget(item);
     this.items = items;
     this.selected = items[0] ?? null;
-    this.#tell("list");
+    this.#tell("list", "new");
     this.#tell("selected");
   }
 
@@ -72,7 +73,7 @@ class Choice extends EventTarget {
   expand(whole, members) {
     this.items = this.items.flatMap((item) => (item === whole ? members : [item]));
     if (this.selected === whole) this.selected = members[0] ?? null;
-    this.#tell("list");
+    this.#tell("list", "expanded");
     this.#tell("selected");
   }
 

@@ -5,6 +5,7 @@ import { element } from "./dom.js";
 const NAME = "cnnclassifier-api-key";
 const dialog = element("key");
 let asking = null; // one form, however many requests want the key
+let declined; // the key in whose place the reader gave none: not asked again for what was chosen before
 
 export function headers() {
   const key = sessionStorage.getItem(NAME);
@@ -15,10 +16,18 @@ export function headers() {
 export function wantKey(sent) {
   // Another request may have asked meanwhile: then the key is new and worth a try.
   if ((headers()["X-API-Key"] ?? null) !== sent) return Promise.resolve(true);
-  asking ??= showForm(sent !== null).finally(() => {
+  if (declined === sent) return Promise.resolve(false);
+  asking ??= showForm(sent !== null).then((given) => {
     asking = null;
+    if (!given) declined = sent;
+    return given;
   });
   return asking;
+}
+
+/** The reader has asked for something anew: the form may come again. */
+export function askAnew() {
+  declined = undefined;
 }
 
 function showForm(wrong) {

@@ -204,7 +204,7 @@ function classRow(label) {
 select.addEventListener("change", async () => {
   model.asked = select.value === model.own?.model ? null : select.value;
   model.trouble = null;
-  history.replaceState(null, "", addressOf(model.asked));
+  history.replaceState(history.state, "", addressOf(model.asked));
   model.dispatchEvent(new Event("switched"));
   if (model.asked !== null && !model.info?.served) await describe(model.asked);
   show();

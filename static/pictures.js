@@ -38,7 +38,7 @@ export async function wantPicture(item) {
 export async function renewPicture(item, signal) {
   try {
     const options = { query: queryOf(item), body: await formOf([item]), signal };
-    const response = await inTurn(() => ask("/picture", options), { first: item === choice.selected });
+    const response = await inTurn(() => ask("/picture", options), () => item === choice.selected);
     const picture = await shown(await response.blob());
     if (!signal?.aborted) place(item, picture ?? false);
   } catch (error) {

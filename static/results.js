@@ -8,12 +8,15 @@ import { alternatives, inPercent, inTime, inWords, plain, sentence, verdict } fr
 
 const PANELS = ["waiting", "no-model", "busy", "result", "error"];
 let focused = null; // the item whose first outcome already took the focus
+let awaited = null; // the item that was on the screen without its answer
 
 function render() {
   const item = choice.selected;
   const panel = panelOf(item);
   showOne(PANELS, panel);
-  element("actions").hidden = panel !== "result" && panel !== "error";
+  const stops = panel === "busy" && choice.items.length === 1; // of several, *Start over* is above
+  element("actions").hidden = panel !== "result" && panel !== "error" && !stops;
+  element("another").textContent = stops ? "Stop" : "Try another image";
   element("print").hidden = panel !== "result";
   element("again").hidden = !(panel === "error" && item.failure.canRetry);
   element("result").setAttribute("aria-busy", item?.state === "again");
@@ -29,15 +32,19 @@ function panelOf(item) {
   return item.answer ? "result" : "busy";
 }
 
-/** A single image's outcome takes the focus, as the control that had it is gone; a later look is only said. */
+/** A single image's outcome takes the focus, as the control that had it is gone; what comes later is only said. */
 function announce(item) {
-  if (!item?.isOver) return;
+  if (!item?.isOver) {
+    awaited = item;
+    return;
+  }
   if (choice.items.length === 1 && focused !== item) focusOutcome();
-  else if (item.state === "done" && focused === item) say(element("announcement"), inShort(item.answer));
+  else if (item.state === "done" && awaited === item) say(element("announcement"), inShort(item.answer));
   focused = item;
+  awaited = null;
 }
 
-/** Put the focus on the outcome: the answer's heading, else the button that helps. */
+/** Put the focus on the outcome, if there is one: the answer's heading, else the button that helps. */
 export function focusOutcome() {
   const panel = PANELS.find((id) => !element(id).hidden);
   if (panel === "result") element("label").focus();

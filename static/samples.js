@@ -9,6 +9,7 @@ import { inWords } from "./words.js";
 
 const { api } = document.body.dataset;
 let drawn = false; // are those on the page drawings?
+let labels = []; // the classes that they are of
 let shownFor = null; // the model that those on the page were fetched for, if any are there
 
 /** Show the samples, if there are any and they are not there yet; `take` gets the chosen one's item. */
@@ -17,14 +18,17 @@ export async function offerSamples(take) {
   if (served === shownFor) return;
   const samples = await listSamples();
   shownFor = samples.length ? served : null;
-  element("samples").hidden = samples.length === 0;
+  labels = [...new Set(samples.map((sample) => sample.label))];
   drawn = samples[0]?.kind === "drawn";
   element("samples-kind").textContent = drawn ? "drawn by a program" : "from the test set";
-  showNotice();
+  show();
   element("sample-list").replaceChildren(...groups(samples).map(([label, some]) => group(label, some, take)));
 }
 
-function showNotice() {
+/** Samples are of the server's own model: another one is offered them only if it tells the same classes apart. */
+function show() {
+  const known = model.facts?.classes ?? [];
+  element("samples").hidden = labels.length === 0 || !labels.every((label) => known.includes(label));
   element("samples-drawn").hidden = !(drawn && model.isReal);
 }
 
@@ -39,7 +43,6 @@ async function listSamples() {
 }
 
 function groups(samples) {
-  const labels = [...new Set(samples.map((sample) => sample.label))];
   return labels.map((label) => [label, samples.filter((sample) => sample.label === label)]);
 }
 
@@ -75,4 +78,4 @@ async function fetchSample({ url }) {
   return response.blob();
 }
 
-model.addEventListener("change", showNotice);
+model.addEventListener("change", show);

@@ -22,12 +22,14 @@ const KEYS = {
   state: (item) => STATES[item.outcome],
 };
 
-function renderList() {
+function renderList({ detail }) {
   rows.clear();
   if (choice.items.length > 1) for (const item of choice.items) rows.set(item, rowFor(item));
-  Object.assign(order, { by: "index", down: false });
-  find.value = "";
-  only.value = "";
+  if (detail === "new") {
+    Object.assign(order, { by: "index", down: false });
+    find.value = "";
+    only.value = "";
+  }
   for (const item of rows.keys()) renderRow(item);
   renderAll();
 }
@@ -94,12 +96,19 @@ function byOrder(one, other) {
   return order.down ? -difference : difference;
 }
 
+/** To the row of the image that was looked at last. */
+function showOpened() {
+  if (!element("table-view").hidden) rows.get(choice.selected)?.querySelector("button").focus();
+}
+
 for (const head of document.querySelectorAll("#table th[data-by]")) {
   head.querySelector("button").addEventListener("click", () => {
     Object.assign(order, { by: head.dataset.by, down: order.by === head.dataset.by && !order.down });
     renderAll();
   });
 }
+window.addEventListener("popstate", showOpened);
+element("show-table").addEventListener("click", () => rows.get(choice.selected)?.scrollIntoView({ block: "nearest" }));
 find.addEventListener("input", renderAll);
 only.addEventListener("change", renderAll);
 element("download-csv").addEventListener("click", () => download("answers.csv", "text/csv", asCsv(choice.items)));

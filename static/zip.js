@@ -8,6 +8,9 @@ const LOCAL_SIZE = 30;
 const STORED = 0;
 const DEFLATED = 8;
 const LONGEST_NAME = 100;
+const NAMES_ARE_UTF8 = 0x0800; // among an entry's flags; without it they are in the code page of old PCs, as Python reads them
+const CODE_PAGE_437 =
+  "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0";
 
 /** Functions that give each file's bytes, by the name that the server shows; none where two files share a name. */
 export async function membersOf(zip) {
@@ -34,7 +37,7 @@ function entriesOf(view) {
     const [name, extra, comment] = [28, 30, 32].map((offset) => view.getUint16(at + offset, true));
     if (at + ENTRY_SIZE + name > view.byteLength) break;
     entries.push({
-      path: new TextDecoder().decode(new Uint8Array(view.buffer, at + ENTRY_SIZE, name)),
+      path: pathOf(new Uint8Array(view.buffer, at + ENTRY_SIZE, name), view.getUint16(at + 8, true)),
       method: view.getUint16(at + 10, true),
       compressed: view.getUint32(at + 20, true),
       offset: view.getUint32(at + 42, true),
@@ -42,6 +45,11 @@ function entriesOf(view) {
     at += ENTRY_SIZE + name + extra + comment;
   }
   return entries;
+}
+
+function pathOf(bytes, flags) {
+  if (flags & NAMES_ARE_UTF8) return new TextDecoder().decode(bytes);
+  return [...bytes].map((byte) => (byte < 128 ? String.fromCharCode(byte) : CODE_PAGE_437[byte - 128])).join("");
 }
 
 async function extract(zip, { method, compressed, offset }) {

@@ -20,6 +20,7 @@ SWITCHES = [
     "--disable-component-update",
     "--disable-sync",
 ]
+KEY_WANTED = Problem(title="Unauthorized", status=401, detail="this server asks for an API key")
 PATIENCE = 20_000  # milliseconds: for what is there at once on a machine that has nothing else to do
 
 

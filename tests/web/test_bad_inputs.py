@@ -88,6 +88,24 @@ def test_a_wrong_field_name_is_answered_with_the_right_one(client):
     assert_problem(client.post("/api/v1/predict", data=sent), 400, "'image'. Received: 0; other fields: foo")
 
 
+@pytest.mark.parametrize("path", ["/predict", "/api/v1/predict", "/api/v1/batch"])
+def test_what_belongs_into_the_address_is_not_ignored_in_the_body(client, path):
+    form = {"image": (io.BytesIO(picture()), "scan.png"), "window_center": "3"}
+    hint = "goes into the address: ?model="
+    assert_problem(client.post(path, data=form), 400, "Received: 1; other fields: window_center", hint)
+    image = base64.b64encode(picture()).decode()
+    sent = client.post(path, json={"image": image, "model": "another"})
+    assert_problem(sent, 400, "model: Extra inputs are not permitted", hint)
+    misspelt = client.post(path, json={"image": image, "modle": "another"})
+    assert_problem(misspelt, 400, 'send {"image": "<base64>"}: modle: Extra inputs are not permitted')
+
+
+def test_half_a_window_is_said_to_be_half(client):
+    asked = client.post("/api/v1/predict?window_center=3", data={"image": (io.BytesIO(picture()), "scan.png")})
+    assert_problem(asked, 422, "window_center and window_width go together")
+    assert asked.json["detail"] == "window_center and window_width go together"
+
+
 def test_two_files_are_one_too_many(client):
     files = [(io.BytesIO(picture()), "one.png"), (io.BytesIO(picture()), "two.png")]
     assert_problem(client.post("/predict", data={"image": files}), 400, "Received: 2")

@@ -157,8 +157,13 @@ def test_the_api_follows_no_address_unless_that_is_switched_on(client, classifie
     refused = client.post("/api/v1/predict", **sent)
     assert (refused.status_code, refused.json["type"]) == (422, "urn:cnnclassifier:problem:not-fetched")
     assert "no host stands in serving.url_hosts" in refused.json["detail"]
-    image = {"url": f"http://{host}/scan.png", "image": base64.b64encode(picture("normal")).decode()}
-    assert client.post("/api/v1/predict", json=image).json["label"] == "normal"
+    image = base64.b64encode(picture("normal")).decode()
+    assert client.post("/api/v1/predict", json={"image": image}).json["label"] == "normal"
+    both = client.post("/api/v1/predict", json={"url": f"http://{host}/scan.png", "image": image})
+    assert (both.status_code, both.json["detail"]) == (
+        400,
+        'send {"url": "https://..."}: image: Extra inputs are not permitted',
+    )
     switched_on = app_serving(classifier, CONFIG.model_copy(update={"url_hosts": (host,)})).test_client()
     private = switched_on.post("/api/v1/predict", **sent)
     assert (private.status_code, private.json["type"]) == (422, "urn:cnnclassifier:problem:not-fetched")

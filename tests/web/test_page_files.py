@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zipfile
 
 import pytest
 import requests
@@ -108,6 +109,36 @@ def test_a_row_opens_its_image(table):
     expect(table.locator("#label")).to_be_focused()
 
 
+def test_the_way_back_from_an_image_leads_to_its_row(table):
+    table.get_by_label("Find").fill("x")
+    table.get_by_role("button", name="text.png").click()
+    expect(table.get_by_role("alert")).to_contain_text("This image cannot be read")
+    table.go_back()
+    expect(table.get_by_role("button", name="text.png")).to_be_focused()
+    expect(table.get_by_label("Find")).to_have_value("x")
+    table.go_forward()
+    expect(table.get_by_role("alert")).to_contain_text("This image cannot be read")
+
+
+def test_the_browser_asks_before_several_answers_are_left(table):
+    asked = []
+    table.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    table.get_by_role("link", name="Models").click()
+    expect(table.get_by_role("heading", level=1)).to_have_text("Models")
+    assert asked == ["beforeunload"]
+
+
+def test_the_same_file_can_be_chosen_after_the_way_back(page):
+    choose(page, picture())
+    expect_answer(page, "Adenocarcinoma")
+    page.get_by_role("link", name="Models").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Models")
+    page.go_back()
+    assert page.get_by_label("Drop images here").input_value() == ""
+    choose(page, picture())
+    expect_answer(page, "Adenocarcinoma")
+
+
 def test_the_downloaded_csv_has_every_image_and_no_formula(table):
     with table.expect_download() as download:
         table.get_by_role("button", name="Download CSV").click()
@@ -198,4 +229,57 @@ def test_several_dicom_files_are_a_series_in_the_order_of_the_body_not_of_their_
     assert [row.split()[1] for row in rows.all_inner_texts()] == ["b.dcm", "c.dcm", "a.dcm"]
     page.get_by_role("button", name="a.dcm").click()
     expect_answer(page, "Normal")
+    expect(page.get_by_alt_text("The chosen image")).to_be_visible()
+
+
+def test_a_picture_among_the_slices_stands_beside_the_series(page):
+    slices = {"a.dcm": ct(0, number=2), "b.dcm": ct(-1000, number=1)}
+    choose_all(page, *(as_file(data, name) for name, data in {**slices, "scan.png": picture()}.items()))
+    expect_done(page, "3 images")
+    page.get_by_role("button", name="Table").click()
+    assert names(page) == ["b.dcm", "a.dcm", "scan.png"]
+
+
+def test_slices_that_are_too_large_together_are_said_to_be_no_series(page):
+    large = ct(0) + bytes(2**20)
+    choose_all(page, as_file(large, "a.dcm"), as_file(large, "b.dcm"))
+    expect(page.locator("#no-series")).to_contain_text(
+        "2 DICOM files have 2.0 MB, and this server takes 2 MB at a time: they are no series here"
+    )
+    page.get_by_role("button", name="Start over").click()
+    choose(page, picture())
+    expect(page.locator("#no-series")).to_be_hidden()
+
+
+def test_an_archive_that_is_answered_later_leaves_the_table_as_it_is(page):
+    held = []
+    page.route("**/api/v1/batch", lambda route: held.append(route))
+    archive = as_file(zipped({"three.png": picture(), "four.png": picture()}), "more.zip", "application/zip")
+    choose_all(page, as_file(picture(), "one.png"), as_file(picture("normal"), "two.png"), archive)
+    page.get_by_role("button", name="Table").click()
+    page.get_by_label("Find").fill("o")
+    page.get_by_role("button", name="two.png").click()
+    expect_answer(page, "Normal")
+    held[0].continue_()
+    expect_done(page, "4 images")
+    expect(page.locator("#label")).to_have_text("Normal")
+    page.get_by_role("button", name="Table").click()
+    expect(page.get_by_label("Find")).to_have_value("o")
+
+
+class OldZipInfo(zipfile.ZipInfo):
+    """A name in the code page of old PCs, as many Windows tools write it."""
+
+    def _encodeFilenameFlags(self):  # noqa: N802
+        return self.filename.encode("cp437"), self.flag_bits & ~0x800
+
+
+def test_pictures_with_old_names_in_an_archive_are_shown(page):
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name in ("Müller.png", "Ångström.png"):
+            archive.writestr(OldZipInfo(name), picture())
+    choose(page, written.getvalue(), name="old.zip")
+    expect_done(page, "2 images")
+    page.get_by_role("tab", name="Müller.png").click()
     expect(page.get_by_alt_text("The chosen image")).to_be_visible()

@@ -68,6 +68,21 @@ def test_each_image_of_an_archive_gets_its_own_label(labels):
     expect(said).to_have_text("Kept: squamous cell carcinoma. The model said the same.")
 
 
+def test_a_chosen_label_waits_while_the_page_is_drawn_again(labels):
+    choose(labels, picture())
+    expect_answer(labels, "Adenocarcinoma")
+    give(labels, "Normal")
+    said, chosen = labels.locator("#feedback-said"), labels.get_by_label("What a reader says it is")
+    expect(said).to_contain_text("Kept: normal.")
+    chosen.select_option(label="Squamous cell carcinoma")
+    expect(said).to_have_text("")
+    # As when a picture or a map of this image comes.
+    labels.evaluate("import('/static/items.js').then(({ choice }) => choice.changed(choice.selected))")
+    expect(chosen).to_have_value("squamous_cell_carcinoma")
+    labels.get_by_role("button", name="Keep this label").click()
+    expect(said).to_have_text("Kept: squamous cell carcinoma. The model said adenocarcinoma.")
+
+
 def test_a_label_that_cannot_be_kept_says_why(labels):
     choose(labels, picture())
     expect_answer(labels, "Adenocarcinoma")

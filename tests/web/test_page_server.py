@@ -1,13 +1,13 @@
-"""The page and its server: keys, patience, samples, cards, and the choice of models."""
+"""The page and its server: keys, patience, cards, and the choice of models."""
 
 import re
 from collections.abc import Iterator
 
 import pytest
-from browser import choose, drop, expect_answer, open_page, refuse
+from browser import KEY_WANTED, choose, drop, expect_answer, open_page, refuse
 from playwright.sync_api import Page, Route, expect
 from tiny_app import CONFIG, ROOT, app_serving, running
-from tiny_model import DECIDING, MIXED, REFERENCE, SPEC, coloured, picture, write_package
+from tiny_model import DECIDING, MIXED, REFERENCE, coloured, picture, write_package
 
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.inference import Classifier
@@ -21,7 +21,6 @@ from cnnClassifier.web.models import Registry
 
 pytestmark = pytest.mark.browser
 
-KEY_WANTED = Problem(title="Unauthorized", status=401, detail="this server asks for an API key")
 BUSY = Problem(title="Too Many Requests", status=429, detail="too much at once")
 
 
@@ -100,49 +99,6 @@ def test_a_server_that_stays_busy_is_not_asked_for_ever(browser, classifier):
             expect(page.locator("#error")).to_contain_text("Too Many Requests")
             expect(page.get_by_role("button", name="Try again")).to_be_visible()
             assert len(refused) == 4
-
-
-def test_a_sample_is_one_click_away_and_says_what_it_is(page):
-    page.get_by_role("button", name="Normal, sample 1").click()
-    expect(page.locator("#label")).to_be_focused()
-    expect(page.locator("#truth")).to_have_text("Sample: a drawing, made by a program.")
-    expect(page.get_by_alt_text("The chosen image")).to_be_visible()
-
-
-def test_samples_are_fetched_once_however_many_images_are_looked_at(page):
-    page.wait_for_load_state("networkidle")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "/samples" in request.url else None)
-    for _ in range(3):
-        page.get_by_role("button", name="Normal, sample 1").click()
-        expect(page.locator("#result")).to_be_visible()
-        page.get_by_role("button", name="Try another image").click()
-        expect(page.locator("#model")).to_have_attribute("data-state", "ready")
-        page.wait_for_load_state("networkidle")
-    assert asked == []
-    shown = page.get_by_role("button", name="Normal, sample 1").locator("img")
-    assert shown.evaluate("each => each.naturalWidth") > 0
-
-
-def test_a_drawn_sample_is_no_test_of_a_model_of_real_scans(page):
-    expect(page.locator("#samples-drawn")).to_contain_text("These are drawings and the model learned from real scans")
-    page.get_by_role("button", name="Normal, sample 1").click()
-    expect(page.locator("#result-drawn")).to_contain_text("This is a drawing and the model learned from real scans")
-    page.get_by_role("button", name="Try another image").click()
-    choose(page, picture())
-    expect_answer(page, "Adenocarcinoma")
-    expect(page.locator("#result-drawn")).to_be_hidden()
-
-
-def test_a_drawn_sample_is_a_test_of_a_model_that_learned_from_drawings(browser, tmp_path):
-    package = write_package(tmp_path / "drawn", SPEC.model_copy(update={"synthetic": True}))
-    with running(app_serving(Classifier.load(package, "phantom", "1"))) as address:
-        for page in open_page(browser, address):
-            page.get_by_role("button", name="Normal, sample 1").click()
-            expect(page.locator("#label")).to_be_focused()
-            expect(page.locator("#truth")).to_have_text("Sample: a drawn picture. Its true class: normal.")
-            for notice in ("#samples-drawn", "#result-drawn"):
-                expect(page.locator(notice)).to_be_hidden()
 
 
 def test_the_model_s_card_opens_beside_the_page(browser, carded_server):

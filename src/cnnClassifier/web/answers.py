@@ -20,19 +20,25 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class PredictRequest(Message):
+class ImageMessage(Message):
+    """A JSON body with images and nothing else: which model, window and frame are asked for, the address says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PredictRequest(ImageMessage):
     """One image as JSON: the file in base64, with or without a `data:...;base64,` prefix."""
 
     image: str
 
 
-class BatchRequest(Message):
+class BatchRequest(ImageMessage):
     """Several images, or a zip of them, as JSON: the files in base64."""
 
     images: Annotated[list[str], Field(min_length=1)]
 
 
-class UrlRequest(Message):
+class UrlRequest(ImageMessage):
     """An image that the server fetches, where `serving.url_hosts` allows its host."""
 
     url: str

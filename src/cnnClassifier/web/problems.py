@@ -15,6 +15,7 @@ from cnnClassifier.web.batcher import TooLateError
 from cnnClassifier.web.journal import JournalError
 from cnnClassifier.web.model_holder import ModelLoadingError, NoModelError
 from cnnClassifier.web.samples import NoSuchSampleError
+from cnnClassifier.web.uploads import faults_of
 
 PROBLEM_JSON = "application/problem+json"
 PAGES = (None, "index", "models", "model_card")  # what people open in a browser; None: an address of nothing
@@ -55,8 +56,8 @@ def unreadable(error: ImageError) -> Problem:
 
 def invalid_query(error: ValidationError) -> Response:
     """The problem with values in an address."""
-    faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-    problem = Problem(type=TYPES + "invalid-query", title="This address is not understood", status=422, detail=faults)
+    title = "This address is not understood"
+    problem = Problem(type=TYPES + "invalid-query", title=title, status=422, detail=faults_of(error))
     return _fill(Response(), problem)
 
 

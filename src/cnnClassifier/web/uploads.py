@@ -1,26 +1,28 @@
 """From a request that is let in to the bytes of its files, held in memory only."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TypeVar
 
 from flask import Request
 from pydantic import ValidationError
+from pydantic_core import from_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from cnnClassifier.base64_files import from_base64
 from cnnClassifier.errors import DataError
 from cnnClassifier.fetching import Fetcher, FetchError
 from cnnClassifier.web.admission import Admission
-from cnnClassifier.web.answers import BatchRequest, Message, PredictRequest, UrlRequest
+from cnnClassifier.web.answers import BatchQuery, BatchRequest, Message, PredictRequest, UrlRequest
 from cnnClassifier.web.observer import Observer
 
 MessageT = TypeVar("MessageT", bound=Message)
 
 FIELD = "image"
 NO_FETCHING = "this server fetches nothing, as no host stands in serving.url_hosts; send the image itself"
+IN_THE_ADDRESS = "Which model, window and frame are asked for goes into the address: ?model=...&frame=..."
 # Bodies that are the file itself. What it is, its bytes say: the header is not believed.
 RAW_KINDS = (
     "image/png", "image/jpeg", "image/tiff", "image/bmp", "image/gif", "image/webp", "image/jp2",
@@ -89,23 +91,21 @@ class Reader:
     def _many(self, request: Request) -> list[Upload]:
         if request.mimetype == "multipart/form-data":
             files = request.files.getlist(FIELD)
-            if not files:
+            if not files or _other_fields(request):
                 raise BadRequest(f"send one or more files in the field {FIELD!r}. {_received(request)}")
             return [Upload(file.filename or "", file.read()) for file in files]
-        if request.is_json and (body := _parse(request, BatchRequest)):
+        if request.is_json and "images" in _keys(request):
+            body = _parse(request, BatchRequest, '{"images": ["<base64>", ...]}')
             return [Upload(str(number), _decoded(text)) for number, text in enumerate(body.images, 1)]
         return [Upload("1", self._one(request))]
 
     def _from_json(self, request: Request) -> bytes:
-        address = _parse(request, UrlRequest)
-        if address and self.fetcher:
-            return self.fetcher.fetch(address.url)
-        try:
-            return _decoded(PredictRequest.model_validate_json(request.get_data()).image)
-        except ValidationError as error:
-            if address:
-                raise FetchError(NO_FETCHING) from None
-            raise BadRequest(f'send {{"{FIELD}": "<base64>"}}: {faults_of(error)}') from None
+        if "url" not in _keys(request):
+            return _decoded(_parse(request, PredictRequest, f'{{"{FIELD}": "<base64>"}}').image)
+        address = _parse(request, UrlRequest, '{"url": "https://..."}')
+        if not self.fetcher:
+            raise FetchError(NO_FETCHING)
+        return self.fetcher.fetch(address.url)
 
 
 def _decoded(text: str) -> bytes:
@@ -116,16 +116,27 @@ def _decoded(text: str) -> bytes:
 
 
 def faults_of(error: ValidationError) -> str:
-    """What is wrong with a body, in one line."""
-    return "; ".join(": ".join([*map(str, fault["loc"]), fault["msg"]]) for fault in error.errors())
+    """What is wrong with a body or an address, in one line."""
+    faults = ((*map(str, fault["loc"]), fault["msg"].removeprefix("Value error, ")) for fault in error.errors())
+    return "; ".join(": ".join(fault) for fault in faults)
 
 
-def _parse(request: Request, kind: type[MessageT]) -> MessageT | None:
-    """A JSON body as a message of a kind; None if it is of another kind."""
+def _keys(request: Request) -> Collection[str]:
+    """What a JSON body has; nothing if it is no object, or broken."""
+    try:
+        sent = from_json(request.get_data())
+    except ValueError:
+        return ()
+    return sent if isinstance(sent, dict) else ()
+
+
+def _parse(request: Request, kind: type[MessageT], shape: str) -> MessageT:
+    """A JSON body as a message of a kind, which is written as `shape`."""
     try:
         return kind.model_validate_json(request.get_data())
-    except ValidationError:
-        return None
+    except ValidationError as error:
+        elsewhere = f". {IN_THE_ADDRESS}" if _asked_in_the_body(_keys(request)) else ""
+        raise BadRequest(f"send {shape}: {faults_of(error)}{elsewhere}") from None
 
 
 def _body(request: Request) -> bytes:
@@ -137,7 +148,7 @@ def _body(request: Request) -> bytes:
 
 def _one_of_form(request: Request) -> bytes:
     files = request.files.getlist(FIELD)
-    if len(files) != 1:
+    if len(files) != 1 or _other_fields(request):
         raise BadRequest(f"send one file in the field {FIELD!r}. {_received(request)}")
     data: bytes = files[0].read()
     return data
@@ -145,6 +156,15 @@ def _one_of_form(request: Request) -> bytes:
 
 def _received(request: Request) -> str:
     """What a form has instead of what it should have."""
-    others = sorted({*request.files, *request.form} - {FIELD})
+    others = _other_fields(request)
     fields = f"; other fields: {', '.join(others)}" if others else ""
-    return f"Received: {len(request.files.getlist(FIELD))}{fields}"
+    elsewhere = f". {IN_THE_ADDRESS}" if _asked_in_the_body(others) else ""
+    return f"Received: {len(request.files.getlist(FIELD))}{fields}{elsewhere}"
+
+
+def _other_fields(request: Request) -> list[str]:
+    return sorted({*request.files, *request.form} - {FIELD})
+
+
+def _asked_in_the_body(fields: Collection[str]) -> bool:
+    return any(field in BatchQuery.model_fields for field in fields)
