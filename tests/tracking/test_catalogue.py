@@ -28,6 +28,9 @@ def test_models_with_the_alias_are_listed_and_their_versions_newest_first(place,
     promoted, before = list_versions(place, name)
     assert (promoted.promoted, before.promoted) == ("checked by hand", None)
     assert set(promoted.aliases) == {registry.CHALLENGER, registry.CHAMPION}
+    deleted = registry.register(run, model_folder, name, "Four classes of chest CT.", {})
+    place.client.delete_model_version(name, str(deleted))
+    assert [each.version for each in list_versions(place, name)] == [str(second), str(first)]
     run.finish()
 
 

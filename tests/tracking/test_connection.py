@@ -1,3 +1,4 @@
+import errno
 import http.server
 import os
 import subprocess
@@ -54,6 +55,26 @@ def test_a_database_is_there_whole_or_not_at_all(tmp_path):
     assert creating.wait() < 0
     assert not (tmp_path / "mlflow.db").exists()
     assert new.is_unused
+
+
+def test_a_database_is_made_where_there_are_no_hard_links_too(tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # as FAT does, and disks in the network
+
+    monkeypatch.setattr(os, "link", refuse)
+    made = Connection(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlruns")
+    made.check()
+    assert not made.is_unused
+    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.parametrize("name", ["my%20study", "which? ct"])
+def test_a_folder_that_mlflow_would_take_for_another_is_told_at_once(tracking, tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    with pytest.raises(TrackingError, match="rename the folder"):
+        connect(tracking)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
 def test_an_ordinary_folder_is_its_own_project():

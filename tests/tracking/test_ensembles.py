@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from cnnClassifier.cli import app as command_line
 from cnnClassifier.config.types import Paths, ServingConfig, Settings
 from cnnClassifier.decision import DecisionSpec, OutlierRule, calibrate
-from cnnClassifier.ensembles import ENSEMBLE_FILE
+from cnnClassifier.ensembles import ENSEMBLE_FILE, command
 from cnnClassifier.ensembles.command import make_ensemble
 from cnnClassifier.ensembles.members import Member, find_member, why_incomparable
 from cnnClassifier.ensembles.rules import fit_rules, mean_of
@@ -293,6 +293,34 @@ def test_a_second_ensemble_meets_the_first_and_may_be_a_member(members, local, s
     assert [(each["name"], each["version"]) for each in about["members"]] == [("pair", 1), ("tiny_chest_ct", 2)]
     one, other = (calibrate(m.classify_pixels(pictures()), m.spec.decision.temperature) for m in members)
     np.testing.assert_allclose(both.classify_pixels(pictures()), one / 4 + other * 3 / 4, atol=1e-6)
+
+
+def test_a_champion_whose_card_was_never_written_can_be_met(members, local, settings, paths, monkeypatch):
+    def killed(folder: Path, *_: object) -> None:
+        if folder.name == "card":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "write_card", killed)
+        with pytest.raises(KeyboardInterrupt):
+            make("late", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
+    assert registry.find(local, "late", registry.CHAMPION).version == 1
+    assert "a gain of" in make("late", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
+
+
+def test_two_at_a_time_do_not_meddle_with_each_other(members, local, settings, paths, tmp_path, monkeypatch):
+    audit, asked = command._audit, ["tiny_chest_ct/1", "tiny_chest_ct/2"]
+
+    def in_the_middle(*given: Any) -> Any:
+        monkeypatch.setattr(command, "_audit", audit)
+        make("second", asked[::-1], settings, paths, local)
+        return audit(*given)
+
+    monkeypatch.setattr(command, "_audit", in_the_middle)
+    make("first", asked, settings, paths, local)
+    for name, versions in (("first", [1, 2]), ("second", [2, 1])):
+        package = registry.download(local, name, registry.CHALLENGER, tmp_path)
+        assert [each["version"] for each in read_json(package.folder / ENSEMBLE_FILE)["members"]] == versions
 
 
 def test_a_table_that_is_written_again_is_the_same(tmp_path):

@@ -1,5 +1,6 @@
 """registration: what a run leaves becomes a version, and champion only through the gate."""
 
+import errno
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from cnnClassifier.audit.pairs import pair_up, write_pairs
+from cnnClassifier.components import registration
 from cnnClassifier.components.registration import Registration, find_metric
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import Paths, PrepareBaseModelConfig, RegistrationConfig
@@ -195,6 +197,21 @@ def test_a_champion_whose_predictions_cannot_be_read_is_not_beaten(trained):
     registered = trained.register(wrong=0)
     assert not registered["champion"]
     assert "expected the columns" in registered["reason"]
+
+
+def test_a_registration_that_was_cut_short_after_its_decision_takes_its_own_place(trained, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(registration, "write_json", full)
+        with pytest.raises(OSError, match="No space left"):
+            trained.register(wrong=8)
+    assert trained.champion() == 1
+    again = trained.register(wrong=8)
+    assert (again["version"], again["champion"], trained.champion()) == (2, True, 2)
+    assert again["reason"].endswith("registered again in place of version 1, the same model")
+    assert not trained.register(wrong=8)["champion"]
 
 
 def test_a_metric_that_the_run_has_not_measured_is_an_error_that_lists_those_that_it_has():

@@ -47,3 +47,13 @@ def test_trials_are_children_of_the_run_that_a_later_call_finds_again(place, set
 def test_another_study_has_a_run_of_its_own(local, settings):
     first = open_sweep_run(local, settings, "head", "head-1", PLAN)
     assert open_sweep_run(local, settings, "head", "head-2", PLAN).run_id != first.run_id
+
+
+def test_a_trial_whose_writing_was_cut_short_is_written_to_its_end(local, settings):
+    opened = open_sweep_run(local, settings, "head", "head-3", PLAN)
+    tags = {"mlflow.parentRunId": opened.run_id, "sweep.trial": "0"}
+    begun = local.client.create_run(opened.experiment_id, tags=tags).info.run_id
+    opened.log_missing([trial(0)])
+    (found,) = children(local, opened.experiment_id, opened.run_id)
+    assert (found.info.run_id, found.info.status) == (begun, "FINISHED")
+    assert found.data.metrics["grouped_cv.balanced_accuracy"] == 0.5

@@ -48,6 +48,15 @@ def test_any_name_becomes_legal(name):
     assert re.fullmatch(r"[A-Za-z0-9_\-. :/]{0,250}", legal_name(name))
 
 
+def test_classes_of_any_script_keep_a_metric_each():
+    recalls = {"良性": 0.95, "恶性": 0.4, "grade 1 (low)": 0.5, "grade 1 [low]": 0.6, "normal": 1.0}
+    results = {"per_class": {label: {"recall": recall} for label, recall in recalls.items()}}
+    found = numbers(results)
+    assert sorted(found.values()) == sorted(recalls.values())
+    assert found["per_class.normal.recall"] == 1.0
+    assert len({legal_name("x" * 300 + end) for end in "abc"}) == 3
+
+
 @given(st.text(max_size=600))
 def test_any_value_fits_an_old_server(value):
     assert len(shortened(value)) <= VALUE_LENGTH

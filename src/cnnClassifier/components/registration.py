@@ -25,22 +25,24 @@ from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.export import check_as_trained, check_equal, export_package, quantise_package
 from cnnClassifier.features.engine import ranging_pixels, ranging_records
 from cnnClassifier.features.network import open_features
-from cnnClassifier.files import new_folder, read_json, scratch_folder, write_json
+from cnnClassifier.files import file_sha256, new_folder, read_json, scratch_folder, write_json
 from cnnClassifier.gate import Decision, Rival, decide, meet, with_way_round
 from cnnClassifier.metrics.classification import OVERALL
 from cnnClassifier.metrics.predictions import Predictions, read_predictions
 from cnnClassifier.model_card.card import PROTOCOLS, Registered, write_card
 from cnnClassifier.model_spec import ModelSpec
-from cnnClassifier.modeling import cut, load_model
+from cnnClassifier.modeling import WEIGHTS_FILE, cut, load_model
 from cnnClassifier.monitoring.reference import REFERENCE_FILE
 from cnnClassifier.preprocessing import preprocess
 from cnnClassifier.tracking import registry
 from cnnClassifier.tracking.identity import run_tags
 from cnnClassifier.tracking.packaging import save_pyfunc
 from cnnClassifier.tracking.run import PipelineRun
+from cnnClassifier.tracking.values import digest_of
 
 log = logging.getLogger(__name__)
 
+MODEL_TAG = "model.sha256"
 CHECKED_IMAGES = 24  # if there are as many: real images on which ONNX and Keras are compared
 TYPICAL_IMAGES, BATCH = 64, 16  # training images whose mean map is taken off every map (docs/explain.md)
 
@@ -59,9 +61,10 @@ class Registration(Component[RegistrationConfig]):
         self.pipeline_run.complete(self.paths)
         registered = Registered(_today(), self.pipeline_run.run_id, run_tags().get("mlflow.source.git.commit"))
         spec, difference = self._export(registered)
+        twin = self._twin()
         version = self._register(spec, score, metrics["data"]["test_sha256"])
         audit = read_json(self.paths.audit)
-        decision = decide(score, self._rival(), metrics, audit, self.config)
+        decision = succeed(twin) if twin else decide(score, self._rival(), metrics, audit, self.config)
         self._carry_out(decision, version)
         with new_folder(self.paths.model_card) as folder:
             decided = replace(registered, version=version, champion=decision.promote, reason=decision.reason)
@@ -138,11 +141,23 @@ class Registration(Component[RegistrationConfig]):
         tags = {
             self.config.metric: f"{score:.6f}",
             registry.TEST_DATA_TAG: test_data,
+            MODEL_TAG: self._digest(),
             "synthetic": str(spec.synthetic).lower(),
         }
         version = registry.register(self.pipeline_run, destination, self.config.name, self.config.description, tags)
         shutil.rmtree(destination)
         return version
+
+    def _twin(self) -> registry.RegisteredModel | None:
+        """The champion, if an attempt at this same registration made it that and was cut short afterwards."""
+        champion = registry.find(self.pipeline_run.connection, self.config.name, registry.CHAMPION)
+        if champion is None or champion.run_id != self.pipeline_run.run_id:
+            return None
+        return champion if champion.tags.get(MODEL_TAG) == self._digest() else None
+
+    def _digest(self) -> str:
+        """Of what is registered: the trained weights and the decision. An export differs from one to the next."""
+        return digest_of([file_sha256(file) for file in (self.paths.model / WEIGHTS_FILE, self.paths.decision)])
 
     def _rival(self) -> Rival | None:
         """The champion, and how this model compares with it on the images that the metric is about."""
@@ -179,6 +194,12 @@ class Registration(Component[RegistrationConfig]):
         verdict = "is champion" if decision.promote else "stays challenger"
         reason = with_way_round(decision.reason, decision.promote, version)
         log.info("%s version %d %s: %s", self.config.name, version, verdict, reason)
+
+
+def succeed(twin: registry.RegisteredModel) -> Decision:
+    """A version takes the place of its twin, which the gate has let through."""
+    told = twin.tags.get("gate.reason", "")
+    return Decision(True, f"{told}; registered again in place of version {twin.version}, the same model", {})
 
 
 def find_metric(metrics: Mapping[str, Any], name: str) -> float:

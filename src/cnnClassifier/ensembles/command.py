@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cnnClassifier.config.loading import validate
@@ -24,7 +25,7 @@ from cnnClassifier.ensembles.members import (
 from cnnClassifier.ensembles.merging import check_equal, merge
 from cnnClassifier.ensembles.rules import Fitted, fit_rules, mean_of
 from cnnClassifier.errors import ConfigError, DataError
-from cnnClassifier.files import read_json, scratch_folder, write_json
+from cnnClassifier.files import read_json, write_json
 from cnnClassifier.gate import Decision, Rival, decide, meet, with_way_round
 from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.predictions import read_predictions, write_again
@@ -52,7 +53,9 @@ def make_ensemble(name: str, asked: Sequence[str], settings: Settings, paths: Pa
     bars = _bars(name, settings)
     found = [find_member(connection, each) for each in asked]
     check_versions(found)
-    with scratch_folder(paths.work / "ensemble") as work:
+    paths.work.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="ensemble-", dir=paths.work) as scratch:
+        work = Path(scratch)
         table = f"training/{paths.out_of_fold.name}"
         members = [fetch_member(connection, each, paths.cache / "served", table, work / "members") for each in found]
         check_alike(members)
@@ -68,6 +71,7 @@ def make_ensemble(name: str, asked: Sequence[str], settings: Settings, paths: Pa
             audit = _audit(run, found[0].run_id, paths, work)
             registered = Registered(_today(), run.run_id, run_tags().get("mlflow.source.git.commit"))
             write_card(package, bars, spec, audit, metrics, registered)
+            _log_results(run, work, package, fitted, metrics, paths)
             version = _register(run, package, spec, bars, metrics, members, work)
             decision = _decide(run, fitted, obstacle, audit, bars, paths, work)
             _carry_out(run, version, decision, bars)
@@ -75,7 +79,7 @@ def make_ensemble(name: str, asked: Sequence[str], settings: Settings, paths: Pa
             card = work / "card"
             card.mkdir()
             write_card(card, bars, spec, audit, metrics, decided)
-            _log(run, work, package, fitted, metrics, paths)
+            run.log_results([Artifact(file, "registration/model_card") for file in sorted(card.iterdir())], {}, {})
     place = "champion" if decision.promote else "challenger"
     reason = with_way_round(decision.reason, decision.promote, version, name)
     return f"{name} version {version}, {place}: {reason}\n{bars.description}"
@@ -200,12 +204,14 @@ def _carry_out(run: PipelineRun, version: int, decision: Decision, bars: Registr
         registry.set_alias(run.connection, bars.name, version, registry.CHAMPION)
 
 
-def _log(
+def _log_results(
     run: PipelineRun, work: Path, package: Path, fitted: Fitted | None, metrics: dict[str, Any], paths: Paths
 ) -> None:
-    """Keep in the run what a pipeline's run keeps, under the same names: later gates and ensembles look there."""
+    """Keep in the run what a pipeline's run keeps, under the same names: later gates and ensembles look there.
+
+    Before anything is registered: a champion whose run lacks its predictions could not be compared with.
+    """
     files = [Artifact(package / ENSEMBLE_FILE, "registration")]
-    files += [Artifact(file, "registration/model_card") for file in sorted((work / "card").iterdir())]
     write_json(metrics, work / paths.metrics.name)
     files.append(Artifact(work / paths.metrics.name, "evaluation"))
     if fitted is not None:

@@ -7,6 +7,7 @@ from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.peek import ask_server, query
 
 NAMES = "SELECT name FROM registered_model_aliases WHERE alias = ? ORDER BY name"
+# A deleted version stays as a row, in a stage of its own.
 VERSIONS = """
     SELECT version.version, alias.alias, gate.value, promoted.value
     FROM model_versions AS version
@@ -15,7 +16,7 @@ VERSIONS = """
         ON gate.name = version.name AND gate.version = version.version AND gate.key = 'gate.reason'
     LEFT JOIN model_version_tags AS promoted
         ON promoted.name = version.name AND promoted.version = version.version AND promoted.key = 'promoted.because'
-    WHERE version.name = ? ORDER BY version.version DESC
+    WHERE version.name = ? AND version.current_stage <> 'Deleted_Internal' ORDER BY version.version DESC
 """
 MOST = 200  # models or versions that are listed
 

@@ -8,10 +8,11 @@ import logging
 import os
 import sqlite3
 import tempfile
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from cnnClassifier.config.types import TrackingConfig
 from cnnClassifier.environment import environment
@@ -80,7 +81,14 @@ def connect(config: TrackingConfig) -> Connection:
 
 def _local(database: Path) -> Connection:
     database = project_root(Path.cwd()) / database
-    return Connection(f"{SQLITE}{database}", database.parent / "mlruns")
+    return Connection(sqlite_address(database), database.parent / "mlruns")
+
+
+def sqlite_address(file: Path) -> str:
+    """The address by which MLflow and SQLAlchemy open a file; TrackingError for a path that they take for another."""
+    if "?" in str(file) or unquote(str(file)) != str(file):
+        raise TrackingError(f"{file}: in a path, MLflow takes `?` and `%` for signs of its own; rename the folder")
+    return f"{SQLITE}{file}"
 
 
 def _check_database(path: Path) -> None:
@@ -102,5 +110,15 @@ def _create_database(path: Path) -> None:
         made = Path(folder) / path.name
         with tracking_errors(f"{SQLITE}{path}", "create MLflow's database"):
             import_mlflow().MlflowClient(tracking_uri=f"{SQLITE}{made}").search_experiments(max_results=1)
-        with suppress(FileExistsError):  # another process was first
-            os.link(made, path)
+        _move_unless_there(made, path)
+
+
+def _move_unless_there(made: Path, path: Path) -> None:
+    """As one step, also where another process does the same; without hard links (FAT, some mounts) nearly so."""
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        return
+    except OSError:
+        if not path.exists():
+            made.rename(path)

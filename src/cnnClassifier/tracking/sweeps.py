@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 PARENT = "mlflow.parentRunId"
 STUDY, TRIAL = "sweep.study", "sweep.trial"
+UNFINISHED = "RUNNING"  # of a trial's run: its writing was cut short, for it is made when the trial is over
 PAGE = 1000  # runs in one answer
 
 
@@ -55,8 +56,9 @@ class SweepRun:
         with tracking_errors(self.connection.uri, "log the trials"):
             known = self._logged()
             for trial in trials:
-                if trial.number not in known:
-                    self._write(trial)
+                run_id, status = known.get(trial.number, (None, UNFINISHED))
+                if status == UNFINISHED:
+                    self._write(trial, run_id)
 
     def finish(
         self, best: Mapping[str, float], table: Path, status: str, tags: Mapping[str, str] = MappingProxyType({})
@@ -76,28 +78,33 @@ class SweepRun:
         with tracking_errors(self.connection.uri, "close the sweep's run"):
             self.connection.client.set_terminated(self.run_id, status)
 
-    def _logged(self) -> set[int]:
-        client, token, found = self.connection.client, None, set()
+    def _logged(self) -> dict[int, tuple[str, str]]:
+        """Each logged trial's run and its status."""
+        client, token = self.connection.client, None
+        found: dict[int, tuple[str, str]] = {}
         wanted = f"tags.`{PARENT}` = '{self.run_id}'"
         while True:
             page = client.search_runs([self.experiment_id], wanted, max_results=PAGE, page_token=token)
-            found |= {int(run.data.tags[TRIAL]) for run in page}
+            found |= {int(run.data.tags[TRIAL]): (run.info.run_id, run.info.status) for run in page}
             token = page.token
             if not token:
                 return found
 
-    def _write(self, trial: TrialRun) -> None:
+    def _write(self, trial: TrialRun, run_id: str | None = None) -> None:
+        """As a new child run, or into one whose writing was cut short."""
         client, entities = self.connection.client, import_mlflow().entities
         started, ended = (int(moment.timestamp() * 1000) for moment in (trial.started, trial.ended))
-        tags = {PARENT: self.run_id, TRIAL: str(trial.number), **trial.tags}
-        name = f"{self.name}-{trial.number:03}"
-        run = client.create_run(self.experiment_id, start_time=started, tags=run_tags() | tags, run_name=name)
+        if run_id is None:
+            tags = run_tags() | {PARENT: self.run_id, TRIAL: str(trial.number), **trial.tags}
+            name = f"{self.name}-{trial.number:03}"
+            run = client.create_run(self.experiment_id, start_time=started, tags=tags, run_name=name)
+            run_id = str(run.info.run_id)
         client.log_batch(
-            run.info.run_id,
+            run_id,
             metrics=[entities.Metric(legal_name(key), value, ended, 0) for key, value in trial.metrics.items()],
             params=[entities.Param(key, value) for key, value in parameters(trial.parameters).items()],
         )
-        client.set_terminated(run.info.run_id, trial.status, end_time=ended)
+        client.set_terminated(run_id, trial.status, end_time=ended)
 
 
 def open_sweep_run(

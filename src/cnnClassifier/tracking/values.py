@@ -50,8 +50,15 @@ def is_number(value: object) -> bool:
 
 
 def legal_name(name: str) -> str:
-    """A name of letters, digits and `_-. :/` only, as every MLflow server takes it."""
-    return FORBIDDEN.sub("_", name)[:NAME_LENGTH]
+    """A name of letters, digits and `_-. :/` only, as every MLflow server takes it.
+
+    Where something is replaced or cut, a digest of the whole is left: different names stay different.
+    """
+    legal = FORBIDDEN.sub("_", name)
+    if legal == name and len(name) <= NAME_LENGTH:
+        return name
+    mark = f"-{digest_of(name)[:8]}"
+    return legal[: NAME_LENGTH - len(mark)] + mark
 
 
 def shortened(value: str) -> str:
