@@ -11,7 +11,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import mlflow
 import pytest
+from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from cnnClassifier.backup import command
@@ -117,11 +119,40 @@ def test_a_backup_without_its_models_is_refused(saved, tmp_path):
 
 def test_nothing_is_overwritten(laptop, saved, tmp_path):
     before = (laptop / "mlflow.db").read_bytes()
-    with pytest.raises(TrackingError, match="has runs or models already"):
+    with pytest.raises(TrackingError, match="has 3 runs, 1 registered models, 2 model versions, 1 experiments already"):
         restore(saved, store_in(laptop))
     assert (laptop / "mlflow.db").read_bytes() == before
     with pytest.raises(DataError, match="is there already"):
         backup(store_in(laptop), saved)
+
+
+def add_a_trace(client: MlflowClient) -> None:
+    span = client.start_trace("a question", experiment_id="0")
+    client.end_trace(span.trace_id)
+    mlflow.flush_trace_async_logging()
+
+
+@pytest.mark.parametrize(
+    ("add", "there"),
+    [
+        (lambda client: client.create_experiment("prepared", tags={"owner": "jane"}), "1 experiments"),
+        (add_a_trace, "1 traces"),
+        (lambda client: client.create_logged_model("0", name="network"), "1 logged models"),
+        (lambda client: client.set_experiment_tag("0", "owner", "jane"), "1 experiment tags"),
+    ],
+)
+def test_a_database_without_runs_and_models_that_has_something_else_is_not_emptied(
+    saved, tmp_path, add, there, monkeypatch
+):
+    connection = connection_in(tmp_path)
+    connection.check()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.uri)  # where traces go, whatever the client says
+    add(connection.client)
+    before = (tmp_path / "mlflow.db").read_bytes()
+    with pytest.raises(TrackingError, match=f"mlflow.db has {there} already"):
+        restore(saved, Store(connection.uri, str(tmp_path / "artifacts"), served=True))
+    assert (tmp_path / "mlflow.db").read_bytes() == before
+    assert not (tmp_path / "artifacts").exists()
 
 
 def test_a_backup_while_others_write_is_of_one_moment(saved, tmp_path):

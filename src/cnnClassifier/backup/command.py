@@ -40,14 +40,11 @@ def backup(store: Store, out: Path, prediction_log: Path | None = None) -> str:
 def restore(file: Path, store: Store, prediction_log: Path | None = None) -> str:
     """Fill an unused registry from a backup; a line that says what it has now.
 
-    TrackingError if it has runs or models, DataError if another log stands in the way. Artifacts and log come first and
-    the tables last, in one transaction: after a kill the registry is still unused, and the command can be repeated.
+    TrackingError if it has anything that MLflow does not make by itself, DataError if another log stands in the way.
+    Artifacts and log come first and the tables last, in one transaction: after a kill the registry is still unused, and
+    the command can be repeated.
     """
-    if not tables.is_unused(store):
-        raise TrackingError(
-            f"{store.title} has runs or models already, and a restore overwrites nothing: name another database, or "
-            "move this one and its artifacts away"
-        )
+    tables.check_unused(store)
     scratch = store.folder.parent if store.folder else file.absolute().parent
     scratch.mkdir(parents=True, exist_ok=True)
     with archive.unpacked(file, scratch) as (folder, about):

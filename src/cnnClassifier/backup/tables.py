@@ -31,6 +31,20 @@ ADDRESSES = (
     ("trace_tags", "value"),
 )
 COUNTED = ("runs", "registered_models", "model_versions")
+# What MLflow makes by itself, in a new database and while a server runs: tables, and of others the row of that name.
+OWN_TABLES = (REVISION, "job_locks", "scheduler_leases")
+OWN_ROWS = {"experiments": "Default", "workspaces": "default"}
+# What users know by these names; other tables are called by their own, and only if there is none of these.
+KNOWN = {
+    "runs": "runs",
+    "registered_models": "registered models",
+    "model_versions": "model versions",
+    "experiments": "experiments",
+    "trace_info": "traces",
+    "logged_models": "logged models",
+    "datasets": "datasets",
+    "evaluation_datasets": "evaluation datasets",
+}
 ROWS = 1000  # carried at a time
 
 
@@ -63,23 +77,17 @@ def fill(file: Path, store: Store) -> dict[str, int]:
         return counts
     _upgrade(store.database)
     with _engine(sqlite_address(file)) as copy, _engine(store.database) as database, database.begin() as writing:
-        check_unused(writing, store)
+        _check_unused(writing, store)
         _copy_rows(copy, writing)
         return _count(writing)
 
 
-def is_unused(store: Store) -> bool:
-    """Whether a store has no runs and no models, or no tables at all."""
+def check_unused(store: Store) -> None:
+    """TrackingError naming what a store has, unless that is what MLflow makes by itself, or no tables at all."""
     if store.file and not store.file.exists():
-        return True
+        return
     with _engine(store.database) as database, database.connect() as reading:
-        return not any(_count(reading).values())
-
-
-def check_unused(reading: Connection, store: Store) -> None:
-    """TrackingError naming what a store has, if it has something."""
-    if any((found := _count(reading)).values()):
-        raise TrackingError(f"{store.title} has {in_words(found)} already, and a restore overwrites nothing")
+        _check_unused(reading, store)
 
 
 def strays(file: Path) -> list[str]:
@@ -202,6 +210,26 @@ def _count_on(writing: Connection, tables: list[Table]) -> None:
             counter = writing.scalar(select(func.pg_get_serial_sequence(f'"{table.name}"', column.name)))
             if counter and (last := writing.scalar(select(func.max(column)))):
                 writing.execute(select(func.setval(counter, last)))
+
+
+def _check_unused(reading: Connection, store: Store) -> None:
+    found = _used(reading)
+    if found:
+        named = {title: found[name] for name, title in KNOWN.items() if name in found} or found
+        raise TrackingError(
+            f"{store.title} has {in_words(named)} already, and a restore overwrites nothing: name another database, or "
+            "move this one and its artifacts away"
+        )
+
+
+def _used(reading: Connection) -> dict[str, int]:
+    """How many rows there are that would be lost, by table."""
+    found = {}
+    for name, table in _reflected(reading).tables.items():
+        if name not in OWN_TABLES:
+            rows = select(func.count()).select_from(table)
+            found[name] = reading.scalar(rows.where(table.c.name != OWN_ROWS[name]) if name in OWN_ROWS else rows)
+    return {name: number for name, number in sorted(found.items()) if number}
 
 
 def _rename(writing: Connection, renamed: Callable[[str], str]) -> None:
