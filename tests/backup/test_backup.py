@@ -1,5 +1,6 @@
 """The registry in a file and back, on SQLite: nothing lost, nothing overwritten, also while others write."""
 
+import json
 import os
 import shutil
 import signal
@@ -115,6 +116,37 @@ def test_a_backup_without_its_models_is_refused(saved, tmp_path):
     with pytest.raises(TrackingError, match="has none of the 2 models"):
         backup(Store(database, str(tmp_path / "artefacts"), served=True), tmp_path / "x.tar")
     assert not (tmp_path / "x.tar").exists()
+
+
+def test_a_version_that_was_deleted_is_neither_counted_nor_missed(saved, tmp_path):
+    """MLflow keeps its row, and names no files in it."""
+    restore(saved, store_in(tmp_path / "one"))
+    client = connection_in(tmp_path / "one").client
+    client.delete_model_version(NAME, "2")
+    assert "1 registered models, 1 model versions" in backup(store_in(tmp_path / "one"), tmp_path / "one.tar")
+    client.delete_model_version(NAME, "1")
+    assert "1 registered models, 0 model versions" in backup(store_in(tmp_path / "one"), tmp_path / "none.tar")
+    said = restore(tmp_path / "one.tar", Store(f"sqlite:///{tmp_path}/server.db", str(tmp_path / "a"), served=True))
+    assert "1 registered models, 1 model versions" in said
+    assert count(tmp_path / "server.db", "model_versions") == 2
+
+
+def test_a_backup_whose_count_has_deleted_versions_too_is_restored(saved, tmp_path):
+    """As they were made before deleted ones were left out; onto tables that are there, which rows are copied to."""
+    restore(saved, store_in(tmp_path / "one"))
+    connection_in(tmp_path / "one").client.delete_model_version(NAME, "2")
+    backup(store_in(tmp_path / "one"), tmp_path / "new.tar")
+    with tarfile.open(tmp_path / "new.tar") as tar:
+        tar.extractall(tmp_path / "older", filter="data")
+    about = json.loads((tmp_path / "older/backup.json").read_text())
+    about["rows"]["model_versions"] = 2
+    (tmp_path / "older/backup.json").write_text(json.dumps(about))
+    with tarfile.open(tmp_path / "older.tar", "w") as tar:
+        for name in ("registry.db", "artifacts", "backup.json"):
+            tar.add(tmp_path / "older" / name, name)
+    connection_in(tmp_path / "two").check()
+    assert "1 model versions" in restore(tmp_path / "older.tar", store_in(tmp_path / "two"))
+    assert count(tmp_path / "two/mlflow.db", "model_versions") == 2
 
 
 def test_nothing_is_overwritten(laptop, saved, tmp_path):

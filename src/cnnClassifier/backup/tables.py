@@ -31,6 +31,7 @@ ADDRESSES = (
     ("trace_tags", "value"),
 )
 COUNTED = ("runs", "registered_models", "model_versions")
+DELETED = "Deleted_Internal"  # the stage by which MLflow knows a deleted version, whose row it keeps
 # What MLflow makes by itself, in a new database and while a server runs: tables, and of others the row of that name.
 OWN_TABLES = (REVISION, "job_locks", "scheduler_leases")
 OWN_ROWS = {"experiments": "Default", "workspaces": "default"}
@@ -79,7 +80,9 @@ def fill(file: Path, store: Store) -> dict[str, int]:
     with _engine(sqlite_address(file)) as copy, _engine(store.database) as database, database.begin() as writing:
         _check_unused(writing, store)
         _copy_rows(copy, writing)
-        return _count(writing)
+        if (there := _count(writing)) != counts:
+            raise TrackingError(f"{store.title}: {in_words(there)} instead of {in_words(counts)}")
+        return counts
 
 
 def check_unused(store: Store) -> None:
@@ -102,7 +105,8 @@ def model_addresses(file: Path) -> list[str]:
     """Where a snapshot's model versions have their files: NEUTRAL and a path below the artifacts, or elsewhere."""
     with _engine(sqlite_address(file)) as copy, copy.connect() as reading:
         versions = _reflected(reading).tables["model_versions"].c
-        found = reading.execute(select(func.coalesce(versions.storage_location, versions.source))).scalars()
+        places = select(func.coalesce(versions.storage_location, versions.source))
+        found = reading.execute(places.where(versions.current_stage.is_distinct_from(DELETED))).scalars()
         return [address for address in found if address]
 
 
@@ -243,6 +247,8 @@ def _rename(writing: Connection, renamed: Callable[[str], str]) -> None:
 
 def _count(reading: Connection) -> dict[str, int]:
     tables = _reflected(reading).tables
-    return {
-        name: reading.scalar(select(func.count()).select_from(tables[name])) or 0 for name in COUNTED if name in tables
-    }
+    rows = {name: select(func.count()).select_from(tables[name]) for name in COUNTED if name in tables}
+    if "model_versions" in rows:
+        stage = tables["model_versions"].c.current_stage
+        rows["model_versions"] = rows["model_versions"].where(stage.is_distinct_from(DELETED))
+    return {name: reading.scalar(query) or 0 for name, query in rows.items()}
