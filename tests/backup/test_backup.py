@@ -28,6 +28,7 @@ from cnnClassifier.files import sqlite_to_read
 from cnnClassifier.tracking.connection import Connection
 from imports import ROOT
 from registry_content import NAME, answers, content, fill_registry
+from small_disk import room_for
 from tiny_release import picture, write_tiny_package
 
 PICTURES = [picture(number) for number in range(3)]
@@ -272,6 +273,14 @@ def test_a_backup_that_was_cut_off_is_refused(saved, tmp_path, members):
     with pytest.raises(DataError, match="not a whole backup"):
         restore(half, store_in(tmp_path / "project"))
     assert not (tmp_path / "project/mlflow.db").exists()
+
+
+def test_a_disk_that_is_full_is_not_called_a_broken_backup(saved, tmp_path):
+    with room_for(100_000), pytest.raises(OSError, match="too large") as raised:
+        restore(saved, store_in(tmp_path / "project"))
+    assert raised.value.filename == str(tmp_path / "project")
+    assert not any((tmp_path / "project").iterdir())
+    restore(saved, store_in(tmp_path / "project"))
 
 
 def test_the_prediction_log_travels_too(laptop, saved, tmp_path):
