@@ -110,6 +110,18 @@ def test_artifacts_behind_a_link_are_in_the_backup(laptop, tmp_path, monkeypatch
     assert served(tmp_path / "new", monkeypatch) == served(laptop, monkeypatch)
 
 
+@pytest.mark.parametrize("out", ["mlruns/x.tar", "mlruns/new/x.tar", "link/x.tar"])
+def test_a_backup_does_not_pack_itself(laptop, out):
+    before = sorted((laptop / "mlruns").rglob("*"))
+    (laptop / "link").symlink_to(laptop / "mlruns")
+    try:
+        with pytest.raises(ConfigError, match=r"lies in .*mlruns, which is only read; name another place"):
+            backup(store_in(laptop), laptop / out)
+    finally:
+        (laptop / "link").unlink()
+    assert sorted((laptop / "mlruns").rglob("*")) == before
+
+
 def test_a_backup_without_its_models_is_refused(saved, tmp_path):
     """As of a mistyped bucket, which is as good as empty."""
     database = f"sqlite:///{tmp_path}/server.db"

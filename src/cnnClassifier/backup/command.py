@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cnnClassifier.backup import archive, tables
 from cnnClassifier.backup.stores import Store, local_copy, upload
+from cnnClassifier.destinations import check_outside
 from cnnClassifier.errors import DataError, TrackingError
 from cnnClassifier.files import new_file
 
@@ -21,6 +22,8 @@ def backup(store: Store, out: Path, prediction_log: Path | None = None) -> str:
     """
     if out.exists():
         raise DataError(f"{out} is there already, and a backup overwrites nothing")
+    if store.folder:
+        check_outside(out, store.folder)  # else it would pack itself, and all that was put there before
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=out.parent) as folder:
         file = Path(folder) / archive.TABLES
