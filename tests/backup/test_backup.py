@@ -110,6 +110,18 @@ def test_artifacts_behind_a_link_are_in_the_backup(laptop, tmp_path, monkeypatch
     assert served(tmp_path / "new", monkeypatch) == served(laptop, monkeypatch)
 
 
+def test_a_link_that_leads_nowhere_is_named(laptop, tmp_path):
+    """As to a disk that is not mounted: a backup without what is on it would pass for a whole one."""
+    link = laptop / "mlruns" / NAME / "elsewhere"
+    link.symlink_to("/nowhere/at all")
+    try:
+        with pytest.raises(DataError, match=r"tiny/elsewhere: a link to /nowhere/at all, which is not there; .*remove"):
+            backup(store_in(laptop), tmp_path / "x.tar")
+    finally:
+        link.unlink()
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("out", ["mlruns/x.tar", "mlruns/new/x.tar", "link/x.tar"])
 def test_a_backup_does_not_pack_itself(laptop, out):
     before = sorted((laptop / "mlruns").rglob("*"))

@@ -2,6 +2,7 @@
 
 import filecmp
 import logging
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -35,6 +36,7 @@ def backup(store: Store, out: Path, prediction_log: Path | None = None) -> str:
             )  # fmt: skip
         with local_copy(store, out.parent) as artifacts:
             _check_models(tables.model_addresses(file), artifacts, store)
+            _check_links(artifacts)
             archive.pack(file, artifacts, prediction_log, counts, out)
     also = f", and {prediction_log}" if prediction_log else ""
     return f"{out}: {tables.in_words(counts)} of {store.title} with their artifacts{also}"
@@ -71,6 +73,16 @@ def _check_models(addresses: list[str], artifacts: Path, store: Store) -> None:
         )
     if missing:
         log.warning("the files of %d model versions are not there, such as %s", len(missing), missing[0])
+
+
+def _check_links(artifacts: Path) -> None:
+    """DataError naming a link that leads nowhere: what was behind it, perhaps on another disk, would not be saved."""
+    for folder, _, names in os.walk(artifacts, followlinks=True):
+        for path in (Path(folder, name) for name in names):
+            if path.is_symlink() and not path.exists():
+                raise DataError(
+                    f"{path}: a link to {path.readlink()}, which is not there; bring that back, or remove the link"
+                )
 
 
 def _is_there(address: str, artifacts: Path) -> bool:
