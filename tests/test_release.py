@@ -120,6 +120,14 @@ def test_a_run_that_was_begun_again_is_not_released(paths, tmp_path):
         pack(paths, tmp_path)
 
 
+def test_a_version_without_a_score_is_refused_before_the_work(paths, tmp_path):
+    """As of a metric that cannot be computed, such as a sensitivity without one picture of the class."""
+    write_json(read_json(paths.registration) | {"score": None, "champion": False}, paths.registration)
+    (paths.package / ONNX_FILE).unlink()  # nothing is read of what would be released
+    with pytest.raises(ModelError, match=r"version 3 has no value of grouped_cv\.balanced_accuracy"):
+        pack(paths, tmp_path)
+
+
 def test_without_a_run_it_says_what_to_do(tmp_path):
     paths = finished_run(tmp_path)
     paths.registration.unlink()

@@ -34,8 +34,9 @@ def pack_release(
     """Write models/<name>/ from the last run's artifacts, replacing the release that is there, and say what it is.
 
     `params` is the file that `settings` were read from, `standing` what the registry says of the version. DataError if
-    that run is not finished or was one of other parameters; ModelError if rounding changes an answer or a probability
-    by 0.01, or if the folder is 32 MiB or more; ConfigError if something else would be lost there.
+    that run is not finished or was one of other parameters; ModelError if its version has no score, if rounding changes
+    an answer or a probability by 0.01, or if the folder is 32 MiB or more; ConfigError if something else would be lost
+    there.
     """
     registration = _finished(settings, paths)
     destination = models / settings.registration.name
@@ -81,6 +82,12 @@ def _finished(settings: Settings, paths: Paths) -> dict[str, Any]:
             f"{paths.registration} is of a run with other parameters than params.yaml, or of one that was started "
             "again and not finished; run `python main.py`, and where it finds nothing to do "
             "`dvc repro --force --single-item registration`"
+        )
+    if registration["score"] is None:
+        raise ModelError(
+            f"{paths.registration}: version {registration['version']} has no value of {registration['metric']}, which "
+            "a release is known by; see what is missing in metrics.json, or choose another registration.metric and run "
+            "`python main.py`"
         )
     return registration
 
