@@ -19,7 +19,7 @@ from cnnClassifier.release.packing import LARGEST, pack_release
 from cnnClassifier.tracking.registry import RegisteredModel
 from cnnClassifier.tracking.run import read_record
 from cnnClassifier.tracking.standing import Standing
-from tiny_release import CLASSES, NAME, PARAMS, finished_run, picture, write_tiny_package
+from tiny_release import CLASSES, COMMIT, NAME, PARAMS, finished_run, picture, write_tiny_package
 
 
 @pytest.fixture
@@ -50,9 +50,19 @@ def test_a_release_is_the_package_in_half_precision_with_its_evidence(paths, tmp
 def test_it_says_where_it_comes_from_and_what_rounding_did(paths, tmp_path):
     release = read_release(pack(paths, tmp_path))
     assert (release.name, release.metric, release.score) == (NAME, "grouped_cv.balanced_accuracy", 0.5)
+    assert (release.commit, release.uncommitted_changes) == (COMMIT, False)
     assert release.data["test_sha256"] == "ab"
     assert (release.rounding.images, release.rounding.changed_answers) == (8, 0)
     assert 0 < release.rounding.largest_difference < 0.01
+
+
+def test_a_run_that_did_not_say_its_commit_is_released_without_one(paths, tmp_path, caplog):
+    """As of before registration.json had it: the code of today is not that of the run."""
+    told = read_json(paths.registration)
+    write_json({key: told[key] for key in told if key not in ("commit", "uncommitted_changes")}, paths.registration)
+    release = read_release(pack(paths, tmp_path))
+    assert (release.commit, release.uncommitted_changes) == (None, None)
+    assert "does not say the run's commit" in caplog.text
 
 
 def test_a_version_that_is_not_champion_is_warned_of_unless_somebody_promoted_it(paths, tmp_path, caplog):
@@ -117,6 +127,14 @@ def test_a_run_that_was_begun_again_is_not_released(paths, tmp_path):
     record = replace(read_record(paths.cache), finished=False)
     write_json(vars(record), paths.cache / "tracking/run.json")
     with pytest.raises(DataError, match="not finished"):
+        pack(paths, tmp_path)
+
+
+def test_a_version_without_a_score_is_refused_before_the_work(paths, tmp_path):
+    """As of a metric that cannot be computed, such as a sensitivity without one picture of the class."""
+    write_json(read_json(paths.registration) | {"score": None, "champion": False}, paths.registration)
+    (paths.package / ONNX_FILE).unlink()  # nothing is read of what would be released
+    with pytest.raises(ModelError, match=r"version 3 has no value of grouped_cv\.balanced_accuracy"):
         pack(paths, tmp_path)
 
 

@@ -25,6 +25,7 @@ from ingestion import paths_below
 
 PARAMS = ROOT / "config/experiments/chest_ct.yaml"
 NAME = "chest_ct"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CLASSES = ("adenocarcinoma", "large_cell_carcinoma", "normal", "squamous_cell_carcinoma")
 SIZE = 16
 RUN_ID = "0123456789abcdef"
@@ -37,6 +38,7 @@ def finished_run(root: Path) -> Paths:
     write_evidence(paths)
     settings = load_settings(PARAMS)
     registration = {"name": NAME, "version": 3, "run_id": RUN_ID, "champion": True, "reason": "it is the best"}
+    registration |= {"commit": COMMIT, "uncommitted_changes": False}
     write_json(registration | {"metric": "grouped_cv.balanced_accuracy", "score": 0.5}, paths.registration)
     record = RunRecord("sqlite:///elsewhere.db", NAME, params_digest(settings), RUN_ID, finished=True)
     write_json(asdict(record), paths.cache / "tracking/run.json")

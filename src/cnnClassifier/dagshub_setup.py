@@ -34,9 +34,10 @@ def set_up(owner: str, repository: str) -> str:
             f"no token for {host}: make one there (user settings, Tokens) and put {TOKENS[0]}=<token> into .env, "
             "or run `dagshub login`"
         )
-    _check_unseen(ENVIRONMENT, LOCAL)
+    environment = Path(os.path.realpath(ENVIRONMENT))  # written anew under its name: a link would become a file
+    _check_unseen(environment, LOCAL)
     _write_remote(f"{host}/{owner}/{repository}.s3", token)
-    _write_environment(f"{host}/{owner}/{repository}.mlflow")
+    _write_environment(environment, f"{host}/{owner}/{repository}.mlflow")
     return (
         f"`dvc push` and `dvc pull` go to {host}/{owner}/{repository}.s3, runs to {host}/{owner}/{repository}.mlflow; "
         "commit .dvc/config, which holds no token"
@@ -46,7 +47,9 @@ def set_up(owner: str, repository: str) -> str:
 def _check_unseen(*files: Path) -> None:
     """ConfigError for a file that git tracks or would add; without git there is nobody to see it."""
     for file in files:
-        ignored = subprocess.run(["git", "check-ignore", "--quiet", str(file)], capture_output=True, check=False)
+        # Asked where it lies, which may be in another repository.
+        asked = ["git", "-C", str(file.parent), "check-ignore", "--quiet", "--", file.name]
+        ignored = subprocess.run(asked, capture_output=True, check=False)
         if ignored.returncode == 1:
             raise ConfigError(f"{file}: git would see the token in it; add it to .gitignore first")
 
@@ -65,9 +68,9 @@ def _write_remote(endpoint: str, token: str) -> None:
     LOCAL.chmod(0o600)
 
 
-def _write_environment(server: str) -> None:
+def _write_environment(environment: Path, server: str) -> None:
     """A token that only this shell knows goes to .env too, for the shells to come."""
-    set_key(ENVIRONMENT, "MLFLOW_TRACKING_URI", server, quote_mode="never")
+    set_key(environment, "MLFLOW_TRACKING_URI", server, quote_mode="never")
     if name := next((name for name in TOKENS if os.environ.get(name)), None):
-        set_key(ENVIRONMENT, name, os.environ[name], quote_mode="never")
-    ENVIRONMENT.chmod(0o600)
+        set_key(environment, name, os.environ[name], quote_mode="never")
+    environment.chmod(0o600)

@@ -1,5 +1,6 @@
 """The registry in a file and back, on SQLite: nothing lost, nothing overwritten, also while others write."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,7 +12,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import mlflow
 import pytest
+from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from cnnClassifier.backup import command
@@ -25,6 +28,7 @@ from cnnClassifier.files import sqlite_to_read
 from cnnClassifier.tracking.connection import Connection
 from imports import ROOT
 from registry_content import NAME, answers, content, fill_registry
+from small_disk import room_for
 from tiny_release import picture, write_tiny_package
 
 PICTURES = [picture(number) for number in range(3)]
@@ -106,6 +110,30 @@ def test_artifacts_behind_a_link_are_in_the_backup(laptop, tmp_path, monkeypatch
     assert served(tmp_path / "new", monkeypatch) == served(laptop, monkeypatch)
 
 
+def test_a_link_that_leads_nowhere_is_named(laptop, tmp_path):
+    """As to a disk that is not mounted: a backup without what is on it would pass for a whole one."""
+    link = laptop / "mlruns" / NAME / "elsewhere"
+    link.symlink_to("/nowhere/at all")
+    try:
+        with pytest.raises(DataError, match=r"tiny/elsewhere: a link to /nowhere/at all, which is not there; .*remove"):
+            backup(store_in(laptop), tmp_path / "x.tar")
+    finally:
+        link.unlink()
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("out", ["mlruns/x.tar", "mlruns/new/x.tar", "link/x.tar"])
+def test_a_backup_does_not_pack_itself(laptop, out):
+    before = sorted((laptop / "mlruns").rglob("*"))
+    (laptop / "link").symlink_to(laptop / "mlruns")
+    try:
+        with pytest.raises(ConfigError, match=r"lies in .*mlruns, which is only read; name another place"):
+            backup(store_in(laptop), laptop / out)
+    finally:
+        (laptop / "link").unlink()
+    assert sorted((laptop / "mlruns").rglob("*")) == before
+
+
 def test_a_backup_without_its_models_is_refused(saved, tmp_path):
     """As of a mistyped bucket, which is as good as empty."""
     database = f"sqlite:///{tmp_path}/server.db"
@@ -115,13 +143,73 @@ def test_a_backup_without_its_models_is_refused(saved, tmp_path):
     assert not (tmp_path / "x.tar").exists()
 
 
+def test_a_version_that_was_deleted_is_neither_counted_nor_missed(saved, tmp_path):
+    """MLflow keeps its row, and names no files in it."""
+    restore(saved, store_in(tmp_path / "one"))
+    client = connection_in(tmp_path / "one").client
+    client.delete_model_version(NAME, "2")
+    assert "1 registered models, 1 model versions" in backup(store_in(tmp_path / "one"), tmp_path / "one.tar")
+    client.delete_model_version(NAME, "1")
+    assert "1 registered models, 0 model versions" in backup(store_in(tmp_path / "one"), tmp_path / "none.tar")
+    said = restore(tmp_path / "one.tar", Store(f"sqlite:///{tmp_path}/server.db", str(tmp_path / "a"), served=True))
+    assert "1 registered models, 1 model versions" in said
+    assert count(tmp_path / "server.db", "model_versions") == 2
+
+
+def test_a_backup_whose_count_has_deleted_versions_too_is_restored(saved, tmp_path):
+    """As they were made before deleted ones were left out; onto tables that are there, which rows are copied to."""
+    restore(saved, store_in(tmp_path / "one"))
+    connection_in(tmp_path / "one").client.delete_model_version(NAME, "2")
+    backup(store_in(tmp_path / "one"), tmp_path / "new.tar")
+    with tarfile.open(tmp_path / "new.tar") as tar:
+        tar.extractall(tmp_path / "older", filter="data")
+    about = json.loads((tmp_path / "older/backup.json").read_text())
+    about["rows"]["model_versions"] = 2
+    (tmp_path / "older/backup.json").write_text(json.dumps(about))
+    with tarfile.open(tmp_path / "older.tar", "w") as tar:
+        for name in ("registry.db", "artifacts", "backup.json"):
+            tar.add(tmp_path / "older" / name, name)
+    connection_in(tmp_path / "two").check()
+    assert "1 model versions" in restore(tmp_path / "older.tar", store_in(tmp_path / "two"))
+    assert count(tmp_path / "two/mlflow.db", "model_versions") == 2
+
+
 def test_nothing_is_overwritten(laptop, saved, tmp_path):
     before = (laptop / "mlflow.db").read_bytes()
-    with pytest.raises(TrackingError, match="has runs or models already"):
+    with pytest.raises(TrackingError, match="has 3 runs, 1 registered models, 2 model versions, 1 experiments already"):
         restore(saved, store_in(laptop))
     assert (laptop / "mlflow.db").read_bytes() == before
     with pytest.raises(DataError, match="is there already"):
         backup(store_in(laptop), saved)
+
+
+def add_a_trace(client: MlflowClient) -> None:
+    span = client.start_trace("a question", experiment_id="0")
+    client.end_trace(span.trace_id)
+    mlflow.flush_trace_async_logging()
+
+
+@pytest.mark.parametrize(
+    ("add", "there"),
+    [
+        (lambda client: client.create_experiment("prepared", tags={"owner": "jane"}), "1 experiments"),
+        (add_a_trace, "1 traces"),
+        (lambda client: client.create_logged_model("0", name="network"), "1 logged models"),
+        (lambda client: client.set_experiment_tag("0", "owner", "jane"), "1 experiment tags"),
+    ],
+)
+def test_a_database_without_runs_and_models_that_has_something_else_is_not_emptied(
+    saved, tmp_path, add, there, monkeypatch
+):
+    connection = connection_in(tmp_path)
+    connection.check()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.uri)  # where traces go, whatever the client says
+    add(connection.client)
+    before = (tmp_path / "mlflow.db").read_bytes()
+    with pytest.raises(TrackingError, match=f"mlflow.db has {there} already"):
+        restore(saved, Store(connection.uri, str(tmp_path / "artifacts"), served=True))
+    assert (tmp_path / "mlflow.db").read_bytes() == before
+    assert not (tmp_path / "artifacts").exists()
 
 
 def test_a_backup_while_others_write_is_of_one_moment(saved, tmp_path):
@@ -211,6 +299,14 @@ def test_a_backup_that_was_cut_off_is_refused(saved, tmp_path, members):
     assert not (tmp_path / "project/mlflow.db").exists()
 
 
+def test_a_disk_that_is_full_is_not_called_a_broken_backup(saved, tmp_path):
+    with room_for(100_000), pytest.raises(OSError, match="too large") as raised:
+        restore(saved, store_in(tmp_path / "project"))
+    assert raised.value.filename == str(tmp_path / "project")
+    assert not any((tmp_path / "project").iterdir())
+    restore(saved, store_in(tmp_path / "project"))
+
+
 def test_the_prediction_log_travels_too(laptop, saved, tmp_path):
     log = tmp_path / "ward#7 100%25?.db"
     with closing(sqlite3.connect(log)) as base:
@@ -248,9 +344,9 @@ def test_a_source_that_holds_no_tables_is_no_backup_of_nothing(laptop, tmp_path,
 @pytest.mark.parametrize("name", ["which?", "100%25"])
 def test_a_folder_whose_name_mlflow_reads_as_another_is_refused(laptop, tmp_path, name):
     (tmp_path / name).mkdir()
-    with pytest.raises(DataError, match="rename the folder"):
+    with pytest.raises(TrackingError, match="rename the folder"):
         backup(store_in(laptop), tmp_path / name / "x.tar")
-    with pytest.raises(DataError, match="rename the folder"):
+    with pytest.raises(TrackingError, match="rename the folder"):
         choose_store(connection_in(tmp_path), f"sqlite:///{tmp_path / name}/server.db", str(tmp_path / "artifacts"))
     assert [path.name for path in tmp_path.iterdir()] == [name]
 

@@ -171,6 +171,6 @@ def test_a_backup_of_postgresql_is_of_one_moment(postgres, s3, tmp_path, monkeyp
 def test_a_server_that_is_not_there_is_one_line_without_its_password(postgres, tmp_path):
     nowhere = postgres.address("no_such_database")
     with pytest.raises(TrackingError, match="no_such_database") as said:
-        backup(choose_store(None, nowhere, str(tmp_path)), tmp_path / "x.tar")
+        backup(choose_store(None, nowhere, str(tmp_path / "artifacts")), tmp_path / "x.tar")
     assert "password" not in str(said.value)
     assert "\n" not in str(said.value)

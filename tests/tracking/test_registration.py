@@ -1,6 +1,7 @@
 """registration: what a run leaves becomes a version, and champion only through the gate."""
 
 import errno
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,21 @@ def test_a_first_good_model_becomes_champion_and_carries_its_card_and_its_decisi
     assert card.startswith("# Model card: shapes, version 1\n")
     assert "champion: there was no champion before" in card
     assert "version" not in (served / "model_card.md").read_text().splitlines()[0]
+
+
+def test_it_says_the_commit_that_the_run_was_started_at(trained, tmp_path, monkeypatch):
+    repository = tmp_path / "repository"
+    git = f"git -C {repository} -c user.name=me -c user.email=me@example.org"
+    os.system(f"git init -q {repository} && touch {repository}/a && {git} add a && {git} commit -qm first")  # noqa: S605
+    monkeypatch.chdir(repository)
+    (repository / "a").write_text("changed")
+    run = open_run(trained.connection, trained.settings, trained.paths.cache)
+    started_at = trained.connection.client.get_run(run.run_id).data.tags["mlflow.source.git.commit"]
+    os.system(f"{git} commit -qam 'the next idea'")  # noqa: S605
+    registered = trained.register(wrong=4)
+    assert registered["run_id"] == run.run_id
+    assert (registered["commit"], registered["uncommitted_changes"]) == (started_at, True)
+    assert started_at in (trained.paths.model_card / "model_card.md").read_text()
 
 
 def test_the_decision_and_its_numbers_are_with_the_version_the_run_and_the_file(trained):

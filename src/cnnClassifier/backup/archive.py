@@ -1,5 +1,6 @@
 """The file of a backup: a tar of `backup.json`, the tables as SQLite, all artifacts, and perhaps the prediction log."""
 
+import errno
 import json
 import logging
 import tarfile
@@ -13,10 +14,11 @@ from typing import Any
 from cnnClassifier import __version__
 from cnnClassifier.backup.sqlite import copy_sqlite
 from cnnClassifier.errors import DataError
-from cnnClassifier.files import new_file, write_json
+from cnnClassifier.files import FULL, naming_file, new_file, write_json
 
 FORMAT = 1
 ABOUT, TABLES, ARTIFACTS, LOG = "backup.json", "registry.db", "artifacts", "predictions.db"
+OF_THE_PLACE = (*FULL, errno.EACCES, errno.EPERM, errno.EROFS)  # errors of where files go, not of what is in the backup
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +46,18 @@ def pack(tables: Path, artifacts: Path, prediction_log: Path | None, counts: dic
 def unpacked(archive: Path, scratch: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The archive's files in a folder below `scratch` that is removed again, and what backup.json says.
 
-    DataError if it is no whole backup.
+    DataError if it is no whole backup, OSError naming the place for a full disk or missing rights.
     """
     if not archive.is_file():
         raise DataError(f"{archive}: no such file")
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=scratch) as folder:
         try:
-            with tarfile.open(archive) as tar:
+            with naming_file(scratch), tarfile.open(archive) as tar:
                 tar.extractall(folder, filter="data")
             about = json.loads((Path(folder) / ABOUT).read_text(encoding="utf-8"))
         except (tarfile.TarError, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in OF_THE_PLACE:
+                raise
             raise DataError(f"{archive}: not a whole backup: {error}") from None
         if about.get("format") != FORMAT:
             raise DataError(f"{archive}: a backup of format {about.get('format')}; this version reads {FORMAT}")

@@ -2,12 +2,14 @@
 
 import filecmp
 import logging
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from cnnClassifier.backup import archive, tables
 from cnnClassifier.backup.stores import Store, local_copy, upload
+from cnnClassifier.destinations import check_outside
 from cnnClassifier.errors import DataError, TrackingError
 from cnnClassifier.files import new_file
 
@@ -21,6 +23,8 @@ def backup(store: Store, out: Path, prediction_log: Path | None = None) -> str:
     """
     if out.exists():
         raise DataError(f"{out} is there already, and a backup overwrites nothing")
+    if store.folder:
+        check_outside(out, store.folder)  # else it would pack itself, and all that was put there before
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=out.parent) as folder:
         file = Path(folder) / archive.TABLES
@@ -32,6 +36,7 @@ def backup(store: Store, out: Path, prediction_log: Path | None = None) -> str:
             )  # fmt: skip
         with local_copy(store, out.parent) as artifacts:
             _check_models(tables.model_addresses(file), artifacts, store)
+            _check_links(artifacts)
             archive.pack(file, artifacts, prediction_log, counts, out)
     also = f", and {prediction_log}" if prediction_log else ""
     return f"{out}: {tables.in_words(counts)} of {store.title} with their artifacts{also}"
@@ -40,14 +45,11 @@ def backup(store: Store, out: Path, prediction_log: Path | None = None) -> str:
 def restore(file: Path, store: Store, prediction_log: Path | None = None) -> str:
     """Fill an unused registry from a backup; a line that says what it has now.
 
-    TrackingError if it has runs or models, DataError if another log stands in the way. Artifacts and log come first and
-    the tables last, in one transaction: after a kill the registry is still unused, and the command can be repeated.
+    TrackingError if it has anything that MLflow does not make by itself, DataError if another log stands in the way.
+    Artifacts and log come first and the tables last, in one transaction: after a kill the registry is still unused, and
+    the command can be repeated.
     """
-    if not tables.is_unused(store):
-        raise TrackingError(
-            f"{store.title} has runs or models already, and a restore overwrites nothing: name another database, or "
-            "move this one and its artifacts away"
-        )
+    tables.check_unused(store)
     scratch = store.folder.parent if store.folder else file.absolute().parent
     scratch.mkdir(parents=True, exist_ok=True)
     with archive.unpacked(file, scratch) as (folder, about):
@@ -58,8 +60,6 @@ def restore(file: Path, store: Store, prediction_log: Path | None = None) -> str
             with new_file(prediction_log) as partial:
                 shutil.copyfile(folder / archive.LOG, partial)
         counts = tables.fill(folder / archive.TABLES, store)
-    if counts != about["rows"]:
-        raise TrackingError(f"{store.title}: {tables.in_words(counts)} instead of {tables.in_words(about['rows'])}")
     also = f", and {prediction_log}" if prediction_log else ""
     return f"{store.title}: {tables.in_words(counts)} with their artifacts{also}"
 
@@ -73,6 +73,16 @@ def _check_models(addresses: list[str], artifacts: Path, store: Store) -> None:
         )
     if missing:
         log.warning("the files of %d model versions are not there, such as %s", len(missing), missing[0])
+
+
+def _check_links(artifacts: Path) -> None:
+    """DataError naming a link that leads nowhere: what was behind it, perhaps on another disk, would not be saved."""
+    for folder, _, names in os.walk(artifacts, followlinks=True):
+        for path in (Path(folder, name) for name in names):
+            if path.is_symlink() and not path.exists():
+                raise DataError(
+                    f"{path}: a link to {path.readlink()}, which is not there; bring that back, or remove the link"
+                )
 
 
 def _is_there(address: str, artifacts: Path) -> bool:

@@ -1,13 +1,11 @@
-"""SQLite files: how they are copied while others write them, and how they are named to MLflow."""
+"""SQLite files: how they are copied while others write them."""
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import unquote
 
 from cnnClassifier.errors import DataError
 from cnnClassifier.files import sqlite_to_read
-from cnnClassifier.tracking.connection import SQLITE
 
 COUNT_TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
 
@@ -27,10 +25,3 @@ def copy_sqlite(source: Path, copy: Path) -> None:
         raise DataError(f"{source}: not an SQLite file: {error}") from None
     if not tables:
         raise DataError(f"{source}: a database without tables; is it the right file?")
-
-
-def sqlite_address(file: Path) -> str:
-    """The address by which MLflow and SQLAlchemy open a file; DataError for a path that they would read as another."""
-    if "?" in str(file) or unquote(str(file)) != str(file):
-        raise DataError(f"{file}: in a path, MLflow takes `?` and `%` for signs of its own; rename the folder")
-    return f"{SQLITE}{file}"

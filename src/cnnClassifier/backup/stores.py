@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnClassifier.backup.sqlite import sqlite_address
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.tracking.client import import_mlflow, masked, tracking_errors
-from cnnClassifier.tracking.connection import SQLITE, Connection
+from cnnClassifier.tracking.connection import SQLITE, Connection, sqlite_address
 
 DATABASES = ("sqlite", "postgresql")
 

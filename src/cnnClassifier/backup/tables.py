@@ -14,11 +14,12 @@ from urllib.parse import unquote
 from sqlalchemy import JSON, Connection, Engine, MetaData, Table, create_engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from cnnClassifier.backup.sqlite import copy_sqlite, sqlite_address
+from cnnClassifier.backup.sqlite import copy_sqlite
 from cnnClassifier.backup.stores import Store
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.files import new_file
 from cnnClassifier.tracking.client import import_mlflow, masked
+from cnnClassifier.tracking.connection import sqlite_address
 
 NEUTRAL = "mlflow-artifacts:/"
 REVISION = "alembic_version"
@@ -31,6 +32,21 @@ ADDRESSES = (
     ("trace_tags", "value"),
 )
 COUNTED = ("runs", "registered_models", "model_versions")
+DELETED = "Deleted_Internal"  # the stage by which MLflow knows a deleted version, whose row it keeps
+# What MLflow makes by itself, in a new database and while a server runs: tables, and of others the row of that name.
+OWN_TABLES = (REVISION, "job_locks", "scheduler_leases")
+OWN_ROWS = {"experiments": "Default", "workspaces": "default"}
+# What users know by these names; other tables are called by their own, and only if there is none of these.
+KNOWN = {
+    "runs": "runs",
+    "registered_models": "registered models",
+    "model_versions": "model versions",
+    "experiments": "experiments",
+    "trace_info": "traces",
+    "logged_models": "logged models",
+    "datasets": "datasets",
+    "evaluation_datasets": "evaluation datasets",
+}
 ROWS = 1000  # carried at a time
 
 
@@ -63,23 +79,19 @@ def fill(file: Path, store: Store) -> dict[str, int]:
         return counts
     _upgrade(store.database)
     with _engine(sqlite_address(file)) as copy, _engine(store.database) as database, database.begin() as writing:
-        check_unused(writing, store)
+        _check_unused(writing, store)
         _copy_rows(copy, writing)
-        return _count(writing)
+        if (there := _count(writing)) != counts:
+            raise TrackingError(f"{store.title}: {in_words(there)} instead of {in_words(counts)}")
+        return counts
 
 
-def is_unused(store: Store) -> bool:
-    """Whether a store has no runs and no models, or no tables at all."""
+def check_unused(store: Store) -> None:
+    """TrackingError naming what a store has, unless that is what MLflow makes by itself, or no tables at all."""
     if store.file and not store.file.exists():
-        return True
+        return
     with _engine(store.database) as database, database.connect() as reading:
-        return not any(_count(reading).values())
-
-
-def check_unused(reading: Connection, store: Store) -> None:
-    """TrackingError naming what a store has, if it has something."""
-    if any((found := _count(reading)).values()):
-        raise TrackingError(f"{store.title} has {in_words(found)} already, and a restore overwrites nothing")
+        _check_unused(reading, store)
 
 
 def strays(file: Path) -> list[str]:
@@ -94,7 +106,8 @@ def model_addresses(file: Path) -> list[str]:
     """Where a snapshot's model versions have their files: NEUTRAL and a path below the artifacts, or elsewhere."""
     with _engine(sqlite_address(file)) as copy, copy.connect() as reading:
         versions = _reflected(reading).tables["model_versions"].c
-        found = reading.execute(select(func.coalesce(versions.storage_location, versions.source))).scalars()
+        places = select(func.coalesce(versions.storage_location, versions.source))
+        found = reading.execute(places.where(versions.current_stage.is_distinct_from(DELETED))).scalars()
         return [address for address in found if address]
 
 
@@ -204,6 +217,26 @@ def _count_on(writing: Connection, tables: list[Table]) -> None:
                 writing.execute(select(func.setval(counter, last)))
 
 
+def _check_unused(reading: Connection, store: Store) -> None:
+    found = _used(reading)
+    if found:
+        named = {title: found[name] for name, title in KNOWN.items() if name in found} or found
+        raise TrackingError(
+            f"{store.title} has {in_words(named)} already, and a restore overwrites nothing: name another database, or "
+            "move this one and its artifacts away"
+        )
+
+
+def _used(reading: Connection) -> dict[str, int]:
+    """How many rows there are that would be lost, by table."""
+    found = {}
+    for name, table in _reflected(reading).tables.items():
+        if name not in OWN_TABLES:
+            rows = select(func.count()).select_from(table)
+            found[name] = reading.scalar(rows.where(table.c.name != OWN_ROWS[name]) if name in OWN_ROWS else rows)
+    return {name: number for name, number in sorted(found.items()) if number}
+
+
 def _rename(writing: Connection, renamed: Callable[[str], str]) -> None:
     tables = _reflected(writing).tables
     for name, column_name in ADDRESSES:
@@ -215,6 +248,8 @@ def _rename(writing: Connection, renamed: Callable[[str], str]) -> None:
 
 def _count(reading: Connection) -> dict[str, int]:
     tables = _reflected(reading).tables
-    return {
-        name: reading.scalar(select(func.count()).select_from(tables[name])) or 0 for name in COUNTED if name in tables
-    }
+    rows = {name: select(func.count()).select_from(tables[name]) for name in COUNTED if name in tables}
+    if "model_versions" in rows:
+        stage = tables["model_versions"].c.current_stage
+        rows["model_versions"] = rows["model_versions"].where(stage.is_distinct_from(DELETED))
+    return {name: reading.scalar(query) or 0 for name, query in rows.items()}

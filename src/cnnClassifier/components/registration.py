@@ -35,7 +35,6 @@ from cnnClassifier.modeling import WEIGHTS_FILE, cut, load_model
 from cnnClassifier.monitoring.reference import REFERENCE_FILE
 from cnnClassifier.preprocessing import preprocess
 from cnnClassifier.tracking import registry
-from cnnClassifier.tracking.identity import run_tags
 from cnnClassifier.tracking.packaging import save_pyfunc
 from cnnClassifier.tracking.run import PipelineRun
 from cnnClassifier.tracking.values import digest_of
@@ -59,7 +58,8 @@ class Registration(Component[RegistrationConfig]):
         metrics = read_json(self.paths.metrics)
         score = find_metric(metrics, self.config.metric)
         self.pipeline_run.complete(self.paths)
-        registered = Registered(_today(), self.pipeline_run.run_id, run_tags().get("mlflow.source.git.commit"))
+        commit, uncommitted_changes = self.pipeline_run.code()
+        registered = Registered(_today(), self.pipeline_run.run_id, commit)
         spec, difference = self._export(registered)
         twin = self._twin()
         version = self._register(spec, score, metrics["data"]["test_sha256"])
@@ -74,6 +74,8 @@ class Registration(Component[RegistrationConfig]):
                 "name": self.config.name,
                 "version": version,
                 "run_id": self.pipeline_run.run_id,
+                "commit": commit,
+                "uncommitted_changes": uncommitted_changes,
                 "champion": decision.promote,
                 "reason": decision.reason,
                 "metric": self.config.metric,

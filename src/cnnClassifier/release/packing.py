@@ -16,7 +16,6 @@ from cnnClassifier.model_spec import ONNX_FILE
 from cnnClassifier.onnx_weights import store_in_half
 from cnnClassifier.release.folder import METRICS, OUT_OF_FOLD, PARAMS, PREDICTIONS, RELEASE_FILE, Release, read_release
 from cnnClassifier.release.rounding import check_rounding, measure_rounding
-from cnnClassifier.tracking.identity import run_tags
 from cnnClassifier.tracking.run import RunRecord, params_digest, read_record
 from cnnClassifier.tracking.standing import Standing
 
@@ -34,8 +33,9 @@ def pack_release(
     """Write models/<name>/ from the last run's artifacts, replacing the release that is there, and say what it is.
 
     `params` is the file that `settings` were read from, `standing` what the registry says of the version. DataError if
-    that run is not finished or was one of other parameters; ModelError if rounding changes an answer or a probability
-    by 0.01, or if the folder is 32 MiB or more; ConfigError if something else would be lost there.
+    that run is not finished or was one of other parameters; ModelError if its version has no score, if rounding changes
+    an answer or a probability by 0.01, or if the folder is 32 MiB or more; ConfigError if something else would be lost
+    there.
     """
     registration = _finished(settings, paths)
     destination = models / settings.registration.name
@@ -82,6 +82,12 @@ def _finished(settings: Settings, paths: Paths) -> dict[str, Any]:
             "again and not finished; run `python main.py`, and where it finds nothing to do "
             "`dvc repro --force --single-item registration`"
         )
+    if registration["score"] is None:
+        raise ModelError(
+            f"{paths.registration}: version {registration['version']} has no value of {registration['metric']}, which "
+            "a release is known by; see what is missing in metrics.json, or choose another registration.metric and run "
+            "`python main.py`"
+        )
     return registration
 
 
@@ -109,13 +115,14 @@ def _copy_files(paths: Paths, params: Path, folder: Path) -> None:
 
 
 def _origin(registration: dict[str, Any], paths: Paths) -> dict[str, Any]:
-    tags = run_tags()
+    if "commit" not in registration:
+        log.warning("%s is of an earlier version and does not say the run's commit", paths.registration)
     return {
         **{key: registration[key] for key in ("name", "run_id", "metric", "score")},
         "gate": registration["reason"],
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": tags.get("mlflow.source.git.commit"),
-        "uncommitted_changes": tags.get("git.dirty"),
+        "commit": registration.get("commit"),
+        "uncommitted_changes": registration.get("uncommitted_changes"),
         "data": {
             "audited_manifest_sha256": file_sha256(paths.audited_manifest),
             "test_sha256": read_json(paths.metrics)["data"]["test_sha256"],

@@ -98,6 +98,13 @@ class PipelineRun:
         self.record = replace(self.record, finished=True)
         write_json(asdict(self.record), self.record_file)
 
+    def code(self) -> tuple[str | None, bool | None]:
+        """The commit that the run was started at, and whether files were changed; None for what git did not say."""
+        with self._errors("ask for the run's commit"):
+            tags = self.connection.client.get_run(self.run_id).data.tags
+        dirty = tags.get("git.dirty")
+        return tags.get("mlflow.source.git.commit"), None if dirty is None else dirty == "true"
+
     def log_results(
         self, files: Iterable[stages.Artifact], final: Mapping[str, float], tags: Mapping[str, str]
     ) -> None:
