@@ -11,14 +11,17 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.monitoring import writer as module
+from cnnClassifier.monitoring.drift import Null, compare
 from cnnClassifier.monitoring.entries import read_log
+from cnnClassifier.monitoring.properties import PROPERTIES
 from cnnClassifier.monitoring.reading import Checked, last_checks, parse_moment, read_window, save_check
 from cnnClassifier.monitoring.writer import DAY, LogWriter, Rotation
-from watched import TRAINED, draw, entries_of, write_log
+from watched import LIMIT, TRAINED, draw, entries_of, reference_of, write_log
 
 ALL = (0.0, 2e10)
 
@@ -38,6 +41,22 @@ def test_what_is_put_comes_back_as_a_window(reference, log_file):
     assert window.components[0] == pytest.approx(newest.components, abs=1e-4)
     assert window.properties[0] == pytest.approx(newest.properties, abs=1e-4)
     assert window.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_training_images_themselves_are_no_drift_after_the_log(log_file):
+    """Of a very sure model, and with shares of pixels that most images have in common."""
+    draw_shares, sure = np.random.default_rng(4).integers(0, 3, (len(TRAINED.groups), 2)), TRAINED.probabilities * 1e-7
+    sure[:, 0] += 1 - sure.sum(axis=1)
+    properties = TRAINED.properties.copy()
+    properties[:, [PROPERTIES.index("black"), PROPERTIES.index("white")]] = draw_shares / (337 * 451)
+    images = replace(TRAINED, probabilities=sure, properties=properties)
+    own = reference_of(images)
+    write_log(log_file, entries_of(images, own))
+    with closing(read_log(log_file)) as log:
+        window = read_window(log, "drawn", "1", *ALL, own)
+    findings = compare(own, window, LIMIT, Null(own, len(window), draws=199))
+    assert {finding.name: finding.effect for finding in findings if finding.effect > 0} == {}
+    assert not any(finding.alarm for finding in findings)
 
 
 def test_only_the_time_asked_for_counts(reference, log_file):

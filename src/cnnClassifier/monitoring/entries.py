@@ -5,6 +5,8 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from cnnClassifier.errors import DataError
 
 APPLICATION = 0x434E4E4C  # "CNNL": which SQLite files are logs; nothing is written into any other
@@ -61,9 +63,18 @@ class Entry:
     def as_row(self) -> tuple[object, ...]:
         """The values of its row, but the key."""
         start = (self.time, self.request_id, self.item, self.model, self.version, self.state, self.label)
-        lists = (json.dumps([round(each, 5) for each in values]) for values in (self.components, self.properties))
-        probabilities = json.dumps({name: round(value, 6) for name, value in self.probabilities.items()})
+        lists = (json.dumps([_single(each) for each in values]) for values in (self.components, self.properties))
+        probabilities = json.dumps({name: _single(value) for name, value in self.probabilities.items()})
         return (*start, probabilities, self.distance, *lists, self.sha256)
+
+
+def _single(value: float) -> float:
+    """The number as the training reference holds it, float32; nine digits say which one it is.
+
+    Rounded otherwise, what many images share (no white pixel but one, a confidence of nearly 1) would lie beside the
+    reference's, and a comparison of distributions takes all of them for moved.
+    """
+    return float(f"{np.float32(value):.9g}")
 
 
 INSERT = """INSERT INTO predictions (time, request_id, item, model, version, state, label, probabilities, distance,
