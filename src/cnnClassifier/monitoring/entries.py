@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnClassifier.errors import DataError
+from cnnClassifier.monitoring.moving import make_room
 
 APPLICATION = 0x434E4E4C  # "CNNL": which SQLite files are logs; nothing is written into any other
 FORMAT = 2
@@ -86,7 +87,7 @@ def open_log(path: Path) -> sqlite3.Connection:
 
     sqlite3.Error or OSError where disk, rights or file do not let it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_room(path)
     # Each statement stands by itself unless a transaction is begun; threads take turns by their owners' locks.
     connection = sqlite3.connect(path, timeout=SECONDS, isolation_level=None, check_same_thread=False)
     try:
