@@ -38,3 +38,12 @@ def test_a_trial_is_stopped_by_its_mean_of_now_not_by_its_luckiest_one(tmp_path,
     assert not report(study, sign * 0.1, sign * 0.8).should_prune()
     assert not report(study, sign * 0.1, sign * 0.1, sign * 0.1).should_prune()  # no other came so far
     assert not report(study).should_prune()
+
+
+@pytest.mark.parametrize("name", ["a b", "ä", "100%", "a#b", "what?", "{proj}", "a@b:c", "%7B", "{}", "a?b=c&d"])
+def test_trials_are_kept_in_a_folder_of_any_name(tmp_path, name):
+    study = study_of(tmp_path / name)
+    study.tell(report(study, 0.5), 0.5)
+    assert (tmp_path / name / "study.db").is_file()
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    assert len(study_of(tmp_path / name).trials) == 1

@@ -18,6 +18,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from cnnClassifier.errors import ConfigError
@@ -117,9 +118,14 @@ def open_study(name: str, plan: SweepPlan, url: str, grace: int = GRACE_SECONDS)
 
 
 def sqlite_url(folder: Path) -> str:
-    """The address of a study's file in a folder."""
+    """The address of a study's file in a folder, whatever characters its path has.
+
+    SQLite's own URI in it, as Optuna takes braces for its own and SQLAlchemy all that follows a `?` for options. Put
+    together by SQLAlchemy, whose versions differ in what they decode.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{(folder / 'study.db').resolve()}"
+    file = (folder / "study.db").resolve().as_uri()
+    return URL.create("sqlite", database=file, query={"uri": "true"}).render_as_string()
 
 
 def release_dead_trials(study: Study) -> None:
