@@ -15,7 +15,7 @@ from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.cross_validation import cross_validate
 from cnnClassifier.datasets.manifest import ImageRecord
-from cnnClassifier.errors import ConfigError, DataError
+from cnnClassifier.errors import ConfigError
 from cnnClassifier.features.extraction import FeatureExtractor, Space
 from cnnClassifier.features.network import PLAIN
 from cnnClassifier.fitting import make_deterministic, values_of
@@ -225,7 +225,7 @@ def test_smote_refuses_what_are_no_vectors(recipe):
 
 def test_a_class_of_a_single_image_has_nothing_to_lie_between(recipe, records):
     few = [record for record in records if record.label != "middle"][:-1] + records[-1:]
-    with pytest.raises(DataError, match=r"of middle .* use `oversample`"):
+    with pytest.raises(ConfigError, match=r"of middle .* use `oversample`"):
         _examples(recipe("smote"), few)
 
 

@@ -13,7 +13,7 @@ from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.decision import decide
 from cnnClassifier.destinations import check_new_folder
 from cnnClassifier.ensembles import ENSEMBLE_FILE
-from cnnClassifier.errors import ConfigError, DataError, ModelError
+from cnnClassifier.errors import ConfigError, DataError, ImageError, ModelError
 from cnnClassifier.export import export_package
 from cnnClassifier.formats.command import EARLIER, Source, Wish, _images, export, export_model
 from cnnClassifier.formats.kinds import FILES, Format
@@ -115,3 +115,19 @@ def test_without_images_nothing_can_be_compared(tmp_path, source):
         _images(paths_below(tmp_path), tmp_path)
     with pytest.raises(DataError, match="name a folder of some by --images"):
         _images(paths_below(tmp_path), None)
+
+
+def test_only_files_that_are_meant_as_images_are_compared(tmp_path, images):
+    (tmp_path / "scans/folder.png").mkdir(parents=True)
+    (tmp_path / "scans/.thumbnails").mkdir()
+    for name in ("._0.png", ".thumbnails/0.png", "0.png", "folder.png/1.png"):
+        shutil.copyfile(images[0], tmp_path / "scans" / name)
+    found = _images(paths_below(tmp_path), tmp_path / "scans")
+    assert [str(file.relative_to(tmp_path / "scans")) for file in found] == ["0.png", "folder.png/1.png"]
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path, source, images):
+    (tmp_path / "broken.png").write_text("no picture")
+    with pytest.raises(ImageError, match=r"broken\.png: "):
+        export(Format.ONNX, tmp_path / "out", source, [*images, tmp_path / "broken.png"], TOLERANCE)
+    assert not (tmp_path / "out").exists()

@@ -110,6 +110,20 @@ def test_transfer_learning_of_a_network_without_weights_takes_one_that_has_some(
     }
 
 
+@pytest.mark.parametrize("present", [network(), network(backbone="SmallCNN", weights="none", freeze="none")])
+def test_transfer_learning_by_a_network_that_has_no_weights_is_refused(present):
+    with pytest.raises(ConfigError, match=r"SmallCNN has no pretrained weights.*--backbone MobileNetV2"):
+        for_network(present, "SmallCNN", True)
+
+
+def test_a_network_without_published_weights_transfers_those_of_a_file():
+    present = network(backbone="SmallCNN", weights="mine.weights.h5", freeze="none")
+    assert for_network(present, "SmallCNN", True) == {
+        "prepare_base_model.weights": "mine.weights.h5",
+        "prepare_base_model.freeze": "all",
+    }
+
+
 def test_another_backbone_leaves_behind_what_belongs_to_the_present_one():
     present = network(weights="bundled", freeze="block4_pool", head={"also": [{"layer": "block4_pool"}]})
     assert for_network(present, "DenseNet201", None) == {

@@ -12,7 +12,7 @@ from cnnClassifier import robustness
 from cnnClassifier.config.data import DataAuditConfig, DataIngestionConfig
 from cnnClassifier.config.types import EvaluationConfig, Paths, RegistrationConfig, Settings
 from cnnClassifier.corruptions import CORRUPTIONS, CorruptedView, corrupted_views
-from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
+from cnnClassifier.datasets.manifest import ImageRecord, read_manifest, write_manifest
 from cnnClassifier.errors import DataError
 from cnnClassifier.features.extraction import FeatureExtractor
 from cnnClassifier.files import read_json
@@ -193,3 +193,11 @@ def test_before_the_audit_the_error_says_which_stage_is_missing(settings, traine
     paths = trained.model_copy(update={"audited_manifest": tmp_path / "manifest.csv"})
     with pytest.raises(DataError, match="no manifest"):
         measure_robustness(settings, paths, "train", images=6, strongest=1, deals=1)
+
+
+def test_without_test_images_the_error_says_so_and_what_there_is(settings, trained, tmp_path):
+    paths = trained.model_copy(update={"audited_manifest": tmp_path / "manifest.csv"})
+    records = [each for each in read_manifest(trained.audited_manifest) if each.split != "test"]
+    write_manifest(records, paths.audited_manifest)
+    with pytest.raises(DataError, match=r"manifest\.csv: no image is in the test split; .*--split train"):
+        measure_robustness(settings, paths, "test", images=6, strongest=1, deals=1)

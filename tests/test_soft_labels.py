@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnClassifier.datasets.manifest import ImageRecord
-from cnnClassifier.errors import DataError
+from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.soft_labels import soft_targets
 
 
@@ -19,7 +19,7 @@ def test_votes_become_shares_and_a_label_without_votes_stays_one():
 
 
 def test_no_votes_at_all_and_votes_for_other_classes_are_told():
-    with pytest.raises(DataError, match=r"the manifest has no votes; name their columns in `data_ingestion\.source"):
+    with pytest.raises(ConfigError, match=r"the manifest has no votes; name their columns in `data_ingestion\.source"):
         soft_targets([record("a"), record("b")], ("a", "b"))
     with pytest.raises(DataError, match=r"a\.png has votes for 3 classes, and the model has 2"):
         soft_targets([record("a", (1, 2, 3))], ("a", "b"))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cnnClassifier.batching import batches
 from cnnClassifier.config.types import TrainingConfig
 from cnnClassifier.datasets.manifest import ImageRecord
-from cnnClassifier.errors import ConfigError, DataError
+from cnnClassifier.errors import ConfigError
 from cnnClassifier.features.extraction import BATCH, FeatureExtractor
 from cnnClassifier.features.network import CHUNK, PLAIN
 from cnnClassifier.fitting import Examples
@@ -117,7 +117,7 @@ class Balancing:
     def _smote(self, vectors: Floats, records: Sequence[ImageRecord]) -> tuple[Floats, Integers]:
         labels = self._labels(records)
         if single := [self.spec.classes[label] for label in np.flatnonzero(_needy(labels) & (np.bincount(labels) < 2))]:
-            raise DataError(
+            raise ConfigError(
                 f"training.balancing.method: of {', '.join(single)} one part of the training images has a single one, "
                 f"and `{self.method}` works between two; bring more images, or use `oversample`"
             )

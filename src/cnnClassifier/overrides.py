@@ -12,6 +12,7 @@ from cnnClassifier.config.loading import PARAMS_FILE, load_settings, parse_yaml,
 from cnnClassifier.config.section import Section
 from cnnClassifier.config.types import PrepareBaseModelConfig, Settings
 from cnnClassifier.config.writing import changed_yaml
+from cnnClassifier.errors import ConfigError
 from cnnClassifier.files import write_text
 from cnnClassifier.importing import heavy_imports
 
@@ -68,7 +69,7 @@ def for_network(present: PrepareBaseModelConfig, backbone: str | None, transfer:
     """The values for another backbone, and for transfer learning (pretrained, frozen) or none (all of it trained).
 
     What belongs to the present backbone alone is left behind with it: its inner layers, and where it is cut.
-    Raises ConfigError for a backbone that is not known.
+    Raises ConfigError for a backbone that is not known, or has nothing to transfer.
     """
     values: dict[str, Any] = {}
     name = present.backbone if backbone is None else _known(backbone)
@@ -86,6 +87,11 @@ def for_network(present: PrepareBaseModelConfig, backbone: str | None, transfer:
     elif transfer:
         weights = values.get("weights", present.weights)
         freeze = values.get("freeze", present.freeze)
+        if weights == "none" and not _has_weights(name):
+            raise ConfigError(
+                f"--transfer-learning: {name} has no pretrained weights; name a backbone that has, as "
+                f"`--backbone {USUAL_BACKBONE}`, or train all of it with `--no-transfer-learning`"
+            )
         values["weights"] = "imagenet" if weights == "none" else weights
         values["freeze"] = "all" if freeze == "none" else freeze
     if present.precision == "int8" and values.get("freeze", present.freeze) != "all":

@@ -56,10 +56,16 @@ def measure_robustness(
 ) -> list[Row]:
     """Measure on at most so many images of a split, write <paths.robustness>/<split>, and give the table.
 
-    "train": train and valid together, each group by models that did not see it; "test": the trained model.
+    "train": train and valid together, each group by models that did not see it; "test": the trained model. DataError
+    for a split without images.
     """
     make_deterministic(settings.training.seed)
     records = [each for each in read_manifest(paths.audited_manifest) if (each.split == "test") == (split == "test")]
+    if not records:
+        raise DataError(
+            f"{paths.audited_manifest}: no image is in the {split} split; ask for the other by `--split "
+            f"{'train' if split == 'test' else 'test'}`, or change data_ingestion.splits and run `python main.py`"
+        )
     asked = sample_by_group(records, images, settings.evaluation.seed)
     views = corrupted_views(strongest)
     if split == "test":

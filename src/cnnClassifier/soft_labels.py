@@ -6,16 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnClassifier.datasets.manifest import ImageRecord
-from cnnClassifier.errors import DataError
+from cnnClassifier.errors import ConfigError, DataError
 
 
 def soft_targets(records: Sequence[ImageRecord], classes: Sequence[str]) -> NDArray[np.float32]:
     """The share of votes for each class (n, classes), rows adding up to 1; the label alone where nobody voted.
 
-    Raises DataError where nobody voted on any image, or votes are not of these classes.
+    Raises ConfigError where nobody voted on any image: what cannot be asked of these; DataError for votes that are not
+    of these classes.
     """
     if not any(record.votes for record in records):
-        raise DataError(
+        raise ConfigError(
             "training.soft_labels: the manifest has no votes; name their columns in `data_ingestion.source.votes` "
             "(a source of kind csv), or set it to false"
         )

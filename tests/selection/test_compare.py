@@ -15,7 +15,7 @@ from cnnClassifier.metrics.predictions import read_predictions
 from cnnClassifier.selection.candidates import _key, judge_all
 from cnnClassifier.selection.handover import take_over
 from cnnClassifier.selection.plan import comparison_file, load_candidates
-from cnnClassifier.sweep.judging import open_bench
+from cnnClassifier.sweep.judging import judge, open_bench
 from imports import ROOT
 
 POOLED = {"prepare_base_model": {"head": {"pooling": "max"}}}
@@ -66,6 +66,26 @@ def test_a_finished_candidate_is_not_trained_again_and_mlflow_has_each_once(proj
     assert sorted(children, key=len) == [["as_it_is", "pooled"], ["as_it_is", "pooled", "slow"]]
     assert {parent.info.status for parent in parents} == {"FINISHED"}
     assert all(f"best.{METRIC}" in parent.data.metrics for parent in parents)
+
+
+def test_a_second_comparison_says_that_another_is_at_work_and_disturbs_nothing(project, monkeypatch):
+    judged: list[Path] = []
+
+    def ask_meanwhile(settings, bench, repeats, scratch):
+        judged.append(scratch)
+        if len(judged) == 1:
+            with pytest.raises(ConfigError, match=r"another `compare` is at work.*wait until it has ended"):
+                project.compare()
+        return judge(settings, bench, repeats, scratch)
+
+    monkeypatch.setattr("cnnClassifier.selection.candidates.judge", ask_meanwhile)
+    project.compare()
+    assert len(judged) == 2
+    client = project.connection.client
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert sorted(run.data.tags.get("compare.candidate", "") for run in runs) == ["", "as_it_is", "pooled"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    project.compare()  # the lock is let go
 
 
 def test_other_parameters_or_images_are_another_candidate(project):

@@ -13,6 +13,7 @@ import pytest
 from cnnClassifier.components.prepare_base_model import PrepareBaseModel
 from cnnClassifier.components.training import Training
 from cnnClassifier.config.loading import load_project, load_settings
+from cnnClassifier.datasets.manifest import read_manifest, write_manifest
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.metrics.classification import score
 from cnnClassifier.metrics.predictions import read_predictions
@@ -144,6 +145,24 @@ def test_a_trial_that_cannot_be_built_counts_and_says_why(project):
     base, failed = search.results()
     assert (base.state, failed.state) == ("complete", "failed")
     assert "no_such_layer" in failed.reason
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [({"training.balancing.method": ["smote"]}, "has a single one"), ({"training.soft_labels": [True]}, "no votes")],
+)
+def test_a_trial_that_these_images_do_not_allow_counts_and_says_why(project, values, why):
+    manifest = load_project().paths.audited_manifest
+    records = [each for each in read_manifest(manifest) if each.split != "test"]
+    discs = {each.group: each for each in records if each.label == "disc"}  # one image a patient
+    two = list(discs.values())[:2]  # so that what is fitted on without a fold has a single one
+    write_manifest([*two, *(each for each in records if each.label != "disc")], manifest)
+    project.write_sweep(values)
+    search = project.search()
+    search.go_on(2)
+    base, failed = search.results()
+    assert (base.state, failed.state) == ("complete", "failed")
+    assert why in failed.reason
 
 
 def test_a_hopeless_trial_is_stopped_after_a_shuffling(project, monkeypatch):

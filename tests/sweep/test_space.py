@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import load_yaml
 
 from cnnClassifier.config.loading import load_settings, read_yaml
 from cnnClassifier.config.types import Settings
@@ -74,3 +76,21 @@ def test_the_command_sets_each_key_and_adds_those_that_the_file_does_not_have():
         "-S", "prepare_base_model.preprocessing.contrast=[1, 95]",
         "-S", "+training.warmup=3",
     ]  # fmt: skip
+
+
+PATHS = ("/my weights/vgg (1).h5", "/w=1/a,b.h5", "/a[0]/{b}.h5", "/ä/ö:2.h5", """it's "so" \\""", r"C:\${a}\b")
+LIKE_OTHERS = ("1e-05", "12", "0.1", "true", "null", "Inf", "choice(1,2)", "1,2", "~", "${HOME}", "")
+LAYERS = [{"layer": "block4_pool", "pooling": "mean"}, {"layer": "block3_pool", "pooling": "a b"}]
+
+
+@pytest.mark.parametrize(
+    "value", [3, 0.000123, 1e-05, -2, None, True, [1, 95], [], ["a b", None], LAYERS, "imagenet", *PATHS, *LIKE_OTHERS]
+)
+def test_what_the_command_sets_comes_back_as_dvc_reads_it(value, tmp_path):
+    params = tmp_path / "params.yaml"
+    params.write_text("training: {rate: 1, other: 2}\n", encoding="utf-8")
+    said = command({"training.rate": value, "training.new.one": value}, load_yaml(params))
+    apply_overrides(params, [word for word in shlex.split(said)[3:] if word != "-S"])
+    found = load_yaml(params)
+    assert found == {"training": {"rate": value, "other": 2, "new": {"one": value}}}
+    assert type(found["training"]["rate"]) is type(value)

@@ -156,7 +156,7 @@ def _finished_run(paths: Paths) -> Source:
 def _images(paths: Paths, folder: Path | None) -> Sequence[Path]:
     """Some images, at even distances: of the folder, or the last run's test split."""
     if folder is not None:
-        found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+        found = sorted(file for file in folder.rglob("*") if _is_image(file, folder))
         if not found:
             raise DataError(f"--images {folder}: no image files there ({', '.join(SUFFIXES)})")
     elif paths.audited_manifest.is_file():
@@ -168,3 +168,9 @@ def _images(paths: Paths, folder: Path | None) -> Sequence[Path]:
             "name a folder of some by --images"
         )
     return found[:: -(-len(found) // IMAGES) or 1]
+
+
+def _is_image(file: Path, folder: Path) -> bool:
+    """Whether it is meant as one: what is hidden, as macOS' `._scan.png`, is not."""
+    hidden = any(step.startswith(".") for step in file.relative_to(folder).parts)
+    return file.suffix.lower() in SUFFIXES and not hidden and file.is_file()

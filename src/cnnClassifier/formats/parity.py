@@ -7,7 +7,7 @@ import numpy as np
 
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.section import Section
-from cnnClassifier.errors import DataError, ModelError
+from cnnClassifier.errors import DataError, ImageError, ModelError
 from cnnClassifier.formats.reading import Floats, Run
 from cnnClassifier.preprocessing import preprocess
 
@@ -28,8 +28,8 @@ class Parity(Section):
 
 
 def compare(one: Run, other: Run, images: Iterable[Path], spec: PreprocessingSpec) -> Parity:
-    """Ask both of every image file. DataError if there is none, ImageError for one that is no picture."""
-    differences = [_differences(one, other, preprocess(file.read_bytes(), spec)[np.newaxis]) for file in images]
+    """Ask both of every image file. DataError if there is none, ImageError that names one that is no picture."""
+    differences = [_differences(one, other, _pixels(file, spec)) for file in images]
     if not differences:
         raise DataError("no image to compare the exported model on; name a folder of some by --images")
     # Unlike Python's max, NumPy's is not a number where any difference is none.
@@ -45,6 +45,13 @@ def check(parity: Parity, tolerance: float, title: str) -> None:
             f"{parity.feature:.2g} in a feature, more than {tolerance:.2g} (registration.tolerance), on "
             f"{parity.images} images; nothing was exported"
         )
+
+
+def _pixels(file: Path, spec: PreprocessingSpec) -> Floats:
+    try:
+        return preprocess(file.read_bytes(), spec)[np.newaxis]
+    except ImageError as error:
+        raise ImageError(f"{file}: {error}") from None
 
 
 def _differences(one: Run, other: Run, pixels: Floats) -> tuple[float, float]:

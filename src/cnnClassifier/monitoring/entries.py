@@ -5,7 +5,10 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from cnnClassifier.errors import DataError
+from cnnClassifier.monitoring.moving import make_room
 
 APPLICATION = 0x434E4E4C  # "CNNL": which SQLite files are logs; nothing is written into any other
 FORMAT = 2
@@ -61,9 +64,18 @@ class Entry:
     def as_row(self) -> tuple[object, ...]:
         """The values of its row, but the key."""
         start = (self.time, self.request_id, self.item, self.model, self.version, self.state, self.label)
-        lists = (json.dumps([round(each, 5) for each in values]) for values in (self.components, self.properties))
-        probabilities = json.dumps({name: round(value, 6) for name, value in self.probabilities.items()})
+        lists = (json.dumps([_single(each) for each in values]) for values in (self.components, self.properties))
+        probabilities = json.dumps({name: _single(value) for name, value in self.probabilities.items()})
         return (*start, probabilities, self.distance, *lists, self.sha256)
+
+
+def _single(value: float) -> float:
+    """The number as the training reference holds it, float32; nine digits say which one it is.
+
+    Rounded otherwise, what many images share (no white pixel but one, a confidence of nearly 1) would lie beside the
+    reference's, and a comparison of distributions takes all of them for moved.
+    """
+    return float(f"{np.float32(value):.9g}")
 
 
 INSERT = """INSERT INTO predictions (time, request_id, item, model, version, state, label, probabilities, distance,
@@ -75,7 +87,7 @@ def open_log(path: Path) -> sqlite3.Connection:
 
     sqlite3.Error or OSError where disk, rights or file do not let it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_room(path)
     # Each statement stands by itself unless a transaction is begun; threads take turns by their owners' locks.
     connection = sqlite3.connect(path, timeout=SECONDS, isolation_level=None, check_same_thread=False)
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cnnClassifier.errors import DataError
 from cnnClassifier.monitoring.entries import INSERT, Entry, open_log
+from cnnClassifier.monitoring.moving import Place, leave
 
 WAITING = 10_000  # entries, some 10 MB
 BATCH = 500  # entries in one transaction
@@ -44,6 +45,7 @@ class LogWriter:
         self._rotation, self._pause = rotation, pause
         self._waiting: queue.Queue[Entry | threading.Event | None] = queue.Queue(WAITING)
         self._connection: sqlite3.Connection | None = None
+        self._place = Place(None, None)  # of the connection's file
         self._trouble: str | None = None
         self._rotated, self._since_rotated = -ROTATED, 0
         self._counting = threading.Lock()
@@ -120,9 +122,15 @@ class LogWriter:
             self._recover()
 
     def _open(self) -> sqlite3.Connection:
+        """The connection to the file of that name: one that was moved or deleted takes nothing more."""
+        if self._connection is not None and self._place.file != Place.of(self.path).file:
+            log.warning("the prediction log was moved or deleted, and is begun anew: %s", self.path)
+            leave(self.path, self._place)
+            self._forget()
         if self._connection is None:
             self._tried = time.monotonic()
             self._connection = open_log(self.path)
+            self._place = Place.of(self.path)
         return self._connection
 
     def _rotate(self, connection: sqlite3.Connection) -> None:
@@ -155,4 +163,5 @@ class LogWriter:
             with suppress(sqlite3.Error), closing(self._connection):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+                self._connection.execute("PRAGMA wal_checkpoint")  # of a file that was moved, closing does not do it
         self._connection = None

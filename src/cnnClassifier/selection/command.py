@@ -4,7 +4,8 @@ import logging
 from pathlib import Path
 
 from cnnClassifier.config.types import Paths, Settings
-from cnnClassifier.errors import TrackingError
+from cnnClassifier.errors import ConfigError, TrackingError
+from cnnClassifier.features.locks import alone
 from cnnClassifier.selection.candidates import Judged, judge_all
 from cnnClassifier.selection.plan import Candidate, comparison_file, load_candidates
 from cnnClassifier.selection.report import Standings, rank, terminal_report, write_table
@@ -24,8 +25,19 @@ log = logging.getLogger(__name__)
 def compare_candidates(asked: str | None, settings: Settings, paths: Paths, connection: Connection) -> Candidate:
     """Train what is not trained yet, print the table and the verdict, log to MLflow; give the best candidate.
 
-    `asked` is a file or a name in config/compare; without it, the active experiment's name.
+    `asked` is a file or a name in config/compare; without it, the active experiment's name. ConfigError while another
+    process compares in this project: both would train in the same folders, and tell of it in the same run.
     """
+    with alone(paths.cache / FOLDER) as is_alone:
+        if not is_alone:
+            raise ConfigError(
+                f"{paths.cache / FOLDER}: another `compare` is at work in this project; wait until it has ended: what "
+                "it has trained is not trained again"
+            )
+        return _compare(asked, settings, paths, connection)
+
+
+def _compare(asked: str | None, settings: Settings, paths: Paths, connection: Connection) -> Candidate:
     file = comparison_file(asked or settings.registration.name)
     candidates = load_candidates(file, settings)
     bench = open_bench(settings, paths)

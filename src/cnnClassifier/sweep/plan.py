@@ -70,7 +70,7 @@ class SweepPlan(Section):
 
     `parameters` maps a dotted name of params.yaml to a list of choices or to a range. A choice that is a mapping
     sets several keys below its name at once. `metric` is the mean of grouped_cv's over `repeats` shufflings of the
-    folds. With `prune` a trial stops after a shuffling when it is then below the median of those before it.
+    folds. With `prune` a trial stops after a shuffling when its mean is then worse than the median of those complete.
     """
 
     trials: PositiveInt

@@ -1,6 +1,7 @@
 """From drawn values to settings and back to a command. Pure: draws come from whoever has `suggest_*`."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -18,6 +19,9 @@ from cnnClassifier.tracking.values import digest_of
 SWEPT = ("prepare_base_model", "training")
 # All trials are judged on the same folds, from the same seeds: else the luckiest deal would win.
 HELD = ("prepare_base_model.seed", "training.seed", "training.folds")
+
+# To Hydra a string without quotes.
+WORD = re.compile(r"(?!(?:true|false|null|nan|inf)\Z)[a-z_]\w*", re.ASCII | re.IGNORECASE)
 
 Values = Mapping[str, Any]
 
@@ -106,15 +110,32 @@ def leaves(values: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def text_of(value: Any) -> str:
-    """A value as YAML, JSON and `dvc exp run -S` understand it alike."""
+    """A value for people, as YAML and JSON have it."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def command(values: Values, params: Mapping[str, Any]) -> str:
     """The command that runs the pipeline with these values; `params` is what params.yaml has now."""
     present = dict(leaves(params))
-    changes = [f"{'' if name in present else '+'}{name}={text_of(value)}" for name, value in leaves(values)]
+    changes = [f"{'' if name in present else '+'}{name}={_override(value)}" for name, value in leaves(values)]
     return " ".join(["dvc exp run", *(f"-S {shlex.quote(change)}" for change in changes)])
+
+
+def _override(value: Any) -> str:
+    """A value in the grammar of Hydra's overrides, which `dvc exp run -S` reads: JSON but for keys and strings."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_override(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_override, value))}]"
+    return _quoted(value) if isinstance(value, str) and not WORD.fullmatch(value) else text_of(value)
+
+
+def _quoted(text: str) -> str:
+    """A backslash counts only before what it could escape: a quote or the end, and `${`, which would be looked up."""
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    text = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    ending = text[len(text.rstrip("\\")) :]
+    return f'"{text}{ending}"'
 
 
 def _draw(trial: Draw, name: str, parameter: Parameter) -> Any:

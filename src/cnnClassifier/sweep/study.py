@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import statistics
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -12,10 +13,12 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from cnnClassifier.errors import ConfigError
@@ -77,10 +80,29 @@ class NumberedSampler(BaseSampler):
         return self.inner.sample_independent(study, trial, param_name, param_distribution)
 
 
+class MedianPruner(BasePruner):
+    """Stops a trial whose mean so far is worse than the median of those complete, after as many shufflings.
+
+    Optuna's own asks for the best mean that a trial ever had: a lucky first shuffling would save it from all others.
+    """
+
+    def __init__(self, complete: int) -> None:
+        self.complete = complete
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether to stop; never before so many are complete."""
+        told = [each.intermediate_values for each in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])]
+        at_this_step = [values[trial.last_step] for values in told if trial.last_step in values]
+        if len(told) < self.complete or trial.last_step is None or not at_this_step:
+            return False
+        ahead = trial.intermediate_values[trial.last_step] - statistics.median(at_this_step)
+        return ahead < 0 if study.direction == StudyDirection.MAXIMIZE else ahead > 0
+
+
 def open_study(name: str, plan: SweepPlan, url: str, grace: int = GRACE_SECONDS) -> Study:
     """The study of this name, made if it is not there; ConfigError for a storage that cannot be used."""
     _log_with_us()
-    pruner = optuna.pruners.MedianPruner(PRUNE_FROM) if plan.prune else optuna.pruners.NopPruner()
+    pruner = MedianPruner(PRUNE_FROM) if plan.prune else NopPruner()
     try:
         return optuna.create_study(
             storage=_open_shared(url, grace),
@@ -96,9 +118,14 @@ def open_study(name: str, plan: SweepPlan, url: str, grace: int = GRACE_SECONDS)
 
 
 def sqlite_url(folder: Path) -> str:
-    """The address of a study's file in a folder."""
+    """The address of a study's file in a folder, whatever characters its path has.
+
+    SQLite's own URI in it, as Optuna takes braces for its own and SQLAlchemy all that follows a `?` for options. Put
+    together by SQLAlchemy, whose versions differ in what they decode.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{(folder / 'study.db').resolve()}"
+    file = (folder / "study.db").resolve().as_uri()
+    return URL.create("sqlite", database=file, query={"uri": "true"}).render_as_string()
 
 
 def release_dead_trials(study: Study) -> None:
