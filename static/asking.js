@@ -47,6 +47,7 @@ async function attempt(item, action) {
   item.controller = new AbortController();
   const { signal } = item.controller;
   item.state = item.answer ? "again" : "busy";
+  item.failure = null;
   note(item, "");
   try {
     await action(item, signal);

@@ -48,9 +48,14 @@ function stretch([middle, spread], hounsfield) {
 }
 
 function tellValues(frames) {
-  say(element("center-value"), center.value);
-  say(element("width-value"), width.value);
+  say(element("center-value"), inShort(center.value));
+  say(element("width-value"), inShort(width.value));
   say(element("frame-value"), `${frame.value} of ${frames}`);
+}
+
+/** A file's own window may have fractions. */
+function inShort(value) {
+  return String(Number(Number(value).toFixed(2)));
 }
 
 function presetButtons() {
@@ -79,7 +84,8 @@ function askNow() {
 
 const askSoon = debounced(250, askNow);
 
-function windowMoved() {
+function windowMoved({ target }) {
+  target.value = Math.round(target.value); // not the other one: its fraction is the file's
   for (const button of presetButtons()) button.setAttribute("aria-pressed", false);
   tellValues(frame.max);
   look({ window_center: Number(center.value), window_width: Math.max(LEAST_WIDTH, Number(width.value)) }, { soon: true });

@@ -2,6 +2,7 @@
 
 import { element, make, say } from "./dom.js";
 import { choice } from "./items.js";
+import { askAnew } from "./key.js";
 import { ask, Refusal } from "./server.js";
 import { inWords, plain } from "./words.js";
 
@@ -34,7 +35,7 @@ async function send(item, value) {
   } finally {
     element("feedback-send").disabled = false;
   }
-  item.draft = null;
+  if (item.draft === value) item.draft = null; // unless another was chosen meanwhile
   if (item === choice.selected) render();
 }
 
@@ -50,6 +51,7 @@ if (form) {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    askAnew();
     send(choice.selected, element("feedback-label").value);
   });
   choice.addEventListener("selected", render);

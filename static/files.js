@@ -10,6 +10,7 @@ import { counted, inWords, verdict } from "./words.js";
 const AS_TABLE_FROM = 9; // images: so many tabs are no overview
 const strip = element("strip");
 let view = "images"; // or "table"
+let chosen = 0; // when the images were: entries of the browser's history are of one choice
 
 function showView(wanted) {
   view = wanted;
@@ -23,7 +24,10 @@ function showView(wanted) {
 
 /** Open one image from the table; the browser's way back leads to the table again. */
 export function open(item) {
-  history.pushState({ view: "images" }, "");
+  if (!isEntry("images")) {
+    history.replaceState({ view: "table", chosen }, "");
+    history.pushState({ view: "images", chosen }, "");
+  }
   choice.select(item);
   showView("images");
   element(item.id).focus();
@@ -31,7 +35,13 @@ export function open(item) {
   element("files").scrollIntoView({ block: "start" });
 }
 
+/** Is the browser's present entry this view of the images that are chosen now? */
+function isEntry(view) {
+  return history.state?.view === view && history.state.chosen === chosen;
+}
+
 function renderList({ detail }) {
+  if (detail === "new") chosen = Date.now();
   const several = choice.items.length > 1;
   const opened = detail === "new" || element("files").hidden;
   element("files").hidden = !several;
@@ -125,11 +135,14 @@ element("retry").addEventListener("click", () => {
   element("progress-text").focus(); // the button goes
   for (const item of choice.items.filter(canBeAskedAgain)) askAbout(item);
 });
-window.addEventListener("popstate", ({ state }) => {
-  if (choice.items.length > 1) showView(state?.view ?? "table");
+window.addEventListener("popstate", () => {
+  for (const each of ["images", "table"]) if (isEntry(each)) showView(each);
 });
 element("show-images").addEventListener("click", () => showView("images"));
-element("show-table").addEventListener("click", () => showView("table"));
+element("show-table").addEventListener("click", () => {
+  if (isEntry("images")) history.back();
+  else showView("table");
+});
 choice.addEventListener("list", renderList);
 choice.addEventListener("selected", renderSelected);
 choice.addEventListener("item", ({ detail }) => {

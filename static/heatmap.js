@@ -3,6 +3,7 @@
 import { queryOf } from "./asking.js";
 import { element, make, showIf } from "./dom.js";
 import { choice } from "./items.js";
+import { askAnew } from "./key.js";
 import { model } from "./models.js";
 import { inTurn } from "./queue.js";
 import { ask, formOf, Refusal } from "./server.js";
@@ -98,6 +99,7 @@ function inShare(part, whole) {
 }
 
 button.addEventListener("click", () => {
+  askAnew();
   where.on = !where.on;
   if (choice.selected?.maps?.failure) choice.selected.maps = null; // another press is another try
   render();

@@ -1,6 +1,7 @@
 // Which model is asked: the one the server was started for, or another by ?model= in the page's address.
 
 import { clone, element, make, say } from "./dom.js";
+import { askAnew } from "./key.js";
 import { ask, pause, readProblem, Refusal } from "./server.js";
 import { inWords, sentence } from "./words.js";
 
@@ -202,6 +203,7 @@ function classRow(label) {
 }
 
 select.addEventListener("change", async () => {
+  askAnew();
   model.asked = select.value === model.own?.model ? null : select.value;
   model.trouble = null;
   history.replaceState(history.state, "", addressOf(model.asked));
@@ -209,4 +211,5 @@ select.addEventListener("change", async () => {
   if (model.asked !== null && !model.info?.served) await describe(model.asked);
   show();
 });
+window.addEventListener("popstate", () => history.replaceState(history.state, "", addressOf(model.asked)));
 document.addEventListener("keygiven", loadModels);

@@ -98,7 +98,9 @@ function byOrder(one, other) {
 
 /** To the row of the image that was looked at last. */
 function showOpened() {
-  if (!element("table-view").hidden) rows.get(choice.selected)?.querySelector("button").focus();
+  if (element("table-view").hidden) return;
+  const row = rows.get(choice.selected);
+  (row && !row.hidden ? row.querySelector("button") : find).focus();
 }
 
 for (const head of document.querySelectorAll("#table th[data-by]")) {

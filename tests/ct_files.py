@@ -12,7 +12,7 @@ SIDE = 32
 PATIENT = "SECRET^PATIENT"
 
 
-def ct(*densities: int, number: int = 1, window: tuple[int, int] = (40, 400)) -> bytes:
+def ct(*densities: int, number: int = 1, window: tuple[float, float] = (40, 400)) -> bytes:
     """A CT file of a frame for each density, in Hounsfield units; `number` is its place in its series."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -230,6 +230,20 @@ def test_a_registration_that_was_cut_short_after_its_decision_takes_its_own_plac
     assert not trained.register(wrong=8)["champion"]
 
 
+def test_a_version_that_was_promoted_by_hand_meanwhile_gives_its_place_to_no_twin(trained, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    trained.register(wrong=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(registration, "write_json", full)
+        with pytest.raises(OSError, match="No space left"):
+            trained.register(wrong=30)
+    registry.promote(trained.connection, NAME, 2, "a better eye")
+    assert not trained.register(wrong=30)["champion"]
+    assert trained.champion() == 2
+
+
 def test_a_metric_that_the_run_has_not_measured_is_an_error_that_lists_those_that_it_has():
     measured = {"published": {name: {"value": 0.5} for name in OVERALL}}
     assert find_metric(measured, "published.loss") == 0.5

@@ -67,6 +67,20 @@ def test_a_run_knows_its_commit_and_whether_files_were_changed(local, settings, 
     assert (clean["git.dirty"], dirty["git.dirty"]) == ("false", "true")
 
 
+def test_a_run_that_is_taken_up_again_says_the_commit_of_then(local, settings, paths, tmp_path, monkeypatch):
+    repository = tmp_path / "repository"
+    git = f"git -C {repository} -c user.name=me -c user.email=me@example.org"
+    os.system(f"git init -q {repository} && {git} commit -q --allow-empty -m first")  # noqa: S605
+    monkeypatch.chdir(repository)
+    run = open_run(local, settings, paths.cache)
+    first = run.code()
+    os.system(f"{git} commit -q --allow-empty -m mended")  # noqa: S605
+    assert open_run(local, settings, paths.cache).code() == first  # while it goes on
+    local.client.set_terminated(run.run_id, "FAILED")
+    commit, changed = open_run(local, settings, paths.cache).code()
+    assert (commit != first[0], changed) == (True, False)
+
+
 def test_a_local_runs_artifacts_stand_beside_the_database(local, settings, paths, tmp_path):
     run = open_run(local, settings, paths.cache)
     assert local.client.get_run(run.run_id).info.artifact_uri.startswith(f"{tmp_path}/mlruns/{NAME}/")

@@ -83,16 +83,22 @@ def test_the_first_frame_of_an_animation_counts(client):
 
 
 def test_a_wrong_field_name_is_answered_with_the_right_one(client):
-    assert_problem(upload(client, picture(), field="foo"), 400, "'image'", "Received: 0; other fields: foo")
+    assert_problem(
+        upload(client, picture(), field="foo"), 400, "'image'", "Received: 0; other fields, which are not taken: foo"
+    )
     sent = {"foo": (io.BytesIO(picture()), "scan.png")}
-    assert_problem(client.post("/api/v1/predict", data=sent), 400, "'image'. Received: 0; other fields: foo")
+    assert_problem(
+        client.post("/api/v1/predict", data=sent), 400, "'image'. Received: 0; other fields, which are not taken: foo"
+    )
 
 
 @pytest.mark.parametrize("path", ["/predict", "/api/v1/predict", "/api/v1/batch"])
 def test_what_belongs_into_the_address_is_not_ignored_in_the_body(client, path):
     form = {"image": (io.BytesIO(picture()), "scan.png"), "window_center": "3"}
     hint = "goes into the address: ?model="
-    assert_problem(client.post(path, data=form), 400, "Received: 1; other fields: window_center", hint)
+    assert_problem(
+        client.post(path, data=form), 400, "Received: 1; other fields, which are not taken: window_center", hint
+    )
     image = base64.b64encode(picture()).decode()
     sent = client.post(path, json={"image": image, "model": "another"})
     assert_problem(sent, 400, "model: Extra inputs are not permitted", hint)

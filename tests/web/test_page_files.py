@@ -118,6 +118,28 @@ def test_the_way_back_from_an_image_leads_to_its_row(table):
     expect(table.get_by_label("Find")).to_have_value("x")
     table.go_forward()
     expect(table.get_by_role("alert")).to_contain_text("This image cannot be read")
+    table.get_by_role("button", name="Table").click()
+    expect(table.get_by_role("button", name="text.png")).to_be_focused()
+    table.get_by_role("button", name="text.png").click()
+    table.go_back()
+    expect(table.get_by_role("button", name="text.png")).to_be_focused()
+
+
+def test_the_way_back_is_that_of_the_images_that_are_chosen_now(table):
+    table.get_by_role("button", name="mixed.png").click()
+    table.get_by_role("button", name="Start over").click()
+    choose_all(table, *(as_file(picture(), f"{number}.png") for number in range(9)))
+    expect_done(table, "9 images")
+    table.get_by_role("button", name="7.png").click()
+    expect(table.locator("#label")).to_be_focused()
+    table.go_back()
+    expect(table.get_by_role("button", name="7.png")).to_be_focused()
+    table.get_by_role("button", name="Start over").click()
+    drop(table, "one.png", "two.png")
+    expect_done(table, "2 images")
+    table.get_by_role("link", name="Skip to the page's content").focus()
+    table.keyboard.press("Enter")
+    expect(table.get_by_role("tab").first).to_be_visible()
 
 
 def test_the_browser_asks_before_several_answers_are_left(table):
@@ -253,9 +275,11 @@ def test_slices_that_are_too_large_together_are_said_to_be_no_series(page):
 
 def test_an_archive_that_is_answered_later_leaves_the_table_as_it_is(page):
     held = []
+    page.wait_for_load_state("networkidle")
     page.route("**/api/v1/batch", lambda route: held.append(route))
     archive = as_file(zipped({"three.png": picture(), "four.png": picture()}), "more.zip", "application/zip")
-    choose_all(page, as_file(picture(), "one.png"), as_file(picture("normal"), "two.png"), archive)
+    with page.expect_request("**/api/v1/batch"):
+        choose_all(page, as_file(picture(), "one.png"), as_file(picture("normal"), "two.png"), archive)
     page.get_by_role("button", name="Table").click()
     page.get_by_label("Find").fill("o")
     page.get_by_role("button", name="two.png").click()

@@ -81,6 +81,15 @@ def test_a_chosen_label_waits_while_the_page_is_drawn_again(labels):
     expect(chosen).to_have_value("squamous_cell_carcinoma")
     labels.get_by_role("button", name="Keep this label").click()
     expect(said).to_have_text("Kept: squamous cell carcinoma. The model said adenocarcinoma.")
+    held = []
+    labels.route("**/api/v1/feedback", lambda route: held.append(route))
+    with labels.expect_request("**/api/v1/feedback"):
+        give(labels, "Normal")
+    chosen.select_option(label="Large cell carcinoma")
+    with labels.expect_response("**/api/v1/feedback"):
+        held[0].continue_()
+    expect(labels.get_by_role("button", name="Keep this label")).to_be_enabled()
+    expect(chosen).to_have_value("large_cell_carcinoma")
 
 
 def test_a_label_that_cannot_be_kept_says_why(labels):

@@ -41,7 +41,8 @@ from cnnClassifier.tracking.values import digest_of
 
 log = logging.getLogger(__name__)
 
-MODEL_TAG = "model.sha256"
+MODEL_TAG, PASSED = "model.sha256", "passed"
+AGAIN = "; registered again in place of version "
 CHECKED_IMAGES = 24  # if there are as many: real images on which ONNX and Keras are compared
 TYPICAL_IMAGES, BATCH = 64, 16  # training images whose mean map is taken off every map (docs/explain.md)
 
@@ -151,9 +152,9 @@ class Registration(Component[RegistrationConfig]):
         return version
 
     def _twin(self) -> registry.RegisteredModel | None:
-        """The champion, if an attempt at this same registration made it that and was cut short afterwards."""
+        """The champion, if the gate of an attempt at this same registration made it that, which was cut short then."""
         champion = registry.find(self.pipeline_run.connection, self.config.name, registry.CHAMPION)
-        if champion is None or champion.run_id != self.pipeline_run.run_id:
+        if champion is None or champion.run_id != self.pipeline_run.run_id or champion.tags.get("gate") != PASSED:
             return None
         return champion if champion.tags.get(MODEL_TAG) == self._digest() else None
 
@@ -189,7 +190,7 @@ class Registration(Component[RegistrationConfig]):
 
     def _carry_out(self, decision: Decision, version: int) -> None:
         """Record the decision with the version, and move the alias if it says so."""
-        tags = {"gate": "passed" if decision.promote else "failed", "gate.reason": decision.reason}
+        tags = {"gate": PASSED if decision.promote else "failed", "gate.reason": decision.reason}
         registry.record_decision(self.pipeline_run, self.config.name, version, tags, decision.numbers)
         if decision.promote:
             registry.set_alias(self.pipeline_run.connection, self.config.name, version, registry.CHAMPION)
@@ -200,8 +201,8 @@ class Registration(Component[RegistrationConfig]):
 
 def succeed(twin: registry.RegisteredModel) -> Decision:
     """A version takes the place of its twin, which the gate has let through."""
-    told = twin.tags.get("gate.reason", "")
-    return Decision(True, f"{told}; registered again in place of version {twin.version}, the same model", {})
+    told, _, _ = twin.tags.get("gate.reason", "").partition(AGAIN)
+    return Decision(True, f"{told}{AGAIN}{twin.version}, the same model", {})
 
 
 def find_metric(metrics: Mapping[str, Any], name: str) -> float:

@@ -81,14 +81,19 @@ def connect(config: TrackingConfig) -> Connection:
 
 def _local(database: Path) -> Connection:
     database = project_root(Path.cwd()) / database
-    return Connection(sqlite_address(database), database.parent / "mlruns")
+    _check_path(database.parent)  # behind the file's name, `?timeout=30` is for SQLAlchemy
+    return Connection(f"{SQLITE}{database}", database.parent / "mlruns")
 
 
 def sqlite_address(file: Path) -> str:
     """The address by which MLflow and SQLAlchemy open a file; TrackingError for a path that they take for another."""
-    if "?" in str(file) or unquote(str(file)) != str(file):
-        raise TrackingError(f"{file}: in a path, MLflow takes `?` and `%` for signs of its own; rename the folder")
+    _check_path(file)
     return f"{SQLITE}{file}"
+
+
+def _check_path(path: Path) -> None:
+    if "?" in str(path) or unquote(str(path)) != str(path):
+        raise TrackingError(f"{path}: in a path, MLflow takes `?` and `%` for signs of its own; rename the folder")
 
 
 def _check_database(path: Path) -> None:

@@ -99,7 +99,7 @@ class PipelineRun:
         write_json(asdict(self.record), self.record_file)
 
     def code(self) -> tuple[str | None, bool | None]:
-        """The commit that the run was started at, and whether files were changed; None for what git did not say."""
+        """The commit that the run was started or reopened at, whether files differed; None for what git did not say."""
         with self._errors("ask for the run's commit"):
             tags = self.connection.client.get_run(self.run_id).data.tags
         dirty = tags.get("git.dirty")
@@ -211,10 +211,15 @@ def _start(connection: Connection, wanted: RunRecord, backbone: str, tree: Mappi
 
 
 def _resume(client: Any, run_id: str) -> bool:
-    """Reopen a run that a killed or failed pipeline left; False if it is no longer on the server."""
+    """Reopen a run that a killed or failed pipeline left; False if it is no longer on the server.
+
+    It says today's commit from then on: what that changes, DVC has run again, or will.
+    """
     run = _find_run(client, run_id)
     if run is not None and run.info.status != "RUNNING":
         client.update_run(run_id, status="RUNNING")
+        for key, text in run_tags().items():
+            client.set_tag(run_id, key, text)
     return run is not None
 
 

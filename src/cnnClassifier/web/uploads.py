@@ -157,7 +157,7 @@ def _one_of_form(request: Request) -> bytes:
 def _received(request: Request) -> str:
     """What a form has instead of what it should have."""
     others = _other_fields(request)
-    fields = f"; other fields: {', '.join(others)}" if others else ""
+    fields = f"; other fields, which are not taken: {', '.join(others)}" if others else ""
     elsewhere = f". {IN_THE_ADDRESS}" if _asked_in_the_body(others) else ""
     return f"Received: {len(request.files.getlist(FIELD))}{fields}{elsewhere}"
 
