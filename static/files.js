@@ -136,7 +136,10 @@ element("retry").addEventListener("click", () => {
   for (const item of choice.items.filter(canBeAskedAgain)) askAbout(item);
 });
 window.addEventListener("popstate", () => {
-  for (const each of ["images", "table"]) if (isEntry(each)) showView(each);
+  const wanted = ["images", "table"].find(isEntry);
+  if (!wanted || wanted === view) return;
+  showView(wanted);
+  if (wanted === "table") document.dispatchEvent(new Event("backtotable"));
 });
 element("show-images").addEventListener("click", () => showView("images"));
 element("show-table").addEventListener("click", () => {

@@ -98,7 +98,6 @@ function byOrder(one, other) {
 
 /** To the row of the image that was looked at last. */
 function showOpened() {
-  if (element("table-view").hidden) return;
   const row = rows.get(choice.selected);
   (row && !row.hidden ? row.querySelector("button") : find).focus();
 }
@@ -109,7 +108,7 @@ for (const head of document.querySelectorAll("#table th[data-by]")) {
     renderAll();
   });
 }
-window.addEventListener("popstate", showOpened);
+document.addEventListener("backtotable", showOpened);
 element("show-table").addEventListener("click", () => rows.get(choice.selected)?.scrollIntoView({ block: "nearest" }));
 find.addEventListener("input", renderAll);
 only.addEventListener("change", renderAll);
