@@ -4,6 +4,7 @@ import { askAbout } from "./asking.js";
 import { debounced, element, say } from "./dom.js";
 import { choice } from "./items.js";
 import { renewPicture } from "./pictures.js";
+import { inHundredths } from "./words.js";
 
 const PRESETS = { lung: [-600, 1500], mediastinum: [40, 400], bone: [400, 1800] };
 const OWN = "own";
@@ -48,14 +49,9 @@ function stretch([middle, spread], hounsfield) {
 }
 
 function tellValues(frames) {
-  say(element("center-value"), inShort(center.value));
-  say(element("width-value"), inShort(width.value));
+  say(element("center-value"), inHundredths(center.value));
+  say(element("width-value"), inHundredths(width.value));
   say(element("frame-value"), `${frame.value} of ${frames}`);
-}
-
-/** A file's own window may have fractions. */
-function inShort(value) {
-  return String(Number(Number(value).toFixed(2)));
 }
 
 function presetButtons() {

@@ -4,7 +4,7 @@ import { element, showIf } from "./dom.js";
 import { choice } from "./items.js";
 import { model } from "./models.js";
 import { wantPicture } from "./pictures.js";
-import { inBytes, inWords } from "./words.js";
+import { inBytes, inHundredths, inWords } from "./words.js";
 
 function render() {
   const item = choice.selected;
@@ -53,7 +53,7 @@ function measures({ width, height, dicom }) {
 }
 
 function inRange({ center, width }) {
-  return `${Math.round(center)} / ${Math.round(width)}`;
+  return `${inHundredths(center)} / ${inHundredths(width)}`;
 }
 
 /** What a sample is known to be, as a caption; a drawing has no true class for a model of real scans. */

@@ -23,6 +23,11 @@ export function inPercent(share) {
   return `${percent.toFixed(1)}\u00a0%`;
 }
 
+/** A number to two digits behind the point at most: a DICOM file's own window may have fractions. */
+export function inHundredths(value) {
+  return String(Number(Number(value).toFixed(2)));
+}
+
 export function inBytes(bytes) {
   return bytes < MEGABYTE ? `${Math.max(1, Math.round(bytes / 1024))} kB` : `${(bytes / MEGABYTE).toFixed(1)} MB`;
 }

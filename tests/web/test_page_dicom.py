@@ -132,6 +132,7 @@ def test_a_file_s_own_window_keeps_its_fraction_while_the_other_slider_moves(pag
     with page.expect_response("**/api/v1/predict"):
         choose(page, ct(0, window=(40.5, 350.5)), name="scan.dcm")
     expect(page.locator("#center-value")).to_have_text("40.5")
+    expect(page.locator("#caption")).to_contain_text("window 40.5 / 350.5 HU")
     with page.expect_request("**/api/v1/predict?*window_center*") as asked:
         page.get_by_label("Width").evaluate("node => { node.value = 401.37; node.dispatchEvent(new Event('input')); }")
     assert "window_center=40.5&window_width=401" in asked.value.url
