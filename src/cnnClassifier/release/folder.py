@@ -32,9 +32,9 @@ class Rounding(Section):
 class Release(Section):
     """release.json. `files` gives each file's SHA-256; `data` the SHA-256 of the manifest and of the test split.
 
-    `commit` is the one that the run was started at, `uncommitted_changes` whether files differed from it; None for what
-    the run did not say. `gate` is what the gate decided when it was registered, `promoted` why somebody made it
-    champion all the same.
+    `commit` is the one that the run was started at, or taken up again after a failure; `uncommitted_changes` whether
+    files differed from it; None for what the run did not say. `gate` is what the gate decided when it was registered,
+    `promoted` why somebody made it champion all the same.
     """
 
     format: Literal[1] = 1

@@ -81,7 +81,7 @@ class Reader:
         if request.mimetype == "multipart/form-data":
             return _one_of_form(request)
         if request.is_json:
-            return self._from_json(request)
+            return self._from_json(request, _keys(request))
         raise UnsupportedMediaType(
             f"send the image as multipart/form-data, in the file field {FIELD!r}, as application/json "
             f'{{"{FIELD}": "<base64>"}}, or as the body itself with its media type, such as image/png. '
@@ -94,13 +94,17 @@ class Reader:
             if not files or _other_fields(request):
                 raise BadRequest(f"send one or more files in the field {FIELD!r}. {_received(request)}")
             return [Upload(file.filename or "", file.read()) for file in files]
-        if request.is_json and "images" in _keys(request):
-            body = _parse(request, BatchRequest, '{"images": ["<base64>", ...]}')
-            return [Upload(str(number), _decoded(text)) for number, text in enumerate(body.images, 1)]
-        return [Upload("1", self._one(request))]
+        if not request.is_json:
+            return [Upload("1", self._one(request))]
+        keys = _keys(request)
+        if "images" not in keys:
+            return [Upload("1", self._from_json(request, keys))]
+        body = _parse(request, BatchRequest, '{"images": ["<base64>", ...]}')
+        return [Upload(str(number), _decoded(text)) for number, text in enumerate(body.images, 1)]
 
-    def _from_json(self, request: Request) -> bytes:
-        if "url" not in _keys(request):
+    def _from_json(self, request: Request, keys: Collection[str]) -> bytes:
+        """The image in a JSON body that has these keys, or behind its address."""
+        if "url" not in keys:
             return _decoded(_parse(request, PredictRequest, f'{{"{FIELD}": "<base64>"}}').image)
         address = _parse(request, UrlRequest, '{"url": "https://..."}')
         if not self.fetcher:
