@@ -1,13 +1,14 @@
 """Drawn patients: what a model says and what can be measured of their images, alike within a patient."""
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cnnClassifier.monitoring.drift import Window
-from cnnClassifier.monitoring.entries import Entry
+from cnnClassifier.monitoring.entries import Entry, read_log
 from cnnClassifier.monitoring.properties import PROPERTIES
 from cnnClassifier.monitoring.reference import TrainingReference, build_reference
 from cnnClassifier.monitoring.writer import LogWriter, Rotation
@@ -95,3 +96,9 @@ def write_log(path: Path, entries: list[Entry], rotation: Rotation = KEEP_ALL) -
     writer.close()
     assert not writer.lost.total()
     return path
+
+
+def rows(path: Path) -> list[tuple]:
+    """Whose answers a log holds, in order: request and item."""
+    with closing(read_log(path)) as log:
+        return log.execute("SELECT request_id, item FROM predictions ORDER BY id").fetchall()

@@ -79,6 +79,11 @@ def expect_done(page: Page, text: str) -> None:
     expect(page.locator("#progress-text")).to_have_text(text)
 
 
+def names(page: Page) -> list[str]:
+    """The files in the table's rows that are shown."""
+    return page.locator("#rows tr:visible th").all_inner_texts()
+
+
 def refuse(app: Flask, path: str, problem: Problem, times: int | None = None, **headers: str) -> list[str]:
     """Answer requests to `path` with a problem until one has the right key, or so many times; gives who was refused."""
     refused: list[str] = []
