@@ -72,16 +72,16 @@ def tell_if_busy(ray: Any, cluster: Cluster) -> None:
 def pool(ray: Any, cluster: Cluster, parts: int, waiting: int = 2) -> dict[str, Any]:
     """Options of `map_batches` for actors that work at one block at a time, at most one actor for each part.
 
+    The pool is of one size: Ray would dismiss actors that wait for their first parts, and with `waiting` 1 never call
+    them back.
     `waiting` is how many blocks an actor is given at once: 1 where a block takes long and others might be idle.
     """
     room = max(1, int(ray.cluster_resources().get("CPU", 1)) // cluster.threads)
-    most = min(cluster.workers or room, parts)
+    size = min(cluster.workers or room, parts)
     return {
         "batch_size": None,
         "batch_format": "pyarrow",
-        "compute": ray.data.ActorPoolStrategy(
-            min_size=1, max_size=most, initial_size=most, max_tasks_in_flight_per_actor=waiting
-        ),
+        "compute": ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=waiting),
         "num_cpus": cluster.threads,
     }
 
