@@ -153,6 +153,12 @@ def test_serving_needs_nothing_at_import_that_its_environment_lacks():
     assert needed <= SERVING_LIBRARIES | set(sys.stdlib_module_names) | {PACKAGE.name}
 
 
+def test_no_module_imports_itself_by_way_of_others():
+    reached = {file: first_party_files(file) - {file} for file in PACKAGE.rglob("*.py")}
+    circles = {file.relative_to(PACKAGE).as_posix() for file in reached if _is_in_a_circle(file, reached)}
+    assert not circles
+
+
 def test_components_do_not_import_each_other():
     components = PACKAGE / "components"
     for stage in STAGES:
@@ -175,6 +181,10 @@ def test_all_errors_are_of_one_tree():
 
 def test_no_module_is_longer_than_a_reader_can_hold():
     assert not {str(file): length for file in PACKAGE.rglob("*.py") if (length := _lines(file)) > 300}
+
+
+def _is_in_a_circle(file: Path, reached: dict[Path, set[Path]]) -> bool:
+    return any(file in reached[other] for other in reached[file])
 
 
 def _lines(file: Path) -> int:

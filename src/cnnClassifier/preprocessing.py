@@ -5,8 +5,6 @@ an image for a network, but for `dicom`, which `decode` calls.
 """
 
 import io
-import struct
-import zlib
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +13,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from scipy import ndimage
 
 from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.decoders import DECODER_ERRORS, JPEG, check_scans
 from cnnClassifier.dicom import decode_dicom, is_dicom
 from cnnClassifier.errors import ImageError
 from cnnClassifier.stain import normalise_stain
@@ -35,25 +34,6 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 # Not all that Pillow knows: its EPS reader starts a Ghostscript process on what it is given.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
-
-# What a damaged or hostile file makes Pillow's decoders raise.
-DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    OverflowError,
-    EOFError,
-    struct.error,
-    zlib.error,
-)
-
-# A JPEG is decoded as often as it has scans, each over the whole picture. Encoders write up to about 12.
-MOST_SCANS = 100
-SCAN = b"\xff\xda"
-JPEG = b"\xff\xd8"  # how each begins: Pillow calls one with an index of further pictures MPO
 
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # TIFF's tag for what its numbers mean, and one of its values
 
@@ -134,12 +114,6 @@ def is_deep(mode: str, kind: str | None) -> bool:
     """Whether a file of this mode and format, as Pillow names them, has grey of 16 bits, whose range is known."""
     # PGM files of more than 8 bits come as 32 bits, scaled to the 16 that their range is stated in.
     return mode.startswith("I;16") or (mode == "I" and kind == "PPM")
-
-
-def check_scans(jpeg: bytes) -> None:
-    """Raise ImageError for a JPEG with so many scans that decoding it takes minutes."""
-    if jpeg.count(SCAN) > MOST_SCANS:
-        raise ImageError(f"not a readable image: a JPEG with more than {MOST_SCANS} scans")
 
 
 def to_grey(pixels: Pixels) -> Pixels:

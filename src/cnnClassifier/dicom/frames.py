@@ -13,11 +13,11 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import UID
 
+from cnnClassifier.decoders import check_scans
 from cnnClassifier.dicom import gdcm_worker
 from cnnClassifier.dicom.coded import DAMAGED, read_coded
 from cnnClassifier.dicom.form import Form
 from cnnClassifier.errors import ImageError
-from cnnClassifier.preprocessing import check_scans
 
 Values = NDArray[Any]
 

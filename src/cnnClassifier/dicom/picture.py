@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cnnClassifier.decoders import DECODER_ERRORS
 from cnnClassifier.dicom import form as forms
 from cnnClassifier.dicom.elements import DataSet, Element
 from cnnClassifier.dicom.form import GREY, PALETTE, Form, read_form
 from cnnClassifier.dicom.frames import Values, read_frame
 from cnnClassifier.dicom.window import PRESETS, DicomFacts, Window
 from cnnClassifier.errors import ImageError
-from cnnClassifier.preprocessing import DECODER_ERRORS
 
 Pixels = NDArray[np.float32]
 

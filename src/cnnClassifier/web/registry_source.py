@@ -19,7 +19,6 @@ from cnnClassifier.tracking.connection import Connection, connect
 from cnnClassifier.tracking.fetch import Order, fetch
 from cnnClassifier.tracking.peek import PeekError, at_hand, peek
 from cnnClassifier.tracking.registry import ServedPackage
-from cnnClassifier.web.model_source import load_from_folder
 
 FIRST_VERSION = "1"  # what a released model becomes in the empty registry that it is imported into
 
@@ -49,7 +48,7 @@ class RegistrySource:
         server = self._connect()
         if self._released and server.is_unused:
             # MLflow's database and the import into it take many seconds: `look` sees to them.
-            return load_from_folder(self._released, version=FIRST_VERSION)
+            return Classifier.load(self._released, self._released.name, FIRST_VERSION)
         try:
             package = self._peek(server)
         except TrackingError as error:
@@ -64,7 +63,7 @@ class RegistrySource:
         if self._released is None:
             raise self._nothing(server)
         log.info("%s: no model %s; serving %s", server.title, " or ".join(self._names), self._released)
-        return load_from_folder(self._released)
+        return Classifier.load(self._released, self._released.name)
 
     def look(self, current: Classifier) -> Classifier | None:
         """The tested champion, if it is another model than `current`; None if it is not.
