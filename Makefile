@@ -15,6 +15,7 @@ CONTAINER_TOOLS := buildah debootstrap docker.io iptables
 # .env as the program reads it: the environment wins over it, and it is no shell that reads its values.
 WITH_ENV := $(BIN)/python -c 'import os, sys, dotenv; dotenv.load_dotenv(".env"); os.execvp(sys.argv[1], sys.argv[1:])'
 CONFIGURED := from cnnClassifier.config.loading import load_project; print(load_project().tracking.uri)
+MASKED := from cnnClassifier.tracking.client import masked; print(masked(input()))
 # $(call debian,CHECK,PACKAGES,WHAT FOR) installs Debian's packages unless the check succeeds.
 debian = { $(1); } >/dev/null 2>&1 || { echo "installing Debian's $(2) for $(3)"; \
   $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq $(2) >/dev/null'; }
@@ -38,8 +39,8 @@ serve: .venv/.run  ## the web page and API at http://127.0.0.1:8080
 
 ui: .venv/.run  ## compare runs in MLflow's pages at http://127.0.0.1:5000
 	@$(WITH_ENV) bash -c 'uri="$${MLFLOW_TRACKING_URI:-$$(python -c "$(CONFIGURED)")}"; case "$$uri" in \
-	  http*) echo "your runs are at $$uri" ;; \
-	  *) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false exec mlflow ui --backend-store-uri "$$uri" ;; esac'
+	  http*) echo "your runs are at $$(python -c "$(MASKED)" <<<"$$uri")" ;; \
+	  *) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_BACKEND_STORE_URI="$$uri" exec mlflow ui ;; esac'
 
 tracking-server: .venv/.team  ## a team's MLflow server on PostgreSQL and S3, as .env says (docs/team.md)
 	@$(WITH_ENV) bash -c 'if [ -z "$${MLFLOW_BACKEND_STORE_URI:-}" ] || [ -z "$${MLFLOW_ARTIFACTS_DESTINATION:-}" ]; then \

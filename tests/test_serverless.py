@@ -23,6 +23,7 @@ from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.fetching import Fetcher
 from cnnClassifier.serverless import Function, make_function
+from cnnClassifier.web.answers import PredictAnswer
 from environment import clean_environment
 from imports import ROOT
 
@@ -100,7 +101,8 @@ def assert_answers(function: Function, event: dict) -> None:
     answer = json.loads(response["body"])
     assert (answer["state"], answer["label"]) == (expected.state, expected.label)
     assert answer["probabilities"] == pytest.approx(expected.probabilities)
-    assert answer["disclaimer"]
+    assert answer["version"] == function.classifier.digest
+    assert set(answer) == set(PredictAnswer.model_fields)  # what POST /predict answers
     assert response["isBase64Encoded"] is False
 
 

@@ -4,7 +4,6 @@ No TensorFlow, no web and no registry here: whoever fetched the package says its
 """
 
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx_state
 from PIL import Image
 
+from cnnClassifier.cores import usable_cores
 from cnnClassifier.decision import decide
 from cnnClassifier.errors import ModelError, NoMapsError, one_line
 from cnnClassifier.model_spec import (
@@ -105,7 +105,7 @@ class Classifier:
         `version` is what it is called (default: its digest), `threads` how many cores one prediction may use (all).
         """
         spec = read_spec(folder)
-        session = open_session(folder / ONNX_FILE, threads or os.cpu_count() or 1)
+        session = open_session(folder / ONNX_FILE, threads or usable_cores())
         _check_input(session, spec, folder)
         _check_output(session, spec, folder)
         _check_maps(session, spec, folder)

@@ -7,20 +7,20 @@ picture itself as the body. Errors are problem documents (RFC 9457), as those of
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from cnnClassifier import DISCLAIMER
 from cnnClassifier.api_key import API_KEY, HEADER, check_key
 from cnnClassifier.base64_files import from_base64
 from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.errors import ConfigError, DataError, ImageError
 from cnnClassifier.fetching import Fetcher, FetchError
 from cnnClassifier.inference import Classifier
+from cnnClassifier.web.answers import PredictAnswer
 
 MODEL_DIR, URL_HOSTS = "CNNCLASSIFIER_MODEL_DIR", "CNNCLASSIFIER_URL_HOSTS"
 TYPES = "urn:cnnclassifier:problem:"
@@ -82,8 +82,8 @@ class Function:
             return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), "not-fetched").response
         except ImageError as error:
             return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), "unreadable-image").response
-        body = {**asdict(prediction), "synthetic": self.classifier.spec.synthetic, "disclaimer": DISCLAIMER}
-        return _response(HTTPStatus.OK, body, {"content-type": "application/json"})
+        answer = PredictAnswer.of(prediction, self.classifier.spec.synthetic)
+        return _response(HTTPStatus.OK, answer.model_dump(mode="json"), {"content-type": "application/json"})
 
     def _check(self, event: Event) -> None:
         sent = _headers(event).get(HEADER.lower(), "")
@@ -131,7 +131,7 @@ def make_function(environ: Mapping[str, str], serving: ServingConfig) -> Functio
     folder = environ.get(MODEL_DIR) or serving.released
     if not folder:
         raise ConfigError(f"{MODEL_DIR} is not set, and serving.released names no model either")
-    classifier = Classifier.load(Path(folder), Path(folder).name, "packaged")
+    classifier = Classifier.load(Path(folder), Path(folder).name)
     classifier.self_test()
     hosts = [*serving.url_hosts, *(host.strip() for host in environ.get(URL_HOSTS, "").split(",") if host.strip())]
     max_bytes = serving.max_upload_mb * MIB

@@ -88,6 +88,17 @@ def test_what_is_older_than_so_many_days_is_dropped_and_gone_from_the_file(refer
     assert b"long-ago" not in log_file.read_bytes()
 
 
+def test_a_check_for_drift_is_dropped_with_the_answers_that_it_is_about(reference, log_file):
+    entries = entries_of(TRAINED, reference)[:2]
+    write_log(log_file, entries[:1])
+    with closing(read_log(log_file)) as log:
+        for at, model in ((time.time() - 3 * DAY, "retired"), (time.time() - DAY, "served")):
+            save_check(log, Checked(at, model, "1", 50, ()))
+    write_log(log_file, entries[1:], Rotation(days=2))
+    with closing(read_log(log_file)) as log:
+        assert [each.model for each in last_checks(log)] == ["served"]
+
+
 def test_a_file_stays_bounded(reference, log_file, monkeypatch):
     monkeypatch.setattr(module, "ROTATED_ENTRIES", 100)
     entries = entries_of(TRAINED, reference)[:100]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import Paths
 from cnnClassifier.conversion import write_onnx
+from cnnClassifier.cores import usable_cores
 from cnnClassifier.datasets.manifest import ImageRecord, read_manifest
 from cnnClassifier.features.extraction import Forward, code_of_pixels, features_of
 from cnnClassifier.files import scratch_folder
@@ -44,7 +45,7 @@ class EightBits:
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """The features (n, d) of n images as `preprocess` returns them."""
-        return features_of(self._session, batch, os.cpu_count() or 1)
+        return features_of(self._session, batch, usable_cores())
 
     @cached_property
     def _session(self) -> Any:  # only once a feature is asked for that is not in the store

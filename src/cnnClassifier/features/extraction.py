@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from cnnClassifier import preprocessing, stain
 from cnnClassifier.augmentation import AnyView
 from cnnClassifier.batching import batches, progress
 from cnnClassifier.config.network import PreprocessingSpec
+from cnnClassifier.cores import usable_cores
 from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.errors import DataError, ImageError
 from cnnClassifier.features.spaces import root_of
@@ -96,7 +96,7 @@ class FeatureExtractor:
         self, shards: Sequence[list[str]], wanted: Mapping[str, Item]
     ) -> Iterator[tuple[list[str], np.ndarray]]:
         """Each shard with its pixels (n, size, size, 3), made on all cores while the network works on those before."""
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             ahead = ([pool.submit(self._view_of, *wanted[key]) for key in shard] for shard in shards)
             waiting = list(islice(ahead, AHEAD))
             try:

@@ -1,6 +1,5 @@
 """Run an exported file by itself, as another program would: pixels in, probabilities and features out."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnClassifier.cores import usable_cores
 from cnnClassifier.formats.kinds import FILES, Format
 from cnnClassifier.inference import Classifier
 from cnnClassifier.model_spec import FEATURES, INPUT, OUTPUT
@@ -59,7 +59,7 @@ def _open_litert(path: Path) -> Run:
     from ai_edge_litert.interpreter import Interpreter
 
     with native_stderr_held():  # it says which kernels it takes
-        interpreter = Interpreter(model_path=str(path), num_threads=os.cpu_count())
+        interpreter = Interpreter(model_path=str(path), num_threads=usable_cores())
         interpreter.allocate_tensors()
     run = interpreter.get_signature_runner()
 

@@ -1,7 +1,6 @@
 """Scoring from the list to the last part, on this machine or on a cluster; killed, it goes on where it stopped."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from cnnClassifier import DISCLAIMER
 from cnnClassifier.asking.models import choose_model
 from cnnClassifier.batching import progress
 from cnnClassifier.config.types import ProjectConfig
+from cnnClassifier.cores import usable_cores
 from cnnClassifier.destinations import check_outside
 from cnnClassifier.inference import Classifier
 from cnnClassifier.ray_cluster import Cluster
@@ -58,7 +58,7 @@ def score_images(source: str, out: Path, wish: Wish, cluster: Cluster | None = N
         finished = scored.finished()
         waiting = scored.plan.count(without=finished)
         log.info("%s: %d files, %d of them new; %d to be answered", source, scored.plan.count(), added, waiting)
-        cores = cluster.threads if cluster else wish.threads or os.cpu_count() or 1
+        cores = cluster.threads if cluster else wish.threads or usable_cores()
         pace = Pace(wish.batch, wish.readers, project.serving.max_megapixels * MILLION, cores)
         with progress(waiting, "score") as done:
             parts = scored.plan.parts(without=finished)

@@ -6,12 +6,12 @@ the others, and for nothing.
 """
 
 import math
-import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cnnClassifier.cores import usable_cores
 from cnnClassifier.errors import CnnClassifierError
 
 SMOOTHING = 0.1  # of the seconds that a request takes: about the last twenty count
@@ -31,7 +31,7 @@ class Admission:
 
     def __init__(self, capacity: int, decoders: int | None = None) -> None:
         self.capacity = capacity
-        decoders = decoders or os.cpu_count() or 1
+        decoders = decoders or usable_cores()
         self._decoders = threading.Semaphore(decoders)
         self._unpackers = threading.Semaphore(decoders)
         self._lock = threading.Lock()

@@ -4,7 +4,6 @@ Nothing waits for company. A lone image goes at once, on all cores. Where as man
 makes a pass of its own: nothing stands idle while a layer's last block is computed or a picture is decoded.
 """
 
-import os
 import threading
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnClassifier.cores import usable_cores
 from cnnClassifier.errors import CnnClassifierError
 from cnnClassifier.inference import Classifier, Prediction
 from cnnClassifier.web.admission import OverloadedError
@@ -65,7 +65,7 @@ class Batcher:
         queue_size: int,
         deadline: float,
         watch: Watch | None = None,
-        cores: int = os.cpu_count() or 1,
+        cores: int = usable_cores(),
     ) -> None:
         self.max_batch = max_batch
         self.queue_size = queue_size

@@ -18,6 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from cnnClassifier.config.data import SPLITS, PhantomSource, Split
+from cnnClassifier.cores import usable_cores
 from cnnClassifier.datasets.phantom.faults import check_faults, plant_faults
 from cnnClassifier.datasets.phantom.patient import draw_patient, take_slices
 from cnnClassifier.datasets.phantom.truth import TRUTH_FILE, Truth, measure_lesion, write_truth
@@ -52,7 +53,7 @@ def write_phantom(root: Path, source: PhantomSource, workers: int | None = None)
     check_faults(source, sum(case.split == "train" for case in cases) * source.slices_per_patient)
     with new_folder(root) as folder:
         make_folders(folder)
-        rows = list(_draw_all(cases, source, folder, workers or _cpus()))
+        rows = list(_draw_all(cases, source, folder, workers or usable_cores()))
         rows = plant_faults(folder, rows, source, _stream(source, FAULTS))
         write_truth(rows, folder)
 
@@ -118,10 +119,6 @@ def write_patient(case: Case, source: PhantomSource, folder: Path) -> list[Truth
 def _stream(source: PhantomSource, number: int) -> np.random.Generator:
     # SeedSequence takes no negative numbers; shifting keeps the two special streams apart from patients.
     return np.random.default_rng([source.seed, number + 2])
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _end_with_parent() -> None:
