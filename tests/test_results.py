@@ -10,8 +10,9 @@ from cnnClassifier import DISCLAIMER
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import Paths
 from cnnClassifier.errors import DataError
-from cnnClassifier.files import write_json
-from cnnClassifier.model_spec import ModelSpec, write_spec
+from cnnClassifier.files import read_json, write_json
+from cnnClassifier.finished_run import digests
+from cnnClassifier.model_spec import WEIGHTS_FILE, ModelSpec, write_spec
 from cnnClassifier.results import CONTROLS, SHOWN, markdown_table, terminal_report
 from cnnClassifier.tracking.registry import RegisteredModel
 from cnnClassifier.tracking.standing import Standing
@@ -106,6 +107,18 @@ def test_what_was_promoted_since_is_said_as_it_is_now(tmp_path):
     assert "version 3 (champion, promoted because: by hand): better by 0.02\n" in text
     assert "version 3 (champion): " in printed(won, standing=Standing(champion=mine))
     assert "version 3 (challenger): " in printed(lost, standing=Standing(champion=other))
+
+
+def test_results_of_a_run_that_was_not_finished_are_not_those_of_what_is_registered(tmp_path):
+    paths = finished(tmp_path, synthetic=False)
+    for file in (paths.out_of_fold, paths.model / WEIGHTS_FILE):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("of the finished run")
+    write_json(read_json(paths.registration) | {"files": digests(paths)}, paths.registration)
+    assert "Registered chest_ct version 3" in printed(paths)
+    write_json(results(published=(315, 0.99)), paths.metrics)
+    with pytest.raises(DataError, match=r"metrics.json is of a later run.*chest_ct version 3 is what was registered"):
+        terminal_report(paths)
 
 
 def test_before_the_first_run_the_report_says_what_to_run(tmp_path):

@@ -19,10 +19,9 @@ from cnnClassifier.backbones import build_backbone, load_weights
 from cnnClassifier.config.network import HeadConfig, PoolConfig
 from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.errors import ConfigError, ModelError
-from cnnClassifier.model_spec import ModelSpec, read_spec, write_spec
+from cnnClassifier.model_spec import WEIGHTS_FILE, ModelSpec, read_spec, write_spec
 
 ARCHITECTURE_FILE = "architecture.json"
-WEIGHTS_FILE = "model.weights.h5"
 POOL = "pool"  # the layer between backbone and head: what the model sees of an image, as one vector
 STANDARDISE = "standardise"  # the head's layer that scales frozen features
 HIDDEN, LOGITS = "hidden", "logits"  # its dense layers; HIDDEN, then "hidden_2" and so on, only where asked for

@@ -11,7 +11,7 @@ from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.features import spaces
-from cnnClassifier.files import read_json, write_text
+from cnnClassifier.files import write_text
 from cnnClassifier.importing import heavy_imports
 from cnnClassifier.ray_cluster import Cluster
 from cnnClassifier.reproducing import reproduce
@@ -236,12 +236,13 @@ def write_readme(sample: str | None = None) -> None:
 
     `sample` says in words what the run saw instead of its experiment's whole data; README.md does not show it then.
     """
+    from cnnClassifier.finished_run import read_finished
     from cnnClassifier.results import keep_sample, results_section, samples_section, with_section
 
     paths = load_project().paths
     if paths.registration.is_file():
         # The finished run says whose metrics these are; params.yaml may be another experiment's by now.
-        file = f"{read_json(paths.registration)['name']}.json"
+        file = f"{read_finished(paths, 'metrics')['name']}.json"
         if sample:
             keep_sample(paths.metrics, sample, SAMPLES / file)
         else:

@@ -12,6 +12,7 @@ from cnnClassifier import DISCLAIMER
 from cnnClassifier.config.types import Paths
 from cnnClassifier.errors import DataError
 from cnnClassifier.files import read_json, write_json
+from cnnClassifier.finished_run import read_finished
 from cnnClassifier.gate import with_way_round
 from cnnClassifier.model_spec import read_spec
 from cnnClassifier.tracking.standing import Standing
@@ -30,13 +31,12 @@ PROTOCOLS = {
 
 
 def terminal_report(paths: Paths, standing: Standing = NOT_TOLD) -> Group:
-    """Results, registered version and next steps for the terminal; DataError if the pipeline has not run.
+    """Results, registered version and next steps for the terminal; DataError if the pipeline has not run to its end.
 
     `standing` is what the registry says of the version today.
     """
-    if not paths.registration.is_file():
-        raise DataError(f"{paths.registration}: no results yet; run `python main.py` first")
-    metrics, registration = read_json(paths.metrics), read_json(paths.registration)
+    registration = read_finished(paths, "metrics")
+    metrics = read_json(paths.metrics)
     spec = read_spec(paths.package)
     kind = "[bold yellow]SYNTHETIC images: these numbers say nothing about patients[/]\n" if spec.synthetic else ""
     return Group(

@@ -119,6 +119,17 @@ def test_copies_of_training_images_are_counted_and_said(tmp_path):
     assert any(sentence.startswith("1 of 2 images were in the model's training") for sentence in warnings_on(found))
 
 
+def test_of_one_patient_no_interval_is_told(tmp_path):
+    (tmp_path / "data/normal").mkdir(parents=True)
+    (tmp_path / "data/normal/only.png").write_bytes(picture(0))
+    package = write_tiny_package(tmp_path / "chest_ct")
+    found = evaluate_folder(tmp_path / "data", None, package, tmp_path / "out", resamples=100)
+    assert found["accuracy"]["value"] in (0, 1)
+    assert (found["accuracy"]["low"], found["accuracy"]["high"]) == (None, None)
+    assert found["per_class"]["normal"]["recall"]["low"] is None
+    assert any("as one patient's" in sentence for sentence in warnings_on(found))
+
+
 def test_a_link_that_leads_out_is_a_row_and_the_others_go_on(evaluated, data, tmp_path):
     shutil.copytree(data, tmp_path / "data")
     for name, target in (("gone.png", "/nowhere/at/all.png"), ("out.png", data / "normal/0.png")):

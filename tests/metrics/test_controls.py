@@ -136,6 +136,13 @@ def test_protocols_of_the_same_images_are_told_in_one_sentence():
     assert sentence.startswith("published, without exact copies: the 1-nearest-neighbour rule")
 
 
+def test_without_an_interval_a_control_as_good_as_the_model_is_told():
+    nearest, blind = verdicts(results(nearest=0.950, blind=0.946, model=(0.946, None, None)))
+    assert "(balanced accuracy 0.950) is better than the model (0.946, of no known interval)" in nearest
+    assert "cannot be told from the model (0.946" in blind
+    assert verdicts(results(nearest=0.945, blind=0.4, model=(0.946, None, None))) == []
+
+
 def test_controls_below_the_interval_are_not_worth_a_word():
     assert verdicts(results(nearest=0.919, blind=0.25)) == []
 

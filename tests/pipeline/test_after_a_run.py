@@ -87,3 +87,27 @@ def test_a_server_that_is_down_is_told_before_anything_runs(pipeline):
     assert "127.0.0.1:9" in done.stderr
     assert "Running stage" not in done.stdout
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_what_a_stage_left_since_is_not_told_as_what_is_registered(pipeline):
+    artifacts = pipeline.root / "artifacts"
+    named = {"metrics": "evaluation/metrics.json", "out_of_fold": "training/out_of_fold.csv"}
+    before = {file: file.read_bytes() for file in map(artifacts.joinpath, named.values())}
+    images = "artifacts/data_ingestion/images/train"
+    evaluate = ["evaluate", "--model", "phantom", "--data", images, "--resamples", "100", "--out"]
+    known, unknown = pipeline.root / "known", pipeline.root / "unknown"
+    try:
+        pipeline.main(*evaluate, str(known))
+        for file in before:
+            file.write_bytes(before[file] + b"\n")
+        pipeline.main(*evaluate, str(unknown))
+        done = pipeline.main("results", check=False)
+    finally:
+        for file, content in before.items():
+            file.unlink()  # it may be a link into DVC's cache
+            file.write_bytes(content)
+    counted = [json.loads((out / "metrics.json").read_text())["copies_of_training_images"] for out in (known, unknown)]
+    assert counted[0] > 0
+    assert counted[1] is None
+    assert done.returncode == 2
+    assert "metrics.json is of a later run" in done.stderr.splitlines()[-1]

@@ -65,7 +65,9 @@ def warnings_on(metrics: Mapping[str, Any]) -> list[str]:
         said.append(f"{copies} of {images} images were in the model's training set, file for file: they flatter it.")
     if copies is None:
         said.append("Which images the model learned from is not known here: none of these should be among them.")
-    if metrics["groups"] == images:
+    if metrics["groups"] == 1:
+        said.append("All images count as one patient's: how far the numbers would vary with others is not known.")
+    elif metrics["groups"] == images:
         said.append("Each image counts as its own patient: with several of one patient the intervals are too narrow.")
     if absent := [label for label, each in metrics["per_class"].items() if not each["support"]]:
         said.append(f"There is no image of {', '.join(absent)}: averages over classes leave them out.")

@@ -2,6 +2,7 @@
 
 from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.files import read_json
+from cnnClassifier.finished_run import is_of
 from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.predictions import read_predictions
 from cnnClassifier.release.folder import OUT_OF_FOLD
@@ -15,6 +16,7 @@ def training_images(classifier: Classifier, project: ProjectConfig) -> frozenset
     paths = project.paths
     if paths.registration.is_file() and paths.out_of_fold.is_file():
         last = read_json(paths.registration)
-        if (last["name"], str(last["version"])) == (classifier.name, classifier.version):
+        same = (last["name"], str(last["version"])) == (classifier.name, classifier.version)
+        if same and is_of(last, paths, "out_of_fold"):
             return frozenset(read_predictions(paths.out_of_fold).sha256)
     return None

@@ -26,12 +26,13 @@ from cnnClassifier.export import check_as_trained, check_equal, export_package, 
 from cnnClassifier.features.engine import ranging_pixels, ranging_records
 from cnnClassifier.features.network import open_features
 from cnnClassifier.files import file_sha256, new_folder, read_json, scratch_folder, write_json
+from cnnClassifier.finished_run import digests
 from cnnClassifier.gate import Decision, Rival, decide, meet, with_way_round
 from cnnClassifier.metrics.classification import OVERALL
 from cnnClassifier.metrics.predictions import Predictions, read_predictions
 from cnnClassifier.model_card.card import PROTOCOLS, Registered, write_card
-from cnnClassifier.model_spec import ModelSpec
-from cnnClassifier.modeling import WEIGHTS_FILE, cut, load_model
+from cnnClassifier.model_spec import WEIGHTS_FILE, ModelSpec
+from cnnClassifier.modeling import cut, load_model
 from cnnClassifier.monitoring.reference import REFERENCE_FILE
 from cnnClassifier.preprocessing import preprocess
 from cnnClassifier.tracking import registry
@@ -83,6 +84,7 @@ class Registration(Component[RegistrationConfig]):
                 "score": score if math.isfinite(score) else None,
                 "gate": decision.numbers,
                 "onnx_difference": difference,
+                "files": digests(self.paths),
             },
             self.paths.registration,
         )

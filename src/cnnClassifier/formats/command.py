@@ -15,6 +15,7 @@ from cnnClassifier.destinations import Earlier, check_new_folder
 from cnnClassifier.ensembles import ENSEMBLE_FILE
 from cnnClassifier.errors import ConfigError, DataError, ModelError
 from cnnClassifier.files import new_folder, write_json
+from cnnClassifier.finished_run import read_finished
 from cnnClassifier.formats.kinds import EXPORT_FILE, FILES, Format
 from cnnClassifier.formats.parity import Parity, check, compare
 from cnnClassifier.importing import heavy_imports
@@ -150,6 +151,7 @@ def _finished_run(paths: Paths) -> Source:
         raise DataError(
             f"{paths.package}: no finished run; run `python main.py` first, or name a registered model by --model"
         )
+    read_finished(paths, "weights")
     return Source("the last run's model", paths.package, paths.model)
 
 

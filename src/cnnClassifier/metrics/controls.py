@@ -4,6 +4,7 @@ Arrays: `vectors` or `facts` (n, k) numbers that describe each image; `labels` (
 probabilities (n, classes), so that it is reported on as a model is.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -75,7 +76,7 @@ def grouped(control: Control, vectors: NDArray[np.floating], labels: Integers, f
 
 def verdicts(metrics: Mapping[str, Any], metric: str = "balanced_accuracy") -> list[str]:
     """A sentence for each control that comes within the model's interval, or above it; once for protocols of the same
-    figures.
+    figures. Where no interval is known, for each that is as good as the model's value.
 
     `metrics` as in metrics.json: `controls.<protocol>.<control>` beside the protocols themselves.
     """
@@ -95,13 +96,19 @@ def _controls(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[st
 
 
 def _comes_near(control: float | None, model: Mapping[str, float | None]) -> bool:
-    return control is not None and model["low"] is not None and control >= model["low"]
+    return control is not None and control >= _limit(model, "low")
 
 
-def _sentence(rule: tuple[str, str], control: float, model: Mapping[str, float], metric: str) -> str:
+def _limit(model: Mapping[str, float | None], end: str) -> float:
+    """That end of the model's interval; where no interval is known, its value, which none reaches if there is none."""
+    return next((found for found in (model[end], model["value"]) if found is not None), math.inf)
+
+
+def _sentence(rule: tuple[str, str], control: float, model: Mapping[str, float | None], metric: str) -> str:
     name, meaning = rule
-    verdict = "is better than" if control > model["high"] else "cannot be told from"
-    interval = f"{model['value']:.3f}, {model['low']:.3f} to {model['high']:.3f}"
+    verdict = "is better than" if control > _limit(model, "high") else "cannot be told from"
+    limits = "of no known interval" if model["low"] is None else f"{model['low']:.3f} to {model['high']:.3f}"
+    interval = f"{model['value']:.3f}, {limits}"
     measure = metric.replace("_", " ")
     return f"{name} ({measure} {control:.3f}) {verdict} the model ({interval}): {meaning}."
 

@@ -95,4 +95,5 @@ def _value(report: Mapping[str, Any], label: str, name: str) -> float:
 def _with_limits(metric: Mapping[str, float | None]) -> str:
     if metric["value"] is None:
         return "unknown"
-    return f"{metric['value']:.3f}\n{metric['low']:.3f} to {metric['high']:.3f}"
+    limits = "" if metric["low"] is None else f"\n{metric['low']:.3f} to {metric['high']:.3f}"
+    return f"{metric['value']:.3f}{limits}"

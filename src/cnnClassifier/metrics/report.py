@@ -1,6 +1,6 @@
 """A set of predictions as metrics.json says it: every metric with its bootstrap interval."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,8 @@ def report(
     With `positive` classes (indices) also `any_positive`: how often an image of any of them is called any of
     them (sensitivity), and one of the others any of the others (specificity), the most probable class being the call.
     The interval is that of the test set as drawn: what another model would score after another training
-    is not in it. What cannot be said, such as the recall of a class without images, is None. Raises
+    is not in it, and of a single group there is none. What cannot be said, such as the recall of a class without
+    images, is None. Raises
     DataError when there are no images at all.
     """
     if not len(truth):
@@ -50,9 +51,10 @@ def report(
     weights = bootstrap_weights(groups, resamples, seed)
     draws = score_in_parts(truth, probabilities, weights)
     called = np.isin(probabilities.argmax(axis=1), positive)
-    return {
+    count = len(np.unique(groups))
+    found = {
         "images": len(truth),
-        "groups": len(np.unique(groups)),
+        "groups": count,
         **{
             name: with_interval(getattr(point, name)[0], getattr(draws, name), confidence, FEWEST_DRAWS)
             for name in OVERALL
@@ -63,6 +65,7 @@ def report(
             for index, label in enumerate(classes)
         },
     }
+    return found if count > 1 else _without_limits(found)  # every draw is that one group
 
 
 def two_rates(positive: Flags, called: Flags, weights: Floats, confidence: float) -> dict[str, Interval]:
@@ -101,6 +104,13 @@ def with_interval(value: float, drawn: Floats, confidence: float, fewest: float 
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(said, [tail, 100 - tail])
     return {"value": round(float(value), 6), "low": round(float(low), 6), "high": round(float(high), 6)}
+
+
+def _without_limits(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if name in ("low", "high") else _without_limits(value) if isinstance(value, Mapping) else value
+        for name, value in tree.items()
+    }
 
 
 def _one_class(index: int, point: Scores, draws: Scores, confidence: float) -> dict[str, Interval]:
