@@ -133,6 +133,15 @@ def test_a_table_in_another_encoding_is_told(images):
     assert "not a CSV table in UTF-8" in refusal(images, ["müller.png,normal,test,p"], encoding="cp1252")
 
 
+@pytest.mark.parametrize(("row", "fault"), [
+    ('"benign/0.png,benign,train,', "unexpected end of data"),
+    ('benign/0.png,"benign"n,train,', "',' expected after '\"'"),
+])  # fmt: skip
+def test_a_stray_quote_does_not_swallow_the_rows_after_it(images, row, fault):
+    text = refusal(images, ["normal/2.png,normal,test,p7", row, "malignant/1.png,malignant,train,"])
+    assert f"table.csv, line 3 or below: {fault}; correct the double quotes" in text
+
+
 def test_a_missing_table_is_told(images):
     config = configure({"kind": "csv", "table": images / "no.csv", "root": images}, random_split={})
     with pytest.raises(DataError, match=r"no\.csv: No such file or directory; correct `data_ingestion"):

@@ -94,15 +94,24 @@ def _find_split(value: str, config: DataIngestionConfig, where: str) -> Split:
 def _read_rows(source: CsvSource) -> Iterator[tuple[int, dict[str, str]]]:
     wanted = [source.file_column, source.label_column, source.split_column, source.group_column]
     wanted += source.votes.columns.values() if source.votes else []
+    line = 0
     try:
         with source.table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(
+                file, strict=True
+            )  # or a quote that nothing closes takes all rows after it for a cell
             missing = [column for column in wanted if column and column not in (reader.fieldnames or [])]
             if missing:
                 raise DataError(f"{source.table}: no column {missing[0]!r}; it has {reader.fieldnames}")
             for row in reader:
-                yield reader.line_num, row
+                line = reader.line_num
+                yield line, row
     except OSError as error:
         raise DataError(f"{source.table}: {error.strerror}; correct `data_ingestion.source.table`") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise DataError(f"{source.table}: not a CSV table in UTF-8: {error}") from None
+    except csv.Error as error:
+        where = f"{source.table}, line {line + 1} or below"
+        raise DataError(
+            f"{where}: {error}; correct the double quotes: one too many, or one that nothing closes"
+        ) from None
