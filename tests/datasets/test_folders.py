@@ -71,6 +71,13 @@ def test_patterns_match_the_class_folder_or_with_a_slash_the_path(path, label):
     assert find_class(path, PATTERNS, "here") == label
 
 
+def test_a_folders_very_name_is_meant_though_it_has_brackets():
+    classes = {"old": ["normal [2019]"], "new": ["normal [2]"], "some": ["normal ?"]}
+    assert find_class("normal [2019]/a.png", classes, "here") == "old"
+    with pytest.raises(DataError, match="several classes: old, new, some"):  # as a pattern it still matches
+        find_class("normal 2/a.png", classes, "here")
+
+
 @pytest.mark.parametrize(("path", "words"), [
     ("normals/a.png", "'normals/a.png' belongs to no class"),
     ("Normal/a.png", "belongs to no class"),

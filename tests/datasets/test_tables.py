@@ -55,6 +55,14 @@ def test_columns_may_have_any_name_and_splits_may_be_drawn(images):
     assert (candidates[0].label, candidates[0].split) == ("normal", None)
 
 
+def test_a_label_is_matched_whole_though_it_has_a_slash(images):
+    classes = {"hp": ["HP"], "unsure": ["HP/unsure"], "other": ["X"]}
+    candidates, _ = read(images, ["normal/2.png,HP/unsure,test,", "benign/0.png,HP,test,"], classes=classes)
+    assert [item.label for item in candidates] == ["hp", "unsure"]
+    unknown = refusal(images, ["normal/2.png,HP/?,test,"], classes=classes)
+    assert "line 2: 'HP/?/normal/2.png' belongs to no class" in unknown
+
+
 VOTED = "file,label,set,patient,b,m"
 VOTES = {"split_column": "set", "votes": {"columns": {"benign": "b", "malignant": "m"}, "of": 7}}
 

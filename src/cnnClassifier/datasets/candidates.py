@@ -50,16 +50,15 @@ def class_folder(below: str) -> str | None:
     return folder if found else None
 
 
-def find_class(path: str, classes: dict[str, list[str]], where: str) -> str:
+def find_class(path: str, classes: dict[str, list[str]], where: str, cell: str | None = None) -> str:
     """The one class whose patterns match a path like "class folder/file.png"; DataError for none or several.
 
-    A pattern without a slash is matched against the first folder, one with a slash against the whole path.
+    A pattern without a slash is matched against the first folder, one with a slash against the whole path. A table's
+    cell stands for a class folder above the path, and may have slashes itself.
     """
-    folder = path.split("/", 1)[0]
+    folder, path = (path.split("/", 1)[0], path) if cell is None else (cell, f"{cell}/{path}")
     matches = [
-        name
-        for name, patterns in classes.items()
-        if any(fnmatchcase(path if "/" in pattern else folder, pattern) for pattern in patterns)
+        name for name, patterns in classes.items() if any(_is_meant(pattern, folder, path) for pattern in patterns)
     ]
     if len(matches) == 1:
         return matches[0]
@@ -67,6 +66,11 @@ def find_class(path: str, classes: dict[str, list[str]], where: str) -> str:
     raise DataError(
         f"{where}: {path!r} {fault}; correct the patterns of `data_ingestion.classes` or exclude {folder!r}"
     )
+
+
+def _is_meant(pattern: str, folder: str, path: str) -> bool:
+    """Whether a pattern means a folder by its very name, which may have brackets, or matches it or the path."""
+    return folder == pattern or fnmatchcase(path if "/" in pattern else folder, pattern)
 
 
 def find_group(path: str, pattern: str | None) -> str | None:

@@ -48,7 +48,7 @@ def _place(
     if refused := refuse_name(path):
         return refused
     check_inside(source.root / path, source.root, where)
-    label = find_class(f"{_cell(row, source.label_column, where)}/{path}", config.classes, where)
+    label = find_class(path, config.classes, where, _cell(row, source.label_column, where))
     split = _find_split(_cell(row, source.split_column, where), config, where) if source.split_column else None
     if not (source.root / path).is_file():
         return RejectedFile(path, "no such file")
@@ -112,6 +112,4 @@ def _read_rows(source: CsvSource) -> Iterator[tuple[int, dict[str, str]]]:
         raise DataError(f"{source.table}: not a CSV table in UTF-8: {error}") from None
     except csv.Error as error:
         where = f"{source.table}, line {line + 1} or below"
-        raise DataError(
-            f"{where}: {error}; correct the double quotes: one too many, or one that nothing closes"
-        ) from None
+        raise DataError(f"{where}: {error}; correct the double quotes: one is too many, or is not closed") from None
