@@ -154,6 +154,13 @@ def test_drawn_splits_keep_groups_together(tmp_path):
         assert shares == pytest.approx([0.15, 0.25], abs=0.05)
 
 
+def test_a_pattern_that_names_no_patient_stops_it_before_an_image_is_copied(tmp_path):
+    root = write_tree(tmp_path / "data")
+    with pytest.raises(DataError, match=r"`data_ingestion\.group_pattern` .* names the patient or scan of no file"):
+        ingest(configure(root, group_pattern=r"patient(\d+)"), tmp_path)
+    assert not paths_below(tmp_path).images.exists()
+
+
 def test_without_groups_copies_of_one_picture_are_drawn_together(tmp_path):
     root = write_tree(tmp_path / "data", splits=[""], each=30)
     for number in range(30):

@@ -137,7 +137,7 @@ def test_changed_pictures_are_ingested_again_also_where_dvc_has_them_from_before
     project = copy_project(tmp_path / "project", clean_environment())
     scans = project.root / "scans"
     write_tree(scans, classes=("adenocarcinoma", "large_cell_carcinoma", "normal", "squamous_cell_carcinoma"))
-    project.set_params(data_ingestion__source={"kind": "folder", "path": "scans"})
+    project.set_params(data_ingestion__source={"kind": "folder", "path": "scans"}, data_ingestion__group_pattern=None)
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(project.root)

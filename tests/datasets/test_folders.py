@@ -223,3 +223,9 @@ def test_the_group_stands_in_the_path_where_a_pattern_finds_it(tmp_path):
     found, _ = listed(tmp_path, group_pattern=r"/(p\d+)_")
     assert found["train/benign/p000_1.png"].group == "p000"
     assert found["train/normal/other.png"].group is None
+
+
+def test_of_alternatives_in_the_pattern_the_one_that_matched_names_the_group(tmp_path):
+    write_picture(write_tree(tmp_path) / "train/normal/q7.png", seed=99)
+    found, _ = listed(tmp_path, group_pattern=r"/(p\d+)_|/(q\d+)")
+    assert (found["train/benign/p000_1.png"].group, found["train/normal/q7.png"].group) == ("p000", "q7")

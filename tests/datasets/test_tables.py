@@ -41,6 +41,11 @@ def test_a_row_gives_file_label_split_and_group_in_path_order(images):
     ]
 
 
+def test_a_patient_is_the_same_with_spaces_around_the_number(images):
+    candidates, _ = read(images, ["normal/2.png,normal,test, p7 ", "benign/0.png,benign,train,   "])
+    assert [item.group for item in candidates] == [None, "p7"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_a_byte_order_mark_is_no_part_of_the_first_column(images, encoding):
     assert len(read(images, ["normal/2.png,normal,test,p7"], encoding=encoding)[0]) == 1

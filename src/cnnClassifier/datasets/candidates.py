@@ -74,9 +74,9 @@ def _is_meant(pattern: str, folder: str, path: str) -> bool:
 
 
 def find_group(path: str, pattern: str | None) -> str | None:
-    """The group a path states: the pattern's first capture; None where it does not match."""
+    """The group a path states: the pattern's first capture that took part; None where it does not match."""
     match = re.search(pattern, path) if pattern else None
-    return match.group(1) if match else None
+    return next((capture for capture in match.groups() if capture is not None), None) if match else None
 
 
 def is_excluded(path: str, patterns: Sequence[str]) -> bool:

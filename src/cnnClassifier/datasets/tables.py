@@ -52,7 +52,8 @@ def _place(
     split = _find_split(_cell(row, source.split_column, where), config, where) if source.split_column else None
     if not (source.root / path).is_file():
         return RejectedFile(path, "no such file")
-    group = row[source.group_column] if source.group_column else find_group(path, config.group_pattern)
+    # A patient with a space after the number is the same patient.
+    group = (row[source.group_column] or "").strip() if source.group_column else find_group(path, config.group_pattern)
     votes = _count_votes(row, source.votes, config, where) if source.votes else ()
     return Candidate(source.root / path, path, label, split, group or None, votes)
 
