@@ -161,6 +161,16 @@ def test_a_pattern_that_names_no_patient_stops_it_before_an_image_is_copied(tmp_
     assert not paths_below(tmp_path).images.exists()
 
 
+def test_a_class_in_too_few_groups_to_draw_from_is_told_as_such(tmp_path):
+    root = write_tree(tmp_path / "data", splits=[""], each=12)
+    for file in sorted((root / "normal").iterdir())[:11]:
+        file.rename(file.with_name(file.name.replace("_", "_one_")))
+    with pytest.raises(
+        DataError, match=r"class 'normal' .* by whole groups .*, and 2 have images of it: bring images of more"
+    ):
+        ingest(configure(root, random_split={}, group_pattern=r"(p\d+_(?:\d+|one))"), tmp_path)
+
+
 def test_without_groups_copies_of_one_picture_are_drawn_together(tmp_path):
     root = write_tree(tmp_path / "data", splits=[""], each=30)
     for number in range(30):

@@ -32,7 +32,7 @@ class DataIngestion(Component[DataIngestionConfig]):
                 # First of all, for whoever has to find out why a class is empty.
                 write_rejected([*misplaced, *unreadable], self.paths.rejected)
                 records = draw_missing_splits(records, self.config.random_split, self.config.seed)
-                check_classes(records, names, self.config.filled_splits)
+                check_classes(records, names, self.config.filled_splits, drawn=self.config.random_split is not None)
             self._keep_lesion_masks(work / "phantom" / "masks")
         write_manifest(records, self.paths.manifest)
         write_classes(self._describe(names), self.paths.classes)

@@ -15,6 +15,12 @@ from cnnClassifier.datasets.manifest import ImageRecord, RejectedFile, group_of_
 from cnnClassifier.datasets.splits import deal_splits
 from cnnClassifier.errors import DataError, ImageError
 
+FAULTY_LISTING = "check its patterns in `data_ingestion.classes`, the splits, and the files left out (rejected.csv)"
+TOO_FEW_GROUPS = (
+    "splits are drawn by whole groups (patients or scans), and {groups} have images of it: "
+    "bring images of more patients, or change `data_ingestion.random_split` or the seed"
+)
+
 
 def copy_readable(
     candidates: Sequence[Candidate], images: Path, workers: int | None = None
@@ -39,15 +45,21 @@ def draw_missing_splits(records: Iterable[ImageRecord], shares: RandomSplit | No
     return records if shares is None else deal_splits(records, shares, seed)
 
 
-def check_classes(records: Iterable[ImageRecord], classes: Iterable[str], splits: Sequence[Split]) -> None:
-    """Raise DataError naming the first class that has no image in one of the splits."""
+def check_classes(
+    records: Sequence[ImageRecord], classes: Iterable[str], splits: Sequence[Split], drawn: bool = False
+) -> None:
+    """Raise DataError naming the first class that has no image in one of the splits, and why it may have none.
+
+    `drawn`: the splits are, so that a class with images has too few groups.
+    """
     counts = Counter((record.label, record.split) for record in records)
     for label in classes:
         for split in splits:
             if not counts[label, split]:
+                groups = len({record.group for record in records if record.label == label})
                 raise DataError(
                     f"class {label!r} has no readable image in split {split}; "
-                    "check its patterns in `data_ingestion.classes`, the splits, and the files left out (rejected.csv)"
+                    + (TOO_FEW_GROUPS.format(groups=groups) if drawn and groups else FAULTY_LISTING)
                 )
 
 
