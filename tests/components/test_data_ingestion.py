@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from cnnClassifier.audit.copies import copies_of_training, find_conflicts, gather_copies
 from cnnClassifier.audit.exact_copies import find_exact_copies
+from cnnClassifier.components import data_ingestion
 from cnnClassifier.components.data_ingestion import DataIngestion
 from cnnClassifier.config.data import PhantomSource
 from cnnClassifier.config.loading import load_settings
-from cnnClassifier.datasets.manifest import read_classes
+from cnnClassifier.datasets.manifest import read_classes, read_manifest
 from cnnClassifier.errors import DataError
 from imports import ROOT
 from ingestion import configure, ingest, paths_below
@@ -131,6 +132,22 @@ def test_a_failed_run_leaves_the_last_good_images(tmp_path):
     with pytest.raises(DataError, match="class 'normal' has no readable image in split test"):
         ingest(configure(root), tmp_path)
     assert ingest(configure(write_tree(tmp_path / "data")), tmp_path).images == before
+
+
+def test_an_interruption_leaves_no_manifest_of_other_images(tmp_path, monkeypatch):
+    root = write_tree(tmp_path / "data", each=3)
+    ingest(configure(root), tmp_path)
+    (root / "train/normal/p002_0.png").unlink()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data_ingestion, "write_manifest", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(configure(root), tmp_path)
+    assert len(list(paths_below(tmp_path).images.rglob("*.png"))) == 26
+    with pytest.raises(DataError, match=r"no manifest; run `python main\.py data_ingestion` first"):
+        read_manifest(paths_below(tmp_path).manifest)
 
 
 def test_a_data_set_without_valid_split_is_fine_if_the_configuration_says_so(tmp_path):

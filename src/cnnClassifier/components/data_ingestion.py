@@ -33,6 +33,8 @@ class DataIngestion(Component[DataIngestionConfig]):
                 write_rejected([*misplaced, *unreadable], self.paths.rejected)
                 records = draw_missing_splits(records, self.config.random_split, self.config.seed)
                 check_classes(records, names, self.config.filled_splits, drawn=self.config.random_split is not None)
+                # Interrupted from here on, there is no manifest: an old one would describe other images.
+                self.paths.manifest.unlink(missing_ok=True)
             self._keep_lesion_masks(work / "phantom" / "masks")
         write_manifest(records, self.paths.manifest)
         write_classes(self._describe(names), self.paths.classes)
