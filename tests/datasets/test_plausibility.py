@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from cnnClassifier.datasets.candidates import Candidate
+from cnnClassifier.datasets.candidates import NO_FILE, Candidate
+from cnnClassifier.datasets.manifest import RejectedFile
 from cnnClassifier.datasets.plausibility import check_listing
 from cnnClassifier.errors import DataError
 from ingestion import configure
@@ -54,3 +55,53 @@ def test_patients_whom_nothing_names_are_counted_in_a_warning(by, warned):
 def test_nothing_is_said_where_all_are_named_or_nothing_was_to_name_them(warned):
     assert not warned([offered("normal/q1.png", "q1")], NAMED_BY["`data_ingestion.group_pattern` '(q.)'"])
     assert not warned([offered("normal/q1.png")], configure({"kind": "folder", "path": "."}))
+
+
+# --- missing files ------------------------------------------------------------------------
+
+TABLE = configure(table(), random_split={}, splits=None)
+
+
+def missing(count):
+    return [RejectedFile(f"gone{number}.png", NO_FILE) for number in range(count)]
+
+
+def test_a_missing_file_is_counted_in_a_warning(warned):
+    there = [offered(f"{number}.png") for number in range(3)]
+    assert "3 of the table's 6 files are not there, such as 'gone0.png': they are left out" in warned(
+        there, TABLE, missing(3)
+    )
+
+
+def test_when_more_than_half_is_missing_it_is_refused():
+    there = [offered(f"{number}.png") for number in range(3)]
+    with pytest.raises(DataError, match=r"4 of the table's 7 files .* correct `data_ingestion\.source\.root`"):
+        check_listing((there, missing(4)), TABLE)
+
+
+def test_files_left_out_for_another_reason_are_not_missing(warned):
+    assert not warned([offered("1.png")], TABLE, [RejectedFile(f"{number}.png", "odd") for number in range(9)])
+
+
+# --- votes --------------------------------------------------------------------------------
+
+
+def voted(contradicted, of):
+    """The label is the third class."""
+    return [offered(f"{number}.png", votes=(4, 1, 2) if number < contradicted else (3, 1, 3)) for number in range(of)]
+
+
+def test_votes_that_contradict_few_labels_are_counted_in_a_warning(warned):
+    assert "1 of 10 rows have more votes for another class than their own, such as '0.png'" in warned(
+        voted(1, 10), TABLE
+    )
+
+
+def test_a_tie_contradicts_no_label(warned):
+    assert not warned(voted(0, 10), TABLE)
+
+
+def test_votes_that_contradict_more_than_a_tenth_of_the_labels_are_of_another_column():
+    unvoted = [offered(f"x{number}.png") for number in range(90)]
+    with pytest.raises(DataError, match=r"2 of 10 rows .* `data_ingestion\.source\.votes\.columns` probably names"):
+        check_listing((voted(2, 10) + unvoted, []), TABLE)

@@ -1,5 +1,7 @@
 """A CSV table of images: what each column may hold, and what is refused with its line."""
 
+import unicodedata
+
 import pytest
 
 from cnnClassifier.datasets.tables import list_table
@@ -100,6 +102,19 @@ def test_rows_without_a_file_are_listed_not_fatal(images):
     assert rejected == {"normal/gone.png": "no such file"}
 
 
+@pytest.mark.parametrize("spelt", ["NFC", "NFD"])
+def test_an_accent_may_be_one_character_or_two_in_files_labels_and_patterns(spelt, images):
+    there, other = (
+        unicodedata.normalize(spelt, "bénigne"),
+        unicodedata.normalize("NFD" if spelt == "NFC" else "NFC", "bénigne"),
+    )
+    write_picture(images / f"{there}.png", seed=7)
+    candidates, rejected = read(images, [f"{other}.png,{other},test,p"], classes={"one": [there], "two": ["x"]})
+    assert [(item.path, item.label) for item in candidates] == [(f"{there}.png", "one")]
+    assert not rejected
+    assert "stands in line 2 too" in refusal(images, [f"{name}.png,normal,test,p" for name in (other, there)])
+
+
 def test_excluded_rows_are_passed_over(images):
     rows = ["normal/2.png,normal,test,p", "benign/0.png,what?,no,p"]
     assert len(read(images, rows, exclude=["benign"])[0]) == 1
@@ -158,4 +173,11 @@ def test_a_stray_quote_does_not_swallow_the_rows_after_it(images, row, fault):
 def test_a_missing_table_is_told(images):
     config = configure({"kind": "csv", "table": images / "no.csv", "root": images}, random_split={})
     with pytest.raises(DataError, match=r"no\.csv: No such file or directory; correct `data_ingestion"):
+        list_table(config.source, config)
+
+
+def test_a_root_that_is_no_folder_is_told(images):
+    (images.parent / "table.csv").write_text("file,label\n2.png,normal\n")
+    config = configure({"kind": "csv", "table": images.parent / "table.csv", "root": images / "no"}, random_split={})
+    with pytest.raises(DataError, match=r"/no: no such folder; correct `data_ingestion\.source\.root`"):
         list_table(config.source, config)

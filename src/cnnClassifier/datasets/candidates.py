@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -32,6 +33,7 @@ class Candidate:
 Listing = tuple[list[Candidate], list[RejectedFile]]
 
 NO_CLASS = "not in a class folder"
+NO_FILE = "no such file"
 LEADS_OUT = "a link that leads out of the folder"
 
 
@@ -68,9 +70,15 @@ def find_class(path: str, classes: dict[str, list[str]], where: str, cell: str |
     )
 
 
+def spellings(name: str) -> tuple[str, ...]:
+    """A name as it is, and with accents as one character and as two: some file systems change one for the other."""
+    return name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)
+
+
 def _is_meant(pattern: str, folder: str, path: str) -> bool:
     """Whether a pattern means a folder by its very name, which may have brackets, or matches it or the path."""
-    return folder == pattern or fnmatchcase(path if "/" in pattern else folder, pattern)
+    asked = spellings(path if "/" in pattern else folder)
+    return folder == pattern or any(map(fnmatchcase, asked, spellings(pattern)))
 
 
 def find_group(path: str, pattern: str | None) -> str | None:
