@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from cnnClassifier.archives import Member
+from cnnClassifier.datasets.candidates import Candidate
+from cnnClassifier.datasets.ingest import copy_readable
 from cnnClassifier.datasets.inspection import inspect_image
 from cnnClassifier.dicom import PRESETS, Window, decode_dicom, describe, is_dicom
 from cnnClassifier.dicom.elements import MOST_INFLATED
@@ -351,3 +353,15 @@ def test_training_data_may_be_dicom(tmp_path):
     (tmp_path / "slice.dcm").write_bytes(scan())
     facts = inspect_image(tmp_path / "slice.dcm")
     assert (facts.width, facts.height, facts.mode, facts.format) == (48, 40, "L", "DICOM")
+
+
+def test_of_training_data_with_several_frames_it_is_said_that_the_first_is_used(tmp_path, caplog):
+    for name, frames in (("a", 1), ("b", 3), ("c", 2)):
+        (tmp_path / f"{name}.dcm").write_bytes(scan(pixels=SCAN.tobytes() * frames, frames=str(frames)))
+    listed = [Candidate(file, file.name, "x", None, None) for file in sorted(tmp_path.iterdir())]
+    records, _ = copy_readable(listed, tmp_path / "images")
+    assert [record.path for record in records] == ["a.dcm", "b.dcm", "c.dcm"]
+    assert "2 DICOM files have several frames, such as 'b.dcm': of each, only the first is used" in caplog.text
+    caplog.clear()
+    copy_readable(listed[:1], tmp_path / "images")
+    assert not caplog.text

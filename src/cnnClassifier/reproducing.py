@@ -37,10 +37,13 @@ def reproduce() -> None:
 def ingest_what_changed(config: DataIngestionConfig, paths: Paths) -> None:
     """Ingest a folder, archive or table again if it is not what it was.
 
-    DVC does not watch it, and takes what was ingested by the same values before from its cache.
+    DVC does not watch it, and takes what was ingested by the same values before from its cache. Raises DataError for a
+    source that is refused: DVC would go on with what was ingested before it became faulty.
     """
-    from cnnClassifier.datasets.fingerprint import fingerprint
+    from cnnClassifier.datasets.fingerprint import absent_part, fingerprint
 
+    if absent := absent_part(config.source):  # no error: a clone that pulled what was ingested needs no source
+        log.warning("%s is not here: what was ingested of it before is used, if anything was", absent)
     if (now := fingerprint(config)) is None:
         return
     _repro("data_ingestion")

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from cnnClassifier.audit.copies import copies_of_training, find_conflicts, gather_copies
 from cnnClassifier.audit.exact_copies import find_exact_copies
+from cnnClassifier.components import data_ingestion
 from cnnClassifier.components.data_ingestion import DataIngestion
 from cnnClassifier.config.data import PhantomSource
 from cnnClassifier.config.loading import load_settings
-from cnnClassifier.datasets.manifest import read_classes
+from cnnClassifier.datasets.manifest import read_classes, read_manifest
 from cnnClassifier.errors import DataError
 from imports import ROOT
 from ingestion import configure, ingest, paths_below
@@ -133,6 +134,22 @@ def test_a_failed_run_leaves_the_last_good_images(tmp_path):
     assert ingest(configure(write_tree(tmp_path / "data")), tmp_path).images == before
 
 
+def test_an_interruption_leaves_no_manifest_of_other_images(tmp_path, monkeypatch):
+    root = write_tree(tmp_path / "data", each=3)
+    ingest(configure(root), tmp_path)
+    (root / "train/normal/p002_0.png").unlink()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data_ingestion, "write_manifest", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(configure(root), tmp_path)
+    assert len(list(paths_below(tmp_path).images.rglob("*.png"))) == 26
+    with pytest.raises(DataError, match=r"no manifest; run `python main\.py data_ingestion` first"):
+        read_manifest(paths_below(tmp_path).manifest)
+
+
 def test_a_data_set_without_valid_split_is_fine_if_the_configuration_says_so(tmp_path):
     root = write_tree(tmp_path / "data", splits=["train", "test"])
     run = ingest(configure(root, splits={"train": "train", "test": "test"}), tmp_path)
@@ -152,6 +169,23 @@ def test_drawn_splits_keep_groups_together(tmp_path):
     for label in CLASSES:
         shares = [sum((r.label, r.split) == (label, split) for r in run.records) / 60 for split in ("valid", "test")]
         assert shares == pytest.approx([0.15, 0.25], abs=0.05)
+
+
+def test_a_pattern_that_names_no_patient_stops_it_before_an_image_is_copied(tmp_path):
+    root = write_tree(tmp_path / "data")
+    with pytest.raises(DataError, match=r"`data_ingestion\.group_pattern` .* names the patient or scan of no file"):
+        ingest(configure(root, group_pattern=r"patient(\d+)"), tmp_path)
+    assert not paths_below(tmp_path).images.exists()
+
+
+def test_a_class_in_too_few_groups_to_draw_from_is_told_as_such(tmp_path):
+    root = write_tree(tmp_path / "data", splits=[""], each=12)
+    for file in sorted((root / "normal").iterdir())[:11]:
+        file.rename(file.with_name(file.name.replace("_", "_one_")))
+    with pytest.raises(
+        DataError, match=r"class 'normal' .* by whole groups .*, and 2 have images of it: bring images of more"
+    ):
+        ingest(configure(root, random_split={}, group_pattern=r"(p\d+_(?:\d+|one))"), tmp_path)
 
 
 def test_without_groups_copies_of_one_picture_are_drawn_together(tmp_path):

@@ -1,16 +1,19 @@
 """A source that somebody brings is known again by its files: a change is noticed before anything is trained."""
 
+import logging
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from cnnClassifier import reproducing
 from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.datasets.fingerprint import fingerprint
+from cnnClassifier.errors import DataError
 from cnnClassifier.reproducing import ingest_what_changed
 from environment import clean_environment
-from ingestion import OWN_SPLITS, configure
+from ingestion import OWN_SPLITS, configure, paths_below
 from pictures import CLASSES, write_picture, write_tree
 from project import copy_project
 
@@ -83,13 +86,58 @@ def test_of_a_source_that_cannot_change_or_is_not_here_nothing_is_said(source):
     assert fingerprint(configure(source)) is None
 
 
+def test_a_folder_that_was_emptied_has_changed(config, tmp_path):
+    before = fingerprint(config)
+    for picture in (tmp_path / "data").rglob("*.png"):
+        picture.unlink()
+    assert fingerprint(config) not in (before, None)
+
+
+@pytest.fixture
+def asked_of_dvc(monkeypatch):
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(reproducing, "_repro", lambda *options: asked.append(options))
+    return asked
+
+
+@pytest.fixture
+def of_table(tmp_path):
+    write_picture(tmp_path / "scans/first.png", seed=1)
+    (tmp_path / "table.csv").write_text(f"file,label\nfirst.png,{CLASSES[0]}\n")
+    table = {"kind": "csv", "table": tmp_path / "table.csv", "root": tmp_path / "scans"}
+    return configure(table, random_split={"valid": 0.25, "test": 0.25})
+
+
+@pytest.mark.parametrize(
+    ("row", "words"), [("other.png,bening", "belongs to no class"), (f"first.png,{CLASSES[0]}", "stands in line 2 too")]
+)
+def test_a_table_that_became_faulty_is_told_and_nothing_old_is_used(row, words, of_table, tmp_path, asked_of_dvc):
+    with (tmp_path / "table.csv").open("a") as file:
+        file.write(f"{row}\n")
+    with pytest.raises(DataError, match=rf"table\.csv, line 3: .*{words}"):
+        ingest_what_changed(of_table, paths_below(tmp_path))
+    assert not asked_of_dvc
+
+
+@pytest.mark.parametrize("gone", ["table.csv", "scans"])
+def test_of_a_source_that_is_gone_a_warning_says_that_what_was_ingested_is_used(
+    gone, of_table, tmp_path, asked_of_dvc, caplog
+):
+    """No error: a clone that pulled the images has no source."""
+    (tmp_path / gone).rename(tmp_path / "elsewhere")
+    with caplog.at_level(logging.WARNING):
+        ingest_what_changed(of_table, paths_below(tmp_path))
+    assert f"{tmp_path / gone} is not here: what was ingested of it before is used" in caplog.text
+    assert not asked_of_dvc
+
+
 @pytest.mark.pipeline
 def test_changed_pictures_are_ingested_again_also_where_dvc_has_them_from_before(tmp_path, monkeypatch):
     """By the same values from a cache of runs, which knows nothing of the folder."""
     project = copy_project(tmp_path / "project", clean_environment())
     scans = project.root / "scans"
     write_tree(scans, classes=("adenocarcinoma", "large_cell_carcinoma", "normal", "squamous_cell_carcinoma"))
-    project.set_params(data_ingestion__source={"kind": "folder", "path": "scans"})
+    project.set_params(data_ingestion__source={"kind": "folder", "path": "scans"}, data_ingestion__group_pattern=None)
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(project.root)

@@ -71,6 +71,13 @@ def test_patterns_match_the_class_folder_or_with_a_slash_the_path(path, label):
     assert find_class(path, PATTERNS, "here") == label
 
 
+def test_a_folders_very_name_is_meant_though_it_has_brackets():
+    classes = {"old": ["normal [2019]"], "new": ["normal [2]"], "some": ["normal ?"]}
+    assert find_class("normal [2019]/a.png", classes, "here") == "old"
+    with pytest.raises(DataError, match="several classes: old, new, some"):  # as a pattern it still matches
+        find_class("normal 2/a.png", classes, "here")
+
+
 @pytest.mark.parametrize(("path", "words"), [
     ("normals/a.png", "'normals/a.png' belongs to no class"),
     ("Normal/a.png", "belongs to no class"),
@@ -216,3 +223,9 @@ def test_the_group_stands_in_the_path_where_a_pattern_finds_it(tmp_path):
     found, _ = listed(tmp_path, group_pattern=r"/(p\d+)_")
     assert found["train/benign/p000_1.png"].group == "p000"
     assert found["train/normal/other.png"].group is None
+
+
+def test_of_alternatives_in_the_pattern_the_one_that_matched_names_the_group(tmp_path):
+    write_picture(write_tree(tmp_path) / "train/normal/q7.png", seed=99)
+    found, _ = listed(tmp_path, group_pattern=r"/(p\d+)_|/(q\d+)")
+    assert (found["train/benign/p000_1.png"].group, found["train/normal/q7.png"].group) == ("p000", "q7")

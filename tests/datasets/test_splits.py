@@ -93,3 +93,55 @@ def test_a_group_of_several_labels_stays_together():
     for group, _ in listed:
         homes[group].add(drawn[group])
     assert all(len(splits) == 1 for splits in homes.values())
+
+
+def of_groups(labels_by_group):
+    """Images of groups, each group's classes one letter an image."""
+    return [
+        ImageRecord(f"{group}.{number}", "", label, "train", group, "", "", 1, 1, "L", "PNG", 1)
+        for group, labels in labels_by_group.items()
+        for number, label in enumerate(labels)
+    ]
+
+
+def found_in(dealt):
+    return {(item.label, item.split) for item in dealt}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_class_that_is_no_groups_most_frequent_one_has_some_of_each_split(seed):
+    """As where each patient has many normal slices and few with a lesion."""
+    dealt = deal_splits(
+        of_groups({f"p{number}": "nnnnl" if number < 4 else "nnnn" for number in range(40)}), SHARES, seed
+    )
+    assert found_in(dealt) == {(label, split) for label in "nl" for split in ("train", "valid", "test")}
+    assert len({(item.group, item.split) for item in dealt}) == 40
+
+
+@given(
+    st.dictionaries(st.integers(0, 40).map("g{}".format), st.text("abc", min_size=1, max_size=9), min_size=1),
+    st.integers(0, 3),
+)
+def test_a_class_lacks_a_split_only_where_no_group_of_it_can_be_spared(groups, seed):
+    dealt = deal_splits(of_groups(groups), SHARES, seed)
+    home = {item.group: item.split for item in dealt}
+    held = Counter((label, home[group]) for group, labels in groups.items() for label in set(labels))
+    spare = {
+        label
+        for group, labels in groups.items()
+        if all(held[each, home[group]] > 1 for each in labels)
+        for label in labels
+    }
+    assert {(label, split) for label in spare for split in ("train", "valid", "test")} <= set(held)
+
+
+def test_a_deal_that_lacks_nothing_is_the_one_it_was():
+    """Figures of data sets rest on their deals: groups move only where a class has a gap."""
+    groups = {f"p{number}": "ab" * (number % 3) + "abc"[number % 3] * 2 for number in range(60)}
+    dealt = deal_splits(of_groups(groups), SHARES, 5)
+    assert " ".join(sorted({item.group for item in dealt if item.split == "test"})) == (
+        "p16 p18 p2 p32 p39 p41 p44 p46 p52 p56 p58"
+    )
+    assert " ".join(sorted({item.group for item in dealt if item.split == "valid"})) == (
+        "p15 p24 p37 p40 p42 p5 p54 p6"
+    )

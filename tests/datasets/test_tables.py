@@ -1,5 +1,7 @@
 """A CSV table of images: what each column may hold, and what is refused with its line."""
 
+import unicodedata
+
 import pytest
 
 from cnnClassifier.datasets.tables import list_table
@@ -41,6 +43,11 @@ def test_a_row_gives_file_label_split_and_group_in_path_order(images):
     ]
 
 
+def test_a_patient_is_the_same_with_spaces_around_the_number(images):
+    candidates, _ = read(images, ["normal/2.png,normal,test, p7 ", "benign/0.png,benign,train,   "])
+    assert [item.group for item in candidates] == [None, "p7"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_a_byte_order_mark_is_no_part_of_the_first_column(images, encoding):
     assert len(read(images, ["normal/2.png,normal,test,p7"], encoding=encoding)[0]) == 1
@@ -53,6 +60,14 @@ def test_columns_may_have_any_name_and_splits_may_be_drawn(images):
         classes={"normal": ["NORM"], "other": ["X"]}, random_split={}, splits=None,
     )  # fmt: skip
     assert (candidates[0].label, candidates[0].split) == ("normal", None)
+
+
+def test_a_label_is_matched_whole_though_it_has_a_slash(images):
+    classes = {"hp": ["HP"], "unsure": ["HP/unsure"], "other": ["X"]}
+    candidates, _ = read(images, ["normal/2.png,HP/unsure,test,", "benign/0.png,HP,test,"], classes=classes)
+    assert [item.label for item in candidates] == ["hp", "unsure"]
+    unknown = refusal(images, ["normal/2.png,HP/?,test,"], classes=classes)
+    assert "line 2: 'HP/?/normal/2.png' belongs to no class" in unknown
 
 
 VOTED = "file,label,set,patient,b,m"
@@ -85,6 +100,19 @@ def test_rows_without_a_file_are_listed_not_fatal(images):
     candidates, rejected = read(images, ["normal/2.png,normal,test,p", "normal/gone.png,normal,test,p"])
     assert len(candidates) == 1
     assert rejected == {"normal/gone.png": "no such file"}
+
+
+@pytest.mark.parametrize("spelt", ["NFC", "NFD"])
+def test_an_accent_may_be_one_character_or_two_in_files_labels_and_patterns(spelt, images):
+    there, other = (
+        unicodedata.normalize(spelt, "bénigne"),
+        unicodedata.normalize("NFD" if spelt == "NFC" else "NFC", "bénigne"),
+    )
+    write_picture(images / f"{there}.png", seed=7)
+    candidates, rejected = read(images, [f"{other}.png,{other},test,p"], classes={"one": [there], "two": ["x"]})
+    assert [(item.path, item.label) for item in candidates] == [(f"{there}.png", "one")]
+    assert not rejected
+    assert "stands in line 2 too" in refusal(images, [f"{name}.png,normal,test,p" for name in (other, there)])
 
 
 def test_excluded_rows_are_passed_over(images):
@@ -133,7 +161,23 @@ def test_a_table_in_another_encoding_is_told(images):
     assert "not a CSV table in UTF-8" in refusal(images, ["müller.png,normal,test,p"], encoding="cp1252")
 
 
+@pytest.mark.parametrize(("row", "fault"), [
+    ('"benign/0.png,benign,train,', "unexpected end of data"),
+    ('benign/0.png,"benign"n,train,', "',' expected after '\"'"),
+])  # fmt: skip
+def test_a_stray_quote_does_not_swallow_the_rows_after_it(images, row, fault):
+    text = refusal(images, ["normal/2.png,normal,test,p7", row, "malignant/1.png,malignant,train,"])
+    assert f"table.csv, line 3 or below: {fault}; correct the double quotes" in text
+
+
 def test_a_missing_table_is_told(images):
     config = configure({"kind": "csv", "table": images / "no.csv", "root": images}, random_split={})
     with pytest.raises(DataError, match=r"no\.csv: No such file or directory; correct `data_ingestion"):
+        list_table(config.source, config)
+
+
+def test_a_root_that_is_no_folder_is_told(images):
+    (images.parent / "table.csv").write_text("file,label\n2.png,normal\n")
+    config = configure({"kind": "csv", "table": images.parent / "table.csv", "root": images / "no"}, random_split={})
+    with pytest.raises(DataError, match=r"/no: no such folder; correct `data_ingestion\.source\.root`"):
         list_table(config.source, config)

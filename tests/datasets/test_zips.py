@@ -97,6 +97,23 @@ def test_a_member_that_would_land_outside_is_refused_by_name(name, tmp_path):
     assert not (tmp_path / "unpacked/train").exists()
 
 
+@pytest.mark.parametrize("name", ["train/a/1.png", "train\\a\\1.png", "./train//a/1.png"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_are_refused_by_it(name, tmp_path):
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as packed:
+        packed.mkdir("train")
+        packed.writestr("train/a/1.png", b"x")
+        packed.writestr(name, b"y")
+        packed.mkdir("train/")
+    assert "'train/a/1.png' is in it 2 times" in refusal(tmp_path / "data.zip")
+
+
+def test_what_is_wrong_in_it_is_told_by_the_archives_name_not_by_a_folder_that_is_gone(archive, tmp_path):
+    config = configure({"kind": "zip", "path": archive, "root": "Data"}, classes={"normal": ["[mn]*"], "b": ["x"]})
+    with pytest.raises(DataError, match=rf"^{archive}/Data: 'benign/.*' belongs to no class"):
+        find_candidates(config, tmp_path / "work")
+
+
 def test_a_member_that_is_a_link_is_refused_by_name(tmp_path):
     link = zipfile.ZipInfo("train/a/link.png")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16

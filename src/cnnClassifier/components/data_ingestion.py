@@ -9,6 +9,7 @@ from cnnClassifier.config.data import DataIngestionConfig
 from cnnClassifier.datasets.fingerprint import fingerprint
 from cnnClassifier.datasets.ingest import check_classes, copy_readable, draw_missing_splits
 from cnnClassifier.datasets.manifest import Classes, Drawn, write_classes, write_manifest, write_rejected
+from cnnClassifier.datasets.plausibility import check_listing
 from cnnClassifier.datasets.sources import find_candidates
 from cnnClassifier.datasets.synthetic import is_synthetic
 from cnnClassifier.files import new_folder, scratch_folder, write_json
@@ -24,13 +25,16 @@ class DataIngestion(Component[DataIngestionConfig]):
         names = tuple(self.config.classes)
         seen = fingerprint(self.config)  # before: what changes meanwhile counts as changed
         with scratch_folder(self.paths.work / "data_ingestion") as work:
-            candidates, misplaced = find_candidates(self.config, work)
+            candidates, misplaced = listing = find_candidates(self.config, work)
+            check_listing(listing, self.config)
             with new_folder(self.paths.images) as images:
                 records, unreadable = copy_readable(candidates, images)
                 # First of all, for whoever has to find out why a class is empty.
                 write_rejected([*misplaced, *unreadable], self.paths.rejected)
                 records = draw_missing_splits(records, self.config.random_split, self.config.seed)
-                check_classes(records, names, self.config.filled_splits)
+                check_classes(records, names, self.config.filled_splits, drawn=self.config.random_split is not None)
+                # Interrupted from here on, there is no manifest: an old one would describe other images.
+                self.paths.manifest.unlink(missing_ok=True)
             self._keep_lesion_masks(work / "phantom" / "masks")
         write_manifest(records, self.paths.manifest)
         write_classes(self._describe(names), self.paths.classes)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -32,6 +33,7 @@ class Candidate:
 Listing = tuple[list[Candidate], list[RejectedFile]]
 
 NO_CLASS = "not in a class folder"
+NO_FILE = "no such file"
 LEADS_OUT = "a link that leads out of the folder"
 
 
@@ -50,16 +52,15 @@ def class_folder(below: str) -> str | None:
     return folder if found else None
 
 
-def find_class(path: str, classes: dict[str, list[str]], where: str) -> str:
+def find_class(path: str, classes: dict[str, list[str]], where: str, cell: str | None = None) -> str:
     """The one class whose patterns match a path like "class folder/file.png"; DataError for none or several.
 
-    A pattern without a slash is matched against the first folder, one with a slash against the whole path.
+    A pattern without a slash is matched against the first folder, one with a slash against the whole path. A table's
+    cell stands for a class folder above the path, and may have slashes itself.
     """
-    folder = path.split("/", 1)[0]
+    folder, path = (path.split("/", 1)[0], path) if cell is None else (cell, f"{cell}/{path}")
     matches = [
-        name
-        for name, patterns in classes.items()
-        if any(fnmatchcase(path if "/" in pattern else folder, pattern) for pattern in patterns)
+        name for name, patterns in classes.items() if any(_is_meant(pattern, folder, path) for pattern in patterns)
     ]
     if len(matches) == 1:
         return matches[0]
@@ -69,10 +70,21 @@ def find_class(path: str, classes: dict[str, list[str]], where: str) -> str:
     )
 
 
+def spellings(name: str) -> tuple[str, ...]:
+    """A name as it is, and with accents as one character and as two: some file systems change one for the other."""
+    return name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)
+
+
+def _is_meant(pattern: str, folder: str, path: str) -> bool:
+    """Whether a pattern means a folder by its very name, which may have brackets, or matches it or the path."""
+    asked = spellings(path if "/" in pattern else folder)
+    return folder == pattern or any(map(fnmatchcase, asked, spellings(pattern)))
+
+
 def find_group(path: str, pattern: str | None) -> str | None:
-    """The group a path states: the pattern's first capture; None where it does not match."""
+    """The group a path states: the pattern's first capture that took part; None where it does not match."""
     match = re.search(pattern, path) if pattern else None
-    return match.group(1) if match else None
+    return next((capture for capture in match.groups() if capture is not None), None) if match else None
 
 
 def is_excluded(path: str, patterns: Sequence[str]) -> bool:

@@ -3,35 +3,49 @@
 import hashlib
 from pathlib import Path
 
-from cnnClassifier.config.data import CsvSource, DataIngestionConfig, FolderSource, ZipSource
+from cnnClassifier.config.data import CsvSource, DataIngestionConfig, FolderSource, Source, ZipSource
 from cnnClassifier.datasets.folders import walk_files
 from cnnClassifier.datasets.tables import list_table
-from cnnClassifier.errors import DataError
 
 
 def fingerprint(config: DataIngestionConfig) -> str | None:
     """A digest of names, sizes and times of change: of a folder's files, an archive, a table and the files it names.
 
-    None for a source that is drawn or pinned, and for one that is not here or is refused: then nothing can be said.
+    None for a source that is drawn or pinned, and for one that is not here (`absent_part`): there is nothing to look
+    at. Raises DataError for one that is refused, with the words in which data_ingestion would refuse it.
     """
-    try:
-        files = _files(config)
-    except DataError:  # what is wrong there is for data_ingestion to say
+    if (files := _files(config)) is None:
         return None
     lines = sorted(f"{file} {_state(file)}" for file in files)
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest() if lines else None
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _files(config: DataIngestionConfig) -> list[Path]:
+def absent_part(source: Source) -> Path | None:
+    """The folder, archive or table of a source that is not here; None for one that is, or that nobody has to bring."""
+    match source:
+        case FolderSource(path=path) if not path.is_dir():
+            return path
+        case ZipSource(path=path) if not path.is_file():
+            return path
+        case CsvSource(table=table) if not table.is_file():
+            return table
+        case CsvSource(root=root) if not root.is_dir():
+            return root
+    return None
+
+
+def _files(config: DataIngestionConfig) -> list[Path] | None:
+    if absent_part(config.source):
+        return None
     match config.source:
-        case FolderSource(path=path) if path.is_dir():
+        case FolderSource(path=path):
             return [path / name for name in walk_files(path, config.exclude)]
-        case ZipSource(path=path) if path.is_file():
+        case ZipSource(path=path):
             return [path]
-        case CsvSource(table=table, root=root) if table.is_file():
+        case CsvSource(table=table, root=root):
             candidates, misplaced = list_table(config.source, config)
             return [table, *(each.file for each in candidates), *(root / each.path for each in misplaced)]
-    return []
+    return None
 
 
 def _state(file: Path) -> str:

@@ -15,7 +15,7 @@ from cnnClassifier.preprocessing import FORMATS, decode
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is read off one image file; see `manifest.ImageRecord` for the fields."""
+    """What is read off one image file; see `manifest.ImageRecord` for the fields. `frames`: of a DICOM file."""
 
     sha256: str
     pixel_hash: str
@@ -24,6 +24,7 @@ class ImageFacts:
     mode: str
     format: str
     bytes: int
+    frames: int = 1
 
 
 def inspect_image(path: Path) -> ImageFacts:
@@ -39,7 +40,7 @@ def inspect_image(path: Path) -> ImageFacts:
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror}") from None
     pixels = decode(data, max_pixels=Image.MAX_IMAGE_PIXELS)
-    mode, kind = _mode_and_format(data)
+    mode, kind, frames = _mode_format_and_frames(data)
     return ImageFacts(
         sha256=hashlib.sha256(data).hexdigest(),
         pixel_hash=hash_pixels(pixels),
@@ -48,6 +49,7 @@ def inspect_image(path: Path) -> ImageFacts:
         mode=mode,
         format=kind,
         bytes=len(data),
+        frames=frames,
     )
 
 
@@ -67,8 +69,9 @@ def hash_pixels(pixels: np.ndarray) -> str:
     return hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()
 
 
-def _mode_and_format(data: bytes) -> tuple[str, str]:
+def _mode_format_and_frames(data: bytes) -> tuple[str, str, int]:
     if is_dicom(data):
-        return ("L" if describe(data).grey else "RGB"), "DICOM"
+        facts = describe(data)
+        return ("L" if facts.grey else "RGB"), "DICOM", facts.frames
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        return image.mode, image.format or ""
+        return image.mode, image.format or "", 1  # a TIFF's pages are counted by walking through them all

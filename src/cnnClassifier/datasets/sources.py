@@ -4,6 +4,8 @@ import lzma
 import stat
 import zipfile
 import zlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
@@ -38,12 +40,20 @@ def find_candidates(config: DataIngestionConfig, work: Path) -> Listing:
         case KaggleSource():
             return list_folder(download_kaggle(config.source), config)
         case ZipSource():
-            return list_folder(unpack_zip(config.source, work / "zip"), config)
+            return _list_zip(config.source, config, work / "zip")
         case PhantomSource():
             from cnnClassifier.datasets.phantom.dataset import write_phantom
 
             write_phantom(work / "phantom", config.source)
             return list_folder(work / "phantom" / "images", config)
+
+
+def _list_zip(source: ZipSource, config: DataIngestionConfig, unpacked: Path) -> Listing:
+    folder = unpack_zip(source, unpacked)
+    try:
+        return list_folder(folder, config)
+    except DataError as error:  # the unpacked files are gone by the time somebody reads of them
+        raise DataError(str(error).replace(str(unpacked), str(source.path))) from None
 
 
 def download_kaggle(source: KaggleSource) -> Path:
@@ -70,6 +80,7 @@ def unpack_zip(source: ZipSource, destination: Path) -> Path:
             members = archive.infolist()
             for member in members:
                 _check_member(member, source.path)
+            _check_names_differ(members, source.path)
             for member in tqdm(members, desc="unpack", unit="file", disable=None):
                 archive.extract(member, destination)
     except FileNotFoundError:
@@ -90,6 +101,14 @@ def _check_member(member: zipfile.ZipInfo, archive: Path) -> None:
     if name.is_absolute() or ".." in name.parts or is_link:
         fault = "is a link" if is_link else "would land outside the data's root"
         raise DataError(f"{archive}: {member.filename!r} {fault}; refusing the archive")
+
+
+def _check_names_differ(members: Sequence[zipfile.ZipInfo], archive: Path) -> None:
+    """Of two members of one name, however they spell it, the later would replace the earlier without a word."""
+    names = Counter(PurePosixPath(member.filename).as_posix() for member in members if not member.is_dir())
+    for name, times in names.items():
+        if times > 1:
+            raise DataError(f"{archive}: {name!r} is in it {times} times; pack it again with a name for each picture")
 
 
 def _sub_folder(folder: Path, root: str, what: str) -> Path:

@@ -14,7 +14,7 @@ def deal_splits(records: Sequence[ImageRecord], shares: RandomSplit, seed: int) 
     """The records with a split drawn by their groups; every class has some of each split if it has three groups."""
     images = [(record.group, record.label) for record in records]
     wanted: tuple[Split, ...] = ("train", "test", "valid") if shares.valid else ("train", "test")
-    splits = _fill_gaps(assign_splits(images, shares, seed), images, wanted)
+    splits = _fill_all_gaps(assign_splits(images, shares, seed), images, wanted)
     return [replace(record, split=splits[record.group]) for record in records]
 
 
@@ -25,7 +25,7 @@ def hold_out(records: Sequence[ImageRecord], share: float, seed: int) -> tuple[l
     """
     images = [(record.group, record.label) for record in records]
     drawn = assign_splits(images, RandomSplit(valid=share, test=0.0), seed)
-    splits = _fill_gaps(drawn, images, ("train", "valid"))
+    splits = _fill_all_gaps(drawn, images, ("train", "valid"))
     fitted = [record for record in records if splits[record.group] == "train"]
     held_out = [record for record in records if splits[record.group] == "valid"]
     on_both_sides = {record.label for record in fitted} & {record.label for record in held_out}
@@ -74,6 +74,42 @@ def _fill_gaps(
             if not counts[split] and spare:
                 filled[spare[0][1]] = split
     return filled
+
+
+def _fill_all_gaps(
+    splits: Mapping[str, Split], images: Sequence[tuple[str, str]], wanted: Sequence[Split]
+) -> dict[str, Split]:
+    """`_fill_gaps`, and then the same for every class that a group has anything of, not only for its most frequent one.
+
+    In this order, so that a deal without gaps stays what it was. A gap stays where no group can be spared.
+    """
+    filled = _fill_gaps(splits, images, wanted)
+    labels: Mapping[str, set[str]] = defaultdict(set)
+    for group, label in images:
+        labels[group].add(label)
+    sizes = Counter(group for group, _ in images)
+    while move := _find_move(filled, labels, sizes, wanted):
+        filled.update([move])
+    return filled
+
+
+def _find_move(
+    splits: Mapping[str, Split], labels: Mapping[str, set[str]], sizes: Mapping[str, int], wanted: Sequence[Split]
+) -> tuple[str, Split] | None:
+    """The smallest group that fills a class's gap and leaves none where it was, and the split to move it to."""
+    counts = Counter((label, splits[group]) for group, those in labels.items() for label in those)
+    gaps = ((label, split) for label in sorted(set().union(*labels.values())) for split in wanted)
+    for label, split in gaps:
+        if counts[label, split]:
+            continue
+        spare = [
+            (sizes[group], group)
+            for group, those in labels.items()
+            if label in those and all(counts[each, splits[group]] > 1 for each in those)
+        ]
+        if spare:
+            return min(spare)[1], split
+    return None
 
 
 def _deal(sizes: Mapping[str, int], shares: RandomSplit, seed: int) -> list[tuple[str, Split]]:

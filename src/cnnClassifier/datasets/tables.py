@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cnnClassifier.config.data import CsvSource, DataIngestionConfig, Split, Votes
 from cnnClassifier.datasets.candidates import (
+    NO_FILE,
     Candidate,
     Listing,
     check_inside,
@@ -15,6 +16,7 @@ from cnnClassifier.datasets.candidates import (
     in_path_order,
     is_below_excluded,
     refuse_name,
+    spellings,
 )
 from cnnClassifier.datasets.manifest import RejectedFile
 from cnnClassifier.errors import DataError
@@ -23,13 +25,15 @@ from cnnClassifier.errors import DataError
 def list_table(source: CsvSource, config: DataIngestionConfig) -> Listing:
     """List a table's rows in path order; a row whose file does not exist is rejected, not fatal.
 
-    Raises DataError for a missing table or column, an empty cell, an unknown label or split, a file that
+    Raises DataError for a missing table, root or column, an empty cell, an unknown label or split, a file that
     stands in the table twice and one outside the root.
     """
     return in_path_order(_place_rows(source, config))
 
 
 def _place_rows(source: CsvSource, config: DataIngestionConfig) -> Iterator[Candidate | RejectedFile]:
+    if not source.root.is_dir():
+        raise DataError(f"{source.root}: no such folder; correct `data_ingestion.source.root`")
     line_of: dict[str, int] = {}
     for line, row in _read_rows(source):
         where = f"{source.table}, line {line}"
@@ -48,11 +52,12 @@ def _place(
     if refused := refuse_name(path):
         return refused
     check_inside(source.root / path, source.root, where)
-    label = find_class(f"{_cell(row, source.label_column, where)}/{path}", config.classes, where)
+    label = find_class(path, config.classes, where, _cell(row, source.label_column, where))
     split = _find_split(_cell(row, source.split_column, where), config, where) if source.split_column else None
     if not (source.root / path).is_file():
-        return RejectedFile(path, "no such file")
-    group = row[source.group_column] if source.group_column else find_group(path, config.group_pattern)
+        return RejectedFile(path, NO_FILE)
+    # A patient with a space after the number is the same patient.
+    group = (row[source.group_column] or "").strip() if source.group_column else find_group(path, config.group_pattern)
     votes = _count_votes(row, source.votes, config, where) if source.votes else ()
     return Candidate(source.root / path, path, label, split, group or None, votes)
 
@@ -73,8 +78,9 @@ def _whole_number(cell: str, column: str, where: str) -> int:
 
 
 def _path_below(root: Path, cell: str) -> str:
-    """A cell's path relative to the root, without detours: where it is copied to depends on it."""
-    return Path(os.path.relpath(root / cell, root)).as_posix()
+    """A cell's path below the root, without detours and as the file spells it: where it is copied to depends on it."""
+    path = Path(os.path.relpath(root / cell, root)).as_posix()
+    return next((spelt for spelt in spellings(path) if (root / spelt).is_file()), path)
 
 
 def _cell(row: dict[str, str], column: str, where: str) -> str:
@@ -94,15 +100,22 @@ def _find_split(value: str, config: DataIngestionConfig, where: str) -> Split:
 def _read_rows(source: CsvSource) -> Iterator[tuple[int, dict[str, str]]]:
     wanted = [source.file_column, source.label_column, source.split_column, source.group_column]
     wanted += source.votes.columns.values() if source.votes else []
+    line = 0
     try:
         with source.table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(
+                file, strict=True
+            )  # or a quote that nothing closes takes all rows after it for a cell
             missing = [column for column in wanted if column and column not in (reader.fieldnames or [])]
             if missing:
                 raise DataError(f"{source.table}: no column {missing[0]!r}; it has {reader.fieldnames}")
             for row in reader:
-                yield reader.line_num, row
+                line = reader.line_num
+                yield line, row
     except OSError as error:
         raise DataError(f"{source.table}: {error.strerror}; correct `data_ingestion.source.table`") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise DataError(f"{source.table}: not a CSV table in UTF-8: {error}") from None
+    except csv.Error as error:
+        where = f"{source.table}, line {line + 1} or below"
+        raise DataError(f"{where}: {error}; correct the double quotes: one is too many, or is not closed") from None
