@@ -153,6 +153,16 @@ def test_making_an_experiment_active_keeps_edits_aside(inside):
     kept.unlink()
 
 
+def test_making_an_experiment_active_replaces_a_link_and_not_what_it_leads_to(inside):
+    shipped = inside / "config/experiments/chest_ct.yaml"
+    before = shipped.read_bytes()
+    PARAMS_FILE.unlink()
+    PARAMS_FILE.symlink_to(shipped)
+    activate("phantom")
+    assert PARAMS_FILE.read_bytes() == (inside / "config/experiments/phantom.yaml").read_bytes()
+    assert shipped.read_bytes() == before
+
+
 def test_a_broken_experiment_file_leaves_the_active_one_alone(inside):
     broken = inside / "config/experiments/broken.yaml"
     broken.write_text("training: 1\n")

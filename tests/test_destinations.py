@@ -1,11 +1,13 @@
 """Where a command may write: new places, empty ones, and what it wrote itself; never over files of others."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from cnnClassifier.destinations import Earlier, check_new_file, check_new_folder
 from cnnClassifier.errors import ConfigError
+from cnnClassifier.files import new_file
 
 EARLIER = Earlier("an earlier page", always=("page.html", "page.json"), perhaps=("more.csv",))
 
@@ -71,6 +73,25 @@ def test_a_folder_and_what_is_read_are_no_place_for_a_file(tmp_path):
     for out in (tmp_path / "image.png", tmp_path / "link.png"):
         with pytest.raises(ConfigError, match="is read by this command and would be lost"):
             check_new_file(out, read=[tmp_path / "image.png"])
+
+
+def test_devices_and_pipes_are_no_place_for_a_file_nor_are_links_to_them(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for out in (tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(ConfigError, match="no regular file"):
+            check_new_file(out)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("target", ["there.csv", "not/there/yet.csv"])
+def test_a_link_stays_and_what_it_leads_to_is_the_place(tmp_path, target):
+    (tmp_path / "there.csv").touch()
+    (tmp_path / "link.csv").symlink_to(target)
+    with new_file(check_new_file(tmp_path / "link.csv")) as partial:
+        partial.write_text("new")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / target).read_text() == "new"
 
 
 def test_where_nothing_can_be_written_the_system_says_it_at_once():

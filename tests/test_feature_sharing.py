@@ -1,11 +1,15 @@
 """Frozen features from a folder that DVC brought: whole shards of spaces that the store has not got, once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 
+from cnnClassifier import feature_sharing
 from cnnClassifier.feature_sharing import take
-from cnnClassifier.features.spaces import survey
+from cnnClassifier.features.locks import alone
+from cnnClassifier.features.spaces import prune, survey
 from cnnClassifier.features.store import FeatureStore
 
 
@@ -44,3 +48,31 @@ def test_what_the_store_has_stays_as_it_is(tmp_path):
 def test_nothing_shared_is_nothing_taken(tmp_path):
     take(tmp_path / "store", tmp_path / "features")
     assert not (tmp_path / "store").exists()
+
+
+def test_two_that_take_at_once_take_it_once_and_both_find_it_whole(tmp_path, monkeypatch):
+    shared, store, start = tmp_path / "features", tmp_path / "store", Barrier(4)
+    keys = [f"{number}-view" for number in range(40)]
+    for key in keys:
+        space(shared / "abc", [key])
+
+    def found(_: int) -> set[str]:
+        start.wait()
+        take(store, shared)
+        return FeatureStore(store / "abc").missing(keys)
+
+    monkeypatch.setattr(feature_sharing, "PATIENCE", 0.01)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(found, range(4))) == [set()] * 4
+
+
+def test_what_a_killed_taking_left_is_no_space_and_is_pruned(tmp_path):
+    shared, store = tmp_path / "features", tmp_path / "store"
+    for folder in (shared / "abc", store / "abc.partial", shared / "abc.partial", store / "def.replaced"):
+        space(folder, ["one"])
+    assert survey(store) == []
+    with alone(store / "abc"):  # somebody is taking it now
+        assert prune(store, 1e9).leftover_files == 3
+        assert (store / "abc.partial").is_dir()
+    take(store, shared)
+    assert [folder.name for folder in store.iterdir() if folder.is_dir()] == ["abc"]

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cnnClassifier.errors import ConfigError
+from cnnClassifier.ray_cluster import Cluster
 
 
 class Format(StrEnum):
@@ -59,6 +60,20 @@ def refuse_experiment(experiment: str | None, command: str) -> None:
             f"`python main.py --experiment {experiment}` runs the whole pipeline with it, "
             f"`python main.py train --experiment {experiment}` also with changed values"
         )
+
+
+def cluster_of(ray: str | None, workers: int | None, threads: int) -> Cluster | None:
+    """The Ray cluster that a command's options name, None without one.
+
+    ConfigError for an empty address, as of a variable that is not set, and for workers of no cluster.
+    """
+    if ray is None:
+        if workers is not None:
+            raise ConfigError("--workers: says how many of a Ray cluster's workers; name the cluster with --ray")
+        return None
+    if not ray.strip():
+        raise ConfigError("--ray: the address is empty; give one such as 10.0.0.5:6379, or leave the option out")
+    return Cluster(ray, workers, threads)
 
 
 def train(
@@ -136,7 +151,7 @@ def predict(
     """Say what a model makes of images. 0: all were answered; 1: a file could not be read (its row says why)."""
     from cnnClassifier.asking.predict import predict_files
 
-    ending = out.suffix.removeprefix(".") if out else ""
+    ending = out.suffix.removeprefix(".").lower() if out else ""
     form = format.value if format else ending if ending in ("json", "csv") else Format.TABLE.value
     if predict_files(files, model, package, form, out):
         raise typer.Exit(1)

@@ -52,15 +52,20 @@ def check_outside(out: Path, read: Path) -> None:
         raise ConfigError(f"{out}: lies in {read}, which is only read; name another place")
 
 
-def check_new_file(out: Path, read: Iterable[Path] = ()) -> None:
-    """Raise what would keep `out` from being written, before there is something to lose.
+def check_new_file(out: Path, read: Iterable[Path] = ()) -> Path:
+    """The place that `out` leads to, links followed; raises what would keep it from being written before the work.
 
-    ConfigError for a folder and for one of the files that the command reads, OSError for what the system refuses.
+    `files.new_file` puts a file in that place, where a device or pipe would be lost: ConfigError for these, for a
+    folder, and for one of the files that the command reads, OSError for what the system refuses.
     """
+    place = Path(os.path.realpath(out))
     if out.is_dir():
         raise ConfigError(f"--out {out}: a folder; name a file in it")
-    if out.exists() and os.path.realpath(out) in map(os.path.realpath, read):
+    if place.exists() and not place.is_file():
+        raise ConfigError(f"--out {out}: no regular file, which is replaced as a whole; name another file")
+    if place.exists() and str(place) in map(os.path.realpath, read):
         raise ConfigError(f"--out {out}: is read by this command and would be lost; name another file")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with naming_file(out), TemporaryFile(dir=out.parent) as trial:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with naming_file(out), TemporaryFile(dir=place.parent) as trial:
         trial.write(bytes(BLOCK))
+    return place

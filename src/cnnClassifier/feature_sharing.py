@@ -7,13 +7,16 @@ import logging
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from cnnClassifier.errors import CnnClassifierError, DataError
-from cnnClassifier.features.spaces import GB, StoredSpace, survey
+from cnnClassifier.features.locks import alone
+from cnnClassifier.features.spaces import GB, StoredSpace, spaces_in, survey
 from cnnClassifier.files import new_folder
 
 SHARED = Path("features")
+PATIENCE = 0.2  # seconds between looks at a space that another process is taking
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +39,27 @@ def share(store: Path) -> str:
 
 
 def take(store: Path, shared: Path = SHARED) -> None:
-    """Put the shared spaces that the store has not got into it, each whole or not at all. The work of a moment."""
-    for space in sorted(shared.iterdir()) if shared.is_dir() else []:
-        if space.is_dir() and not (store / space.name).exists():
-            log.info("taking the frozen features of %s", space)
-            with new_folder(store / space.name) as folder:
-                _copy(space, folder)
+    """Put the shared spaces that the store has not got into it, each whole or not at all. The work of a moment.
+
+    Where another process is at it, this one waits: two would fill one folder.
+    """
+    for space in sorted(spaces_in(shared)):
+        place = store / space.name
+        if not _taken(space, place):
+            log.info("%s: another process is at it; waiting until it is there", place)
+            while not _taken(space, place):
+                time.sleep(PATIENCE)
+
+
+def _taken(space: Path, place: Path) -> bool:
+    """Copy a space to its place unless it is there, or somebody is at it; whether it is there now."""
+    if not place.exists():
+        with alone(place) as free:
+            if free and not place.exists():
+                log.info("taking the frozen features of %s", space)
+                with new_folder(place) as folder:
+                    _copy(space, folder)
+    return place.exists()
 
 
 def _copy(space: Path, folder: Path) -> None:

@@ -11,7 +11,7 @@ from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.features import spaces
-from cnnClassifier.files import write_text
+from cnnClassifier.files import new_file, write_text
 from cnnClassifier.importing import heavy_imports
 from cnnClassifier.ray_cluster import Cluster
 from cnnClassifier.reproducing import reproduce
@@ -29,7 +29,8 @@ def activate(experiment: str) -> None:
     wanted = experiment_file(experiment)
     load_settings(wanted)
     keep_edits_aside()
-    shutil.copyfile(wanted, PARAMS_FILE)
+    with new_file(PARAMS_FILE) as partial:  # in the place of a link, which may lead to a shipped experiment
+        shutil.copyfile(wanted, partial)
     log.info("params.yaml is now %s", wanted)
 
 

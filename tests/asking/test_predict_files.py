@@ -86,8 +86,10 @@ def test_where_answers_cannot_go_is_said_before_any_is_asked_for(project, packag
 
 def test_all_read_is_success_and_a_name_decides_the_form(project, package, files, tmp_path):
     (files / "notes.txt").unlink()
-    out = tmp_path / "answers.csv"
-    project.main("predict", str(files), "--package", str(package), "--out", str(out))
+    out, link = tmp_path / "answers", tmp_path / "LINK.CSV"
+    link.symlink_to(out)
+    done = project.main("predict", str(files), "--package", str(package), "--out", str(link))
+    assert f"written to {link}" in done.stderr
     rows = list(csv.DictReader(io.StringIO(out.read_text())))
     assert len(rows) == 3
     assert all(row["label"] in CLASSES for row in rows)

@@ -8,12 +8,14 @@ import time
 import zipfile
 from itertools import count, islice
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from answers import many_pictures, parts_of, rows_of
 
+from cnnClassifier.cli import app
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.inference import Classifier
 from cnnClassifier.model_spec import digest_package
@@ -117,6 +119,15 @@ def test_another_version_in_the_same_folder_is_an_error_that_says_so(here, packa
         score_images(str(images), tmp_path / "out", Wish(package=other))
 
 
+def test_a_run_that_ended_before_its_first_answer_leaves_the_choice_of_the_model(here, package, tmp_path):
+    images, manifest = many_pictures(tmp_path / "images", 1), tmp_path / "images/list.csv"
+    manifest.write_text('path\n000/00000.png\n""\n')
+    with pytest.raises(DataError, match="line 3"):
+        score_images(str(manifest), tmp_path / "out", Wish(package=package))
+    other = write_tiny_package(tmp_path / "tiny", largest=0.02)
+    assert score_images(str(images / "000"), tmp_path / "out", Wish(package=other)) == 0
+
+
 def test_links_into_a_data_store_are_followed_and_a_broken_one_is_an_error_row(here, package, tmp_path):
     store = many_pictures(tmp_path / "store", 1)
     (tmp_path / "linked").mkdir()
@@ -186,7 +197,7 @@ def test_a_name_that_is_not_utf8_is_a_row_and_the_others_are_answered(here, pack
 
 def test_a_manifest_as_excel_writes_it_is_read(here, package, tmp_path):
     images = many_pictures(tmp_path / "images", 1)
-    table = images / "list.csv"
+    table = images / "LIST.CSV"
     table.write_text("path,age\r\n000/00000.png,61\r\n", encoding="utf-8-sig", newline="")  # "CSV UTF-8": with a BOM
     assert score_images(str(table), tmp_path / "out", Wish(package=package)) == 0
     assert [row["path"] for row in rows_of(tmp_path / "out")] == [str(images / "000/00000.png")]
@@ -207,14 +218,77 @@ def test_the_projects_own_manifest_is_of_the_projects_images(here, package, tmp_
         ("foo://bucket/a", "not a store that can be read"),
         ("no_paths.csv", "'path'"),
         ("no_table.csv", "field larger than field limit"),
+        ("no_folder", "no_folder: no files in there"),
+        ("no_rows.csv", "no_rows.csv: no files in there"),
+        ("no_bytes.csv", "no_bytes.csv: not a table with a column 'path': it has no column"),
+        ("only_names.csv", "not a table with a column 'path': it has file, age"),
+        ("only_names.parquet", "not a table with a column 'path': it has file"),
+        ("numbers.parquet", "numbers.parquet, row 1: 'path' is empty or no text; correct it. Received: 7"),
+        ("bytes.PARQUET", "bytes.PARQUET, row 1: 'path' is empty or no text; correct it. Received: b'a.png'"),
+        ("file://", "names no file or folder"),
+        ("file://no_folder", "names no file or folder"),
     ],
 )
-def test_a_source_that_is_none_is_one_line_and_leaves_nothing_to_be_answered(here, package, tmp_path, source, said):
+def test_a_source_that_is_none_is_one_line_and_leaves_nothing_behind(here, package, tmp_path, source, said):
+    Path("no_folder").mkdir(exist_ok=True)
     Path("no_paths.csv").write_text("file\na.png\n")
     Path("no_table.csv").write_text("path\n" + 200_000 * "a")
+    Path("no_rows.csv").write_text("path,age\n")
+    Path("no_bytes.csv").touch()
+    Path("only_names.csv").write_text("file,age\n")
+    pq.write_table(pa.table({"file": pa.array([], pa.string())}), "only_names.parquet")
+    pq.write_table(pa.table({"path": [7]}), "numbers.parquet")
+    pq.write_table(pa.table({"path": [b"a.png"]}), "bytes.PARQUET")
     with pytest.raises(DataError, match=said):
         score_images(source, tmp_path / "out", Wish(package=package))
-    assert parts_of(tmp_path / "out") == {}
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_row_without_a_path_is_named(here, package, tmp_path, kind):
+    manifest = tmp_path / f"list.{kind}"
+    if kind == "csv":
+        manifest.write_text("age,path\n61,a.png\n7\n")
+    else:
+        pq.write_table(pa.table({"path": ["a.png", "a.png", None]}), manifest)
+    with pytest.raises(DataError, match=f"{manifest}, {'line' if kind == 'csv' else 'row'} 3: 'path' is empty"):
+        score_images(str(manifest), tmp_path / "out", Wish(package=package))
+
+
+def test_a_file_address_with_a_whole_path_is_that_path(here, package, tmp_path):
+    images = many_pictures(tmp_path / "my images", 2)
+    for host in ("", "localhost"):
+        assert score_images(f"file://{host}{quote(str(images))}", tmp_path / "out", Wish(package=package)) == 0
+    assert len(rows_of(tmp_path / "out")) == 2
+
+
+def test_files_of_others_among_the_parts_are_passed_over(here, package, tmp_path):
+    images, out = many_pictures(tmp_path / "images", 2), tmp_path / "out"
+    score_images(str(images), out, Wish(package=package))
+    for name in ("part-00000-spark.parquet", "part-mine.parquet"):
+        (out / name).write_bytes(b"no answers of score")
+    assert score_images(str(images), out, Wish(package=package)) == 0
+
+
+@pytest.mark.parametrize("size", [0, 60])
+def test_a_damaged_part_is_named_and_answered_again_once_it_is_deleted(here, package, tmp_path, size):
+    images, out = many_pictures(tmp_path / "images", 2), tmp_path / "out"
+    score_images(str(images), out, Wish(package=package))
+    part, before = out / "part-000000.parquet", rows_of(out)
+    part.write_bytes(part.read_bytes()[:size])
+    with pytest.raises(DataError, match=f"{part}: no whole part .*delete it to have it answered again"):
+        score_images(str(images), out, Wish(package=package))
+    part.unlink()
+    score_images(str(images), out, Wish(package=package))
+    assert rows_of(out) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [(["--workers", "4"], "--workers: .*with --ray"), (["--ray", ""], "--ray")]
+)
+def test_options_of_a_cluster_without_one_are_refused(tmp_path, options, said):
+    with pytest.raises(ConfigError, match=said):
+        app(["score", str(tmp_path), "--out", str(tmp_path / "out"), *options], standalone_mode=False)
 
 
 def test_no_more_is_read_ahead_than_the_pace_says(package, tmp_path):

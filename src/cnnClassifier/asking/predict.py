@@ -29,12 +29,13 @@ def predict_files(named: Sequence[Path], model: str | None, package: Path | None
     """
     project = load_project_anywhere()
     files = list_files(named)
-    if out:
-        check_new_file(out, read=files)
+    place = check_new_file(out, read=files) if out else None
     classifier = choose_model(project, model, package)
     asked = followed(files, "predict", unit="file") if len(files) > 1 else files
     answers = list(ask(classifier, asked, project.serving.max_megapixels * MILLION))
-    _show(answers, classifier, form, out)
+    _show(answers, classifier, form, place)
+    if out:
+        log.info("written to %s", out)
     failed = sum(answer.error is not None for answer in answers)
     log.info("%s version %s answered for %d files, %d failed", *_named(classifier), len(answers) - failed, failed)
     if classifier.spec.synthetic:
@@ -52,7 +53,6 @@ def _show(answers: Sequence[Answer], classifier: Classifier, form: str, out: Pat
         sys.stdout.write(text)
     else:
         write_text(text, out)
-        log.info("written to %s", out)
 
 
 def _named(classifier: Classifier) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from cnnClassifier.features.store import DESCRIPTION, shard_keys
 FOLDER = "features"
 GB = 1e9
 DOOMED = ".removed"
+BEGUN = (".partial", ".replaced")  # what `files.new_folder` calls a space that is being taken
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +68,15 @@ def root_of(cache: Path) -> Path:
     return cache / FOLDER
 
 
+def spaces_in(root: Path) -> list[Path]:
+    """The folders of spaces below a store's folder, none if it is not there; not those half taken or half removed."""
+    folders = (folder for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else ()
+    return [folder for folder in folders if DOOMED not in folder.name and folder.suffix not in BEGUN]
+
+
 def survey(root: Path) -> list[StoredSpace]:
     """The spaces below the store's folder, the one used longest ago first."""
-    if not root.is_dir():
-        return []
-    folders = (folder for folder in root.iterdir() if folder.is_dir() and DOOMED not in folder.name)
-    return sorted(map(_look_at, folders), key=lambda space: (space.last_used, space.folder))
+    return sorted(map(_look_at, spaces_in(root)), key=lambda space: (space.last_used, space.folder))
 
 
 def prune(root: Path, limit: float, spared_from: float = math.inf) -> Pruned:
@@ -137,12 +141,22 @@ def _remove(folder: Path) -> bool:
 
 
 def _remove_leftovers(root: Path) -> int:
-    """Folders of killed prunings and, in spaces that nobody uses, files of killed writers; returns how many files."""
-    doomed = list(root.glob(f"*{DOOMED}-*"))
-    files = sum(len(list(folder.iterdir())) for folder in doomed)
-    for folder in doomed:
-        shutil.rmtree(folder)
+    """What killed prunings and takings left and, in spaces that nobody uses, killed writers; how many files it was."""
+    files = sum(map(_remove_all, root.glob(f"*{DOOMED}-*")))
+    files += sum(_remove_begun(folder) for ending in BEGUN for folder in root.glob(f"*{ending}"))
     return files + sum(_clean(space.folder) for space in survey(root))
+
+
+def _remove_begun(folder: Path) -> int:
+    """Remove what a killed process had begun to take, unless another has the space's place and so is taking it now."""
+    with alone(folder.with_suffix("")) as free:
+        return _remove_all(folder) if free else 0
+
+
+def _remove_all(folder: Path) -> int:
+    files = len(list(folder.iterdir()))
+    shutil.rmtree(folder)
+    return files
 
 
 def _clean(folder: Path) -> int:

@@ -45,11 +45,11 @@ def check(log_file: Path, classifier: Classifier, period: Period, out: Path) -> 
     ConfigError or OSError, before anything is compared, where the page cannot.
     """
     reference = training_reference(classifier)
-    check_new_file(out, read=[log_file])
+    place = check_new_file(out, read=[log_file])
     with closing(read_log(log_file)) as connection, naming_database(log_file):
         window = read_window(connection, classifier.name, classifier.version, period.since, period.until, reference)
         checked = compare_window(classifier, reference, window)
-        write_report(checked, reference, window, classifier, (period.since, period.until), out)
+        write_report(checked, reference, window, classifier, (period.since, period.until), place)
         save_check(connection, checked)
     return checked
 

@@ -29,7 +29,7 @@ def export_feedback(log_file: Path, out: Path, images: Path | None, model: str |
     empty, and the table says what to look for. DataError where readers said nothing, ConfigError or OSError where the
     table cannot be written.
     """
-    check_new_file(out, read=[log_file])
+    place = check_new_file(out, read=[log_file])
     with closing(read_log(log_file)) as connection:
         found = corrections(connection, model)
     if not found:
@@ -37,7 +37,7 @@ def export_feedback(log_file: Path, out: Path, images: Path | None, model: str |
     newest = {correction.sha256: correction for correction in found if correction.sha256}
     files = _files_by_content(images) if images else {}
     rows = [each for each in newest.values() if images is None or each.sha256 in files]
-    with new_file(out) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with new_file(place) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(_row(each, files) for each in rows)

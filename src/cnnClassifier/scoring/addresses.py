@@ -6,8 +6,9 @@ each store's own tools take them (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL ...).
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -30,18 +31,33 @@ STORE_ERRORS = (OSError, pa.ArrowException)
 
 
 def absolute(source: str) -> str:
-    """An address that means the same from any folder and on any node."""
+    """An address that means the same from any folder and on any node; DataError for a file:// with no whole path."""
     if source.startswith("file://"):
-        return unquote(urlsplit(source).path)
+        return _path_of(source)
     return source if "://" in source else str(Path(source).absolute())
+
+
+def _path_of(uri: str) -> str:
+    """The path of a file:// address. What stands before a path is a host, so file://scans names no folder."""
+    parts = urlsplit(uri)
+    if parts.netloc not in ("", "localhost") or not parts.path:
+        raise DataError(f"{uri}: names no file or folder; write file:///absolute/path, or the path alone")
+    return unquote(parts.path)
 
 
 def list_addresses(source: str, base: str) -> Iterator[str]:
     """The files below a folder or prefix, or those that a manifest names, its relative paths being below `base`.
 
-    Hidden files are passed over. Raises DataError for a source that is not there or cannot be listed. A name that is
-    not UTF-8 comes escaped: neither the plan nor an answer can hold it.
+    Hidden files are passed over. Raises DataError for a source that is not there, cannot be listed or has no file. A
+    name that is not UTF-8 comes escaped: neither the plan nor an answer can hold it. The first is looked for at once.
     """
+    found = _list(source, base)
+    if (first := next(found, None)) is None:
+        raise DataError(f"{source}: no files in there")
+    return chain([first], found)
+
+
+def _list(source: str, base: str) -> Iterator[str]:
     if "://" in source:
         yield from _list_store(source)
     elif Path(source).is_dir():
@@ -50,7 +66,7 @@ def list_addresses(source: str, base: str) -> Iterator[str]:
             yield from (in_utf8(f"{source.rstrip('/')}/{name}") for name in names)
     elif not Path(source).is_file():
         raise DataError(f"{source}: no such folder or file")
-    elif source.endswith(MANIFESTS):
+    elif source.lower().endswith(MANIFESTS):
         yield from (in_utf8(_below(base, path)) for path in _manifest_paths(Path(source)))
     else:
         yield in_utf8(source)
@@ -118,21 +134,40 @@ def _connect(scheme: str, bucket: str) -> Any:
 
 
 def _manifest_paths(manifest: Path) -> Iterator[str]:
-    """The column `path`, a row group or a line at a time."""
+    """The column `path`, a row group or a line at a time; DataError for none, and for a row without a path."""
+    rows = _parquet_rows if manifest.suffix.lower() == ".parquet" else _csv_rows
     try:
-        if manifest.suffix == ".parquet":
-            for batch in pq.ParquetFile(manifest).iter_batches(columns=[COLUMN]):
-                yield from batch.column(COLUMN).to_pylist()
-            return
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            yield from (row[COLUMN] for row in csv.DictReader(file))
+        for place, path in rows(manifest):
+            if not path or not isinstance(path, str):
+                raise DataError(f"{manifest}, {place}: {COLUMN!r} is empty or no text; correct it. Received: {path!r}")
+            yield path
     except (KeyError, ValueError, csv.Error, *STORE_ERRORS) as error:
         raise DataError(f"{manifest}: not a table with a column {COLUMN!r}: {_reason(error)}") from None
 
 
-def _below(base: str, path: str | None) -> str:
-    if not path:
-        raise DataError(f"a row of the manifest has an empty {COLUMN!r}")
+def _parquet_rows(manifest: Path) -> Iterator[tuple[str, object]]:
+    table = pq.ParquetFile(manifest)
+    _check_column(table.schema_arrow.names)
+    columns = (batch.column(COLUMN).to_pylist() for batch in table.iter_batches(columns=[COLUMN]))
+    for row, path in enumerate(chain.from_iterable(columns), start=1):
+        yield f"row {row}", path
+
+
+def _csv_rows(manifest: Path) -> Iterator[tuple[str, object]]:
+    with manifest.open(newline="", encoding="utf-8-sig") as file:
+        table = csv.DictReader(file)
+        _check_column(table.fieldnames or ())
+        for row in table:
+            yield f"line {table.line_num}", row[COLUMN]
+
+
+def _check_column(names: Sequence[str]) -> None:
+    """A table without rows has nothing else to show that it is none of ours."""
+    if COLUMN not in names:
+        raise ValueError(f"it has {', '.join(names) or 'no column'}")
+
+
+def _below(base: str, path: str) -> str:
     return path if "://" in path or path.startswith("/") else f"{base.rstrip('/')}/{path}"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cnnClassifier.commands import ModelOption, PackageOption
+from cnnClassifier.commands import ModelOption, PackageOption, cluster_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,9 +41,8 @@ def score(
     """Answer for many images, a row each. Again to go on where it stopped. 0: all were read; 1: a row says why not."""
     # Before NumPy is loaded: its idle threads would spin on the cores that the network needs (docs/serving.md).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from cnnClassifier.ray_cluster import Cluster
     from cnnClassifier.scoring.run import Wish, score_images
 
-    cluster = Cluster(ray, workers, threads or 1) if ray else None
+    cluster = cluster_of(ray, workers, threads or 1)
     if score_images(source, out, Wish(model, package, images, batch, threads, readers, part), cluster):
         raise typer.Exit(1)

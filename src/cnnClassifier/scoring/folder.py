@@ -6,19 +6,22 @@ renamed, so that it is whole or missing.
 
 import fcntl
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cnnClassifier.errors import ConfigError, DataError
+from cnnClassifier.errors import ConfigError, DataError, one_line
 from cnnClassifier.files import naming_file, read_json, write_json
 from cnnClassifier.scoring.plan import Plan
 
 PLACE = "_scoring"
+PART = re.compile(r"part-(\d{6,})\.parquet")  # Spark's, which may lie there too, are part-00000-<more>.parquet
 MODEL, PLAN, LOCK = "model.json", "plan.sqlite", "lock"
 
 
@@ -40,7 +43,7 @@ class ScoredFolder:
 
     def finished(self) -> frozenset[int]:
         """The numbers of the parts that are there."""
-        return frozenset(int(file.stem.removeprefix("part-")) for file in self.folder.glob("part-*.parquet"))
+        return frozenset(_parts(self.folder))
 
     def save(self, number: int, parquet: bytes) -> None:
         """Put a part there, whole or not at all."""
@@ -51,11 +54,26 @@ class ScoredFolder:
         partial.replace(self.folder / name)
 
     def states(self) -> Counter[str]:
-        """How many rows have each state, over all parts."""
+        """How many rows have each state, over all parts; DataError for one that is damaged."""
         found: Counter[str] = Counter()
-        for file in self.folder.glob("part-*.parquet"):
-            found.update(pq.read_table(file, columns=["state"]).column("state").to_pylist())
+        for file in _parts(self.folder).values():
+            found.update(_states_in(file))
         return found
+
+
+def _parts(folder: Path) -> dict[int, Path]:
+    found = ((PART.fullmatch(file.name), file) for file in folder.iterdir())
+    return {int(match[1]): file for match, file in found if match}
+
+
+def _states_in(part: Path) -> list[str]:
+    try:
+        states: list[str] = pq.read_table(part, columns=["state"]).column("state").to_pylist()
+    except (KeyError, OSError, pa.ArrowException) as error:
+        raise DataError(
+            f"{part}: no whole part of answers: {one_line(error)}; delete it to have it answered again"
+        ) from None
+    return states
 
 
 @contextmanager
@@ -83,7 +101,7 @@ def _check_ours(folder: Path) -> None:
 
 def _check_model(folder: Path, asked: Asked) -> None:
     file = folder / PLACE / MODEL
-    if not file.is_file():
+    if not file.is_file() or not _parts(folder):  # a run that ended before its first answer binds nobody
         write_json(asdict(asked), file)
         return
     before = Asked(**read_json(file))

@@ -48,13 +48,15 @@ def score_images(source: str, out: Path, wish: Wish, cluster: Cluster | None = N
     if Path(source).is_dir():
         check_outside(out, Path(source))
     project = load_project_anywhere()
+    # Before there is a folder of answers: a source that is none leaves nothing behind.
+    addresses = list_addresses(source, _base(source, wish, project))
     chosen = choose_model(project, wish.model, wish.package)
     classifier = Classifier.load(chosen.folder, chosen.name, chosen.version, threads=1)
     del chosen  # opened for all cores, where one core makes a pass here
     give_memory_back()
     asked = Asked(classifier.name, classifier.version, classifier.digest)
     with open_folder(out, asked) as scored:
-        added = scored.plan.extend(list_addresses(source, _base(source, wish, project)), wish.part)
+        added = scored.plan.extend(addresses, wish.part)
         finished = scored.finished()
         waiting = scored.plan.count(without=finished)
         log.info("%s: %d files, %d of them new; %d to be answered", source, scored.plan.count(), added, waiting)
