@@ -73,7 +73,7 @@ def read_manifest(path: Path) -> list[ImageRecord]:
 def read_dealt(manifest: Path, audited: Path) -> list[ImageRecord]:
     """All images of a manifest, those that the audit left out too, with the splits and groups that it gave them.
 
-    What it left out, it left out of training: it never takes anything from test.
+    What it left out counts as training: from test it takes nothing but masks, and those are no copies of anything.
     """
     dealt = {record.path: record for record in read_manifest(audited)}
     return [dealt.get(record.path) or _as_training(record) for record in read_manifest(manifest)]
