@@ -27,7 +27,7 @@ from cnnClassifier.datasets.ingest import describe_readable
 from cnnClassifier.datasets.manifest import RejectedFile
 from cnnClassifier.destinations import Earlier, check_new_folder
 from cnnClassifier.errors import DataError
-from cnnClassifier.files import new_folder, write_json
+from cnnClassifier.files import in_utf8, new_folder, write_json
 
 SPLIT_NAMES: Mapping[str, Split] = {
     "train": "train", "training": "train",
@@ -51,7 +51,7 @@ def audit_folder(folder: Path, out: Path, config: DataAuditConfig) -> tuple[dict
         audit = summarise(found)
         write_json(audit, new / SUMMARY)
         write_pairs(found.pairs, new / PAIRS)
-        write_report(audit, found.records, found.pairs, folder, new / REPORT, title=f"Audit of {folder}")
+        write_report(audit, found.records, found.pairs, folder, new / REPORT, title=f"Audit of {in_utf8(str(folder))}")
     return audit, found
 
 
