@@ -59,6 +59,15 @@ def test_a_file_that_can_no_longer_be_read_is_named(tmp_path):
         examine(records, tmp_path / "data", tmp_path / "scratch", CONFIG)
 
 
+def test_a_file_that_is_another_than_the_one_described_is_named(tmp_path):
+    for number in range(3):
+        write_picture(tmp_path / f"data/a/{number}.png", seed=number)
+    records = describe_readable(list_images(tmp_path / "data")[0])[0]
+    write_picture(tmp_path / "data/a/1.png", seed=4)
+    with pytest.raises(DataError, match=r"a/1\.png: is no longer the file that was described before; run"):
+        examine(records, tmp_path / "data", tmp_path / "scratch", CONFIG)
+
+
 def test_the_order_of_listing_changes_nothing_and_no_scratch_is_left(clean, tmp_path):
     records = clean.records[:24]
     one, _ = examine(records, clean.images, tmp_path / "scratch", CONFIG)

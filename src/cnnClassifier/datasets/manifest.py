@@ -55,6 +55,7 @@ class RejectedFile:
 
 VOTES = "votes"
 COLUMNS = tuple(field.name for field in fields(ImageRecord) if field.name != VOTES)
+ABSENT = "no manifest; run `python main.py data_ingestion` first, then `data_audit`"  # the audit writes one, too
 
 
 def write_manifest(records: Iterable[ImageRecord], path: Path) -> None:
@@ -67,7 +68,7 @@ def write_manifest(records: Iterable[ImageRecord], path: Path) -> None:
 
 def read_manifest(path: Path) -> list[ImageRecord]:
     """Read a manifest; raise DataError naming the file, and the line where a row is not one."""
-    return read_table(path, COLUMNS, _parse_row, "no manifest; run `python main.py data_ingestion` first", (VOTES,))
+    return read_table(path, COLUMNS, _parse_row, ABSENT, (VOTES,))
 
 
 def read_dealt(manifest: Path, audited: Path) -> list[ImageRecord]:
