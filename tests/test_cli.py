@@ -138,6 +138,15 @@ def test_any_folder_can_be_audited_without_a_configuration(project, tmp_path):
     assert "no image that can be read" in refused.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize(("folder", "out"), [(b"caf\xe9", b"out"), (b"cafe", b"caf\xe9")])
+def test_a_folder_is_audited_whose_name_is_not_utf_8(project, tmp_path, folder, out):
+    root, report = (tmp_path / os.fsdecode(name) for name in (folder, out))
+    write_tree(root, splits=[""], classes=["polyp"])
+    strict = Project(project.root, {**project.environment, "PYTHONIOENCODING": "utf-8:strict"})
+    shown = strict.main("audit", str(root), "--out", str(report)).stdout
+    assert "caf\\xe9" in (shown + (report / "audit.html").read_text(encoding="utf-8"))
+
+
 def test_making_an_experiment_active_replaces_the_shipped_parameters(inside):
     activate("chest_ct")
     assert PARAMS_FILE.read_bytes() == (inside / "config/experiments/chest_ct.yaml").read_bytes()

@@ -48,6 +48,39 @@ def test_split_and_class_are_read_off_the_folders(tmp_path, path, place):
     assert places(tmp_path, path) == {path: place}
 
 
+@pytest.mark.parametrize("above", ["", "archive/"])
+def test_splits_below_the_classes_are_splits_of_these_classes(tmp_path, above):
+    paths = {
+        f"{above}{label}/{folder}/x.png": (split, label)
+        for label in ("polyp", "normal")
+        for folder, split in (("train", "train"), ("Valid", "valid"), ("test", "test"))
+    }
+    assert places(tmp_path, *paths) == paths
+
+
+def test_images_beside_a_split_below_their_class_are_of_that_class(tmp_path):
+    paths = {"polyp/x.png": (None, "polyp"), "polyp/test/x.png": ("test", "polyp"), "normal/x.png": (None, "normal")}
+    assert places(tmp_path, *paths) == paths
+    assert list_images(tmp_path)[1] == []
+
+
+def test_images_beside_class_folders_are_of_no_class_whatever_lies_above_their_split(tmp_path):
+    assert places(tmp_path, "data/train/polyp/x.png", "data/train/x.png", "data/test/x.png") == {
+        "data/train/polyp/x.png": ("train", "polyp")
+    }
+    assert {item.reason for item in list_images(tmp_path)[1]} == {"not in a class folder"}
+
+
+def test_splits_of_several_sites_with_the_same_classes_below_them_are_one_set(tmp_path):
+    paths = {f"{site}/train/{label}/x.png": ("train", label) for site in "ab" for label in ("polyp", "normal")}
+    assert places(tmp_path, *paths) == paths
+
+
+def test_where_the_class_may_be_above_the_splits_or_below_them_it_is_asked(tmp_path):
+    with pytest.raises(DataError, match=r"above the splits \('normal', 'polyp'\) or the one below \('patient 2'\)"):
+        places(tmp_path, "polyp/train/patient 1/x.png", "polyp/test/patient 3/x.png", "normal/train/patient 2/x.png")
+
+
 @pytest.mark.parametrize("above", ["", "train/"])
 def test_the_classes_are_those_that_ingestion_finds_in_the_same_tree(tmp_path, above):
     paths = [f"{above}{label}/patient{number}/{number}.png" for label in "01" for number in range(2)]

@@ -11,6 +11,7 @@ from cnnClassifier.audit.shortcuts import find_shortcuts
 from cnnClassifier.audit.summary import summarise
 from cnnClassifier.config.data import DataAuditConfig
 from cnnClassifier.datasets.ingest import describe_readable
+from cnnClassifier.datasets.manifest import Drawn
 from cnnClassifier.errors import DataError
 from pictures import noise, write_picture
 
@@ -58,6 +59,15 @@ def test_a_file_that_can_no_longer_be_read_is_named(tmp_path):
         examine(records, tmp_path / "data", tmp_path / "scratch", CONFIG)
 
 
+def test_a_file_that_is_another_than_the_one_described_is_named(tmp_path):
+    for number in range(3):
+        write_picture(tmp_path / f"data/a/{number}.png", seed=number)
+    records = describe_readable(list_images(tmp_path / "data")[0])[0]
+    write_picture(tmp_path / "data/a/1.png", seed=4)
+    with pytest.raises(DataError, match=r"a/1\.png: is no longer the file that was described before; run"):
+        examine(records, tmp_path / "data", tmp_path / "scratch", CONFIG)
+
+
 def test_the_order_of_listing_changes_nothing_and_no_scratch_is_left(clean, tmp_path):
     records = clean.records[:24]
     one, _ = examine(records, clean.images, tmp_path / "scratch", CONFIG)
@@ -89,6 +99,23 @@ def test_masks_that_are_kept_count_as_scans_and_their_copies_across_the_test_bor
     assert summarise(kept)["across_test"] == {"images": 1, "exact": 1, "near": 0}
     assert [record.split for record in kept.kept.records] == ["test"]
     assert not look(tmp_path / "data", tmp_path / "scratch").pairs
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_test_split_that_is_drawn_has_no_masks_and_is_drawn_among_the_scans(faulty, tmp_path, named):
+    """Patients of the masks are known, or each mask is a group of its own."""
+    masks = faulty.with_fault("mask_among_images")
+    groups = {} if named else {path: faulty.truth[path]["patient"] + path for path in masks}
+    records = [replace(record, group=groups.get(record.path, record.group)) for record in faulty.records]
+    found, _ = examine(records, faulty.images, tmp_path / "scratch", CONFIG, drawn=Drawn(valid=0.2, test=0.4, seed=1))
+    scans = [record for record in found.records if record.path not in masks]
+    alone, _ = examine(scans, faulty.images, tmp_path / "scratch", CONFIG, drawn=Drawn(valid=0.2, test=0.4, seed=1))
+    assert not masks & {record.path for record in found.kept.records}
+    assert scans == alone.records
+    audit = summarise(found)
+    assert audit["groups"]["test_images_of_training_groups"] == 0
+    assert audit["policy"]["satisfied"]
+    assert (audit["suspects"]["in_test"] > 0) == named
 
 
 def test_black_pictures_that_are_kept_make_no_patients_one(tmp_path):

@@ -90,6 +90,15 @@ def test_by_default_each_file_leaves_training_for_one_stated_reason():
     }
 
 
+def test_of_a_test_split_that_was_drawn_masks_are_dropped_too_and_nothing_else():
+    published, drawn = (apply_policy(DATA, PAIRS, SUSPECTS, DEFAULT, drawn=drawn) for drawn in (False, True))
+    assert {item.path: item.reason for item in drawn.dropped} == {
+        **{item.path: item.reason for item in published.dropped},
+        "test/a/own": MASK,
+    }
+    assert apply_policy(DATA, PAIRS, SUSPECTS, KEEP, drawn=True).records == DATA
+
+
 def test_keep_keeps_everything():
     assert apply_policy(DATA, PAIRS, SUSPECTS, KEEP).records == DATA
 

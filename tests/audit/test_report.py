@@ -118,10 +118,10 @@ def test_the_verdict_names_shortcuts_and_masks(clean, faulty):
     assert "but normal can be told from the file (format, mode, size) alone" in with_shortcut["verdict"]
     masks_only = [record for record in faulty.records if record.path in faulty.with_fault("mask_among_images")]
     tested = [replace(record, split="test") for record in faulty.records[:1]]
-    assert (
-        "masks or blank pictures are among the scans: 5 files"
-        in (summarise(findings(faulty, [*tested, *masks_only], published=True))["verdict"])
-    )
+    with_masks = findings(faulty, [*tested, *masks_only], published=True)
+    said = "masks or blank pictures are among the scans: 5 files."
+    assert summarise(with_masks)["verdict"].endswith(f", but {said}")
+    assert summarise(replace(with_masks, shortcuts=[GIVEN]))["verdict"].endswith(f"with the disease; and {said}")
 
 
 def test_a_folder_without_splits_or_classes_has_a_verdict_and_a_page(clean, tmp_path):

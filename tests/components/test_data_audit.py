@@ -54,6 +54,14 @@ def test_fail_stops_training_but_the_findings_are_written(paths):
     ]
 
 
+def test_what_an_earlier_audit_let_through_is_gone_when_a_later_one_refuses(paths):
+    DataAudit(DataAuditConfig(), paths).run()
+    with pytest.raises(DataError, match="is `fail`"):
+        DataAudit(DataAuditConfig(conflicts="fail"), paths).run()
+    with pytest.raises(DataError, match=r"no manifest; run .* first, then `data_audit`"):
+        read_manifest(paths.audited_manifest)
+
+
 def test_copies_get_one_group_and_other_pictures_their_own(paths):
     DataAudit(DataAuditConfig(copies="keep", conflicts="keep"), paths).run()
     group = {record.path: record.group for record in read_manifest(paths.audited_manifest)}

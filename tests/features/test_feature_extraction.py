@@ -1,12 +1,15 @@
 """Features are computed once for each image, view and network, and never taken for another's."""
 
 import hashlib
+import inspect
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cnnClassifier import decoders, dicom, preprocessing, stain
 from cnnClassifier.augmentation import View, all_views
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import AugmentationConfig
@@ -112,6 +115,27 @@ def test_the_same_picture_under_two_names_is_computed_once(tmp_path, images, rec
     features = extractor(tmp_path / "cache", tmp_path)
     features.ensure([record("one.png", data), record("twin.png", data)], [PLAIN])
     assert features.forward.images == 1
+
+
+def test_an_edit_of_any_module_that_makes_pixels_is_another_space(tmp_path, monkeypatch):
+    def key(method: str = "none") -> str:
+        return Space(SPEC.model_copy(update={"stain": method}), "t").key
+
+    before, stained, source = key(), key("macenko"), inspect.getsource
+    assert key() == before
+    for module in (preprocessing, decoders, stain):
+        with monkeypatch.context() as edited:
+            edited.setattr(inspect, "getsource", lambda of, module=module: source(of) + "# edited" * (of is module))
+            assert (key() == before) == (module is stain)
+            assert key("macenko") != stained
+    copy = shutil.copytree(Path(dicom.__file__).parent, tmp_path / "dicom")
+    monkeypatch.setattr(dicom, "__file__", str(copy / "__init__.py"))
+    assert key() == before
+    for name in ("window.py", "frames.py"):
+        with (copy / name).open("a") as file:
+            file.write("# edited")
+        assert key() != before
+        before = key()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The whole audit of a set of images, from files to findings."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,12 @@ def examine(
     pairs = copy_pairs(scans, matches, config.near_copy)
     grouped = assign_groups(records, scans, matches, pairs, config.same_patient)
     if drawn:
-        grouped = deal_splits(grouped, RandomSplit(valid=drawn.valid, test=drawn.test), drawn.seed)
+        grouped = _deal(grouped, strangers if config.masks == "drop" else (), drawn)
     proper = [record for record in grouped if record.path not in strangers]
     labels, groups = [record.label for record in proper], [record.group for record in proper]
     findings = Findings(
         records=grouped,
-        kept=apply_policy(grouped, pairs, suspects, config),
+        kept=apply_policy(grouped, pairs, suspects, config, drawn=drawn is not None),
         pairs=pairs,
         suspects=suspects,
         shortcuts=find_shortcuts(facts.of(proper), labels, groups, config.seed),
@@ -65,6 +66,17 @@ def examine(
         applied=applied,
     )
     return findings, facts
+
+
+def _deal(records: Sequence[ImageRecord], dropped: Collection[str], drawn: Drawn) -> list[ImageRecord]:
+    """The records with splits drawn among those that are not dropped: what nobody will see fills no test split.
+
+    A dropped one is put where its group is, so that no group seems to be on both sides.
+    """
+    shares = RandomSplit(valid=drawn.valid, test=drawn.test)
+    dealt = deal_splits([record for record in records if record.path not in dropped], shares, drawn.seed)
+    split = {record.group: record.split for record in dealt}
+    return [replace(record, split=split.get(record.group, "train")) for record in records]
 
 
 def _match(

@@ -4,6 +4,7 @@ Three blocks of facts are where a label may hide without any anatomy (`shortcuts
 masks and blank pictures from scans (`suspects`) and one split from another (`splits`).
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,13 +68,11 @@ class Facts:
 def gather_facts(records: Sequence[ImageRecord], images: Path, workers: int | None = None) -> Facts:
     """Look at every image once, in threads, with progress; facts in the records' order.
 
-    Raises DataError naming a file that is gone or can no longer be decoded.
+    Raises DataError naming a file that is gone, can no longer be decoded, or is not the one that the record is of.
     """
     file_names, file_values = describe_files(records)
-    files = [images / record.path for record in records]
-    deep = [is_deep(record.mode, record.format) for record in records]
     looked_at = list(
-        map_in_threads(_look_at_file, list(zip(files, deep, strict=True)), "look at images", workers=workers)
+        map_in_threads(lambda record: _look_at_file(record, images), records, "look at images", workers=workers)
     )
     seen = np.array([values for values, _ in looked_at], dtype=np.float32).reshape(len(records), len(NAMES))
     return Facts(
@@ -170,12 +169,16 @@ def load_facts(path: Path) -> Facts:
         raise DataError(f"{path}: not a file of facts: {error}; run `python main.py data_audit` again") from None
 
 
-def _look_at_file(file_and_depth: tuple[Path, bool]) -> tuple[list[float], int]:
-    file, deep = file_and_depth
+def _look_at_file(record: ImageRecord, images: Path) -> tuple[list[float], int]:
+    file = images / record.path
     try:
-        return look_at(decode(file.read_bytes()), deep)
+        data = file.read_bytes()
+        seen = look_at(decode(data), is_deep(record.mode, record.format))
     except (OSError, ImageError) as error:
         raise DataError(f"{file}: could be read before, but no longer: {error}; run data_ingestion again") from None
+    if hashlib.sha256(data).hexdigest() != record.sha256:
+        raise DataError(f"{file}: is no longer the file that was described before; run data_ingestion again")
+    return seen
 
 
 def _sides(levels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from cnnClassifier.datasets.ingest import describe_readable
 from cnnClassifier.datasets.manifest import RejectedFile
 from cnnClassifier.destinations import Earlier, check_new_folder
 from cnnClassifier.errors import DataError
-from cnnClassifier.files import new_folder, write_json
+from cnnClassifier.files import in_utf8, new_folder, write_json
 
 SPLIT_NAMES: Mapping[str, Split] = {
     "train": "train", "training": "train",
@@ -51,7 +51,7 @@ def audit_folder(folder: Path, out: Path, config: DataAuditConfig) -> tuple[dict
         audit = summarise(found)
         write_json(audit, new / SUMMARY)
         write_pairs(found.pairs, new / PAIRS)
-        write_report(audit, found.records, found.pairs, folder, new / REPORT, title=f"Audit of {folder}")
+        write_report(audit, found.records, found.pairs, folder, new / REPORT, title=f"Audit of {in_utf8(str(folder))}")
     return audit, found
 
 
@@ -71,14 +71,20 @@ def look_through(folder: Path, scratch: Path, config: DataAuditConfig) -> Findin
 def list_images(folder: Path) -> Listing:
     """The files below a folder with what their places say: split, where a folder above is called so, and class.
 
-    Classes are those of `data_ingestion`: the first folder below the root or the split. Where there is none at all,
-    all images are of one class.
+    Classes are those of `data_ingestion`: the first folder below the root or the split. Where splits lie below the
+    classes and hold images only, the folder above them is the class. Where there is none at all, all images are of
+    one class. Raises DataError for a tree in which the class may be the folder above the splits or the one below.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; `python main.py audit <folder>` wants one with images in it")
     links: list[str] = []
-    paths = walk_files(folder, left_out=links)
-    candidates, refused = in_path_order(refuse_name(path) or _place(folder, path) for path in paths)
+    places = {path: _place(path) for path in walk_files(folder, left_out=links)}
+    classes = _classes_below_splits(places.values())
+    _check_order(folder, classes)
+    candidates, refused = in_path_order(
+        refuse_name(path) or Candidate(folder / path, path, _label(place, classes), place.split, None)
+        for path, place in places.items()
+    )
     refused += [refuse_name(path) or RejectedFile(path, LEADS_OUT) for path in links]
     if any(item.label for item in candidates):
         refused += [RejectedFile(item.path, NO_CLASS) for item in candidates if not item.label]
@@ -108,9 +114,44 @@ def _plain_name(name: str, splits: Mapping[str, set[Split | None]]) -> str:
     return max(plainer, key=len, default=name)
 
 
-def _place(folder: Path, path: str) -> Candidate:
+@dataclass(frozen=True)
+class _Place:
+    """A path cut at the folder that tells the split: the folders above and the path below; uncut where none does."""
+
+    above: str
+    split: Split | None
+    below: str
+
+
+def _place(path: str) -> _Place:
     steps = path.split("/")
     depth = next((depth for depth, name in enumerate(steps[:-1]) if name.lower() in SPLIT_NAMES), None)
-    split = None if depth is None else SPLIT_NAMES[steps[depth].lower()]
-    below = path if depth is None else "/".join(steps[depth + 1 :])
-    return Candidate(folder / path, path, class_folder(below) or "", split, None)
+    if depth is None:
+        return _Place("", None, path)
+    return _Place("/".join(steps[:depth]), SPLIT_NAMES[steps[depth].lower()], "/".join(steps[depth + 1 :]))
+
+
+def _classes_below_splits(places: Iterable[_Place]) -> dict[str, set[str]]:
+    """For what stands above split folders the folders in them, where there are any."""
+    classes = defaultdict(set)
+    for place in places:
+        if place.split and (label := class_folder(place.below)):
+            classes[place.above].add(label)
+    return dict(classes)
+
+
+def _label(place: _Place, classes: Mapping[str, set[str]]) -> str:
+    """The folder below the split; the one above it where its splits hold images only; "" where there is neither."""
+    above = "" if place.above in classes else place.above.rpartition("/")[2]
+    return class_folder(place.below) or above
+
+
+def _check_order(folder: Path, classes: Mapping[str, set[str]]) -> None:
+    """Raise DataError where splits stand in several folders and have no folder in common: those may be patients'."""
+    parts = {above: labels for above, labels in classes.items() if above}
+    if len(parts) > 1 and len(set().union(*parts.values())) == sum(map(len, parts.values())):
+        (one, below), (other, _), *_ = sorted(parts.items())
+        raise DataError(
+            f"{folder}: is the class the folder above the splits ({one!r}, {other!r}) or the one below "
+            f"({min(below)!r})? Put class folders directly below split folders, as in train/polyp/patient 7/1.png"
+        )

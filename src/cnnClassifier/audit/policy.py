@@ -1,4 +1,4 @@
-"""What the audit keeps out of training. The test split is never changed: it is what others report on."""
+"""What the audit keeps out of training. A published test split is never changed: it is what others report on."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,10 +36,15 @@ Rule = Callable[[Copies, Collection[str]], Iterator[Dropped]]
 
 
 def apply_policy(
-    records: Sequence[ImageRecord], pairs: Sequence[CopyPair], suspects: Sequence[Suspect], config: DataAuditConfig
+    records: Sequence[ImageRecord],
+    pairs: Sequence[CopyPair],
+    suspects: Sequence[Suspect],
+    config: DataAuditConfig,
+    drawn: bool = False,
 ) -> Kept:
     """Drop from train and valid what the policy says, each file for one reason: the first that holds.
 
+    `drawn`: the test split is not the source's but ours, and nobody wants masks in it: they are dropped there, too.
     Conflicts count among exact and near copies alike. Of what the policy is to fail for nothing is dropped:
     `compliance.check_policy` fails.
     """
@@ -53,11 +58,12 @@ def apply_policy(
         (config.near_copies, _near_spare),
     ]
     trainable = {record.path for record in records if is_trainable(record)}
+    leaving = {MASK: {record.path for record in records}} if drawn else {}
     dropped: dict[str, Dropped] = {}
     for action, rule in rules:
         if action == "drop":
             for item in rule(copies, trainable - dropped.keys()):
-                if item.path in trainable:
+                if item.path in leaving.get(item.reason, trainable):
                     dropped.setdefault(item.path, item)
     left = [record for record in records if record.path not in dropped]
     return Kept(left, sorted(dropped.values(), key=lambda item: item.path))

@@ -125,11 +125,12 @@ def _conflicts(audit: Audit, by_path: ByPath) -> Section:
 
 def _suspects(audit: Audit) -> Section:
     counts, suspects = audit["suspects"], audit["files"]["suspects"]
+    drawn = audit["kept"]["test"] < audit["images"]["test"]  # nothing leaves a published one
     return Section(
         key="suspects",
         title="Masks and blank pictures among the scans",
         count=f"{_count(counts['masks'], 'mask')}, {counts['blank']} blank; {counts['in_test']} of them in test",
-        outcome=_left_out(audit, MASK) + " from training",
+        outcome=_left_out(audit, MASK) + (" from every split" if drawn else " from training"),
         meaning="A segmentation mask is the answer drawn by a hand, not a scan: its outline gives the class away. A "
         "model trained or tested on masks has learned nothing about scans.",
         found=bool(suspects),

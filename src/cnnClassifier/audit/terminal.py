@@ -11,6 +11,7 @@ from rich.table import Table
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.audit.findings import Findings
 from cnnClassifier.audit.sections import Section, tell
+from cnnClassifier.files import in_utf8
 
 
 def terminal_summary(audit: Mapping[str, Any], found: Findings, report: Path) -> Group:
@@ -20,7 +21,7 @@ def terminal_summary(audit: Mapping[str, Any], found: Findings, report: Path) ->
     return Group(
         f"[bold {'red' if grave else 'green'}]{escape(audit['verdict'])}[/]",
         _table(sections),
-        f"{_counts(audit)}\nReport with pictures: {escape(str(report))}",
+        f"{_counts(audit)}\nReport with pictures: {escape(in_utf8(str(report)))}",
         f"[dim]{DISCLAIMER}[/]",
     )
 

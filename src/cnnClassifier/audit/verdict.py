@@ -1,6 +1,6 @@
 """The audit in words: one sentence on what the test split is worth, and what to do next."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 IMBALANCED = 3.0  # images of the largest class for each one of the smallest: from here on accuracy misleads
@@ -25,7 +25,7 @@ SHORTCUT = (
 CONFLICTS = "Let someone who can read these images decide the disputed labels; until then leave them out of training."
 SUSPECTS = (
     "Look at the masks and blank pictures and keep them out of every split (here: `data_ingestion.exclude`, for the "
-    "policy takes none out of test)."
+    "policy takes none out of a test split that the source publishes)."
 )
 UNREADABLE = "Fetch the unreadable files again; until then they are left out."
 DIFFERENCES = (
@@ -99,9 +99,19 @@ def _of_one_part(audit: Mapping[str, Any]) -> str:
 
 def _but(audit: Mapping[str, Any]) -> str:
     """What else keeps a score from being believed, if anything does."""
-    given, suspects = audit["files"]["given_away"], len(audit["files"]["suspects"])
-    if not given:
-        return f", but masks or blank pictures are among the scans: {suspects} files" if suspects else ""
-    labels = ", ".join(sorted({item["label"] for item in given}))
-    blocks = " or ".join(BLOCK_WORDS[block] for block in BLOCK_WORDS if any(item["block"] == block for item in given))
-    return f", but {labels} can be told from {blocks} alone: a high score may have nothing to do with the disease"
+    doubts = [*_shortcut(audit["files"]["given_away"]), *_masks(len(audit["files"]["suspects"]))]
+    return f", but {'; and '.join(doubts)}" if doubts else ""
+
+
+def _shortcut(given: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    if given:
+        labels = ", ".join(sorted({item["label"] for item in given}))
+        blocks = " or ".join(
+            words for block, words in BLOCK_WORDS.items() if block in {item["block"] for item in given}
+        )
+        yield f"{labels} can be told from {blocks} alone: a high score may have nothing to do with the disease"
+
+
+def _masks(suspects: int) -> Iterator[str]:
+    if suspects:
+        yield f"masks or blank pictures are among the scans: {suspects} files"

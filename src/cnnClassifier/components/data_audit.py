@@ -22,6 +22,8 @@ class DataAudit(Component[DataAuditConfig]):
 
     def run(self) -> None:
         """Examine the images and write down what was found before anything is refused."""
+        # Should the data be refused, the next stage is not to go on with what an earlier audit let through.
+        self.paths.audited_manifest.unlink(missing_ok=True)
         records = read_manifest(self.paths.manifest)
         rejected = read_rejected(self.paths.rejected)
         scratch = self.paths.work / "data_audit"

@@ -181,7 +181,8 @@ class DataAuditConfig(Section):
     Policies, each "drop", "keep" (only report) or "fail" (stop the pipeline): `copies` for equal pixels and
     `near_copies` for one picture saved twice ("drop" removes training images that also occur in test, and all but
     one of a set within train+valid), `conflicts` for one picture under two labels ("drop" removes all of it
-    from train+valid), `masks` for segmentation masks and blank pictures. The test split is never changed.
+    from train+valid), `masks` for segmentation masks and blank pictures. A test split that the source publishes is
+    never changed; from one that `random_split` draws, masks are dropped, too.
     """
 
     seed: int = 0

@@ -55,6 +55,7 @@ class RejectedFile:
 
 VOTES = "votes"
 COLUMNS = tuple(field.name for field in fields(ImageRecord) if field.name != VOTES)
+ABSENT = "no manifest; run `python main.py data_ingestion` first, then `data_audit`"  # the audit writes one, too
 
 
 def write_manifest(records: Iterable[ImageRecord], path: Path) -> None:
@@ -67,13 +68,13 @@ def write_manifest(records: Iterable[ImageRecord], path: Path) -> None:
 
 def read_manifest(path: Path) -> list[ImageRecord]:
     """Read a manifest; raise DataError naming the file, and the line where a row is not one."""
-    return read_table(path, COLUMNS, _parse_row, "no manifest; run `python main.py data_ingestion` first", (VOTES,))
+    return read_table(path, COLUMNS, _parse_row, ABSENT, (VOTES,))
 
 
 def read_dealt(manifest: Path, audited: Path) -> list[ImageRecord]:
     """All images of a manifest, those that the audit left out too, with the splits and groups that it gave them.
 
-    What it left out, it left out of training: it never takes anything from test.
+    What it left out counts as training: from test it takes nothing but masks, and those are no copies of anything.
     """
     dealt = {record.path: record for record in read_manifest(audited)}
     return [dealt.get(record.path) or _as_training(record) for record in read_manifest(manifest)]

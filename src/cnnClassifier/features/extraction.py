@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnClassifier import preprocessing, stain
+from cnnClassifier import decoders, dicom, preprocessing, stain
 from cnnClassifier.augmentation import AnyView
 from cnnClassifier.batching import batches, progress
 from cnnClassifier.config.network import PreprocessingSpec
@@ -53,8 +53,15 @@ class Space:
 
 
 def code_of_pixels(spec: PreprocessingSpec) -> str:
-    """The code that makes pixels as `spec` says."""
-    return inspect.getsource(preprocessing) + (inspect.getsource(stain) if spec.stain != "none" else "")
+    """The code that makes pixels as `spec` says: of files in every format, since a set of images may hold them all."""
+    modules = [preprocessing, decoders, *([stain] if spec.stain != "none" else [])]
+    return "".join(map(inspect.getsource, modules)) + _code_of_dicom()
+
+
+def _code_of_dicom() -> str:
+    """The modules of `dicom`, read as text: to import them all would import pydicom."""
+    files = sorted(Path(dicom.__file__).parent.glob("*.py"))
+    return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
 class FeatureExtractor:
