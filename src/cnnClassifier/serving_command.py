@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from cnnClassifier.errors import ConfigError
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
@@ -28,11 +30,22 @@ def serve(
     from cnnClassifier.shipped import HOME
     from cnnClassifier.web.model_source import MODEL_DIR
 
+    if package is not None:
+        _check_package(package)
     if find_spec("flask") is None:  # app.py would say so with a traceback
         raise ModuleNotFoundError("the app needs Flask", name="flask")
     said = {"HOST": host, "PORT": port, MODEL_DIR: package}
     options = {name: str(value) for name, value in said.items() if value is not None}
     _become([sys.executable, str(HOME / "app.py")], {**(context.obj or os.environ), **options})
+
+
+def _check_package(folder: Path) -> None:
+    """ConfigError for a folder that is none: whoever types it is there to read that, and waits for no other."""
+    from cnnClassifier.model_spec import ONNX_FILE, SPEC_FILE
+
+    for name in (ONNX_FILE, SPEC_FILE):
+        if not (folder / name).is_file():
+            raise ConfigError(f"--package {folder}: there is no {name}; name a package folder, such as models/chest_ct")
 
 
 def _become(command: list[str], environ: Mapping[str, str]) -> None:
