@@ -43,7 +43,7 @@ class Guard:
 
     def admits(self, sent: str) -> bool:
         """Whether this is the key. Takes as long for a near miss as for a far one."""
-        # WSGI hands over a header's bytes as Latin-1.
+        # Bytes, as text beyond ASCII may not be compared; WSGI hands over a header's as Latin-1.
         return self.key is None or hmac.compare_digest(sent.encode("latin-1", "replace"), self.key.encode())
 
 
