@@ -114,11 +114,20 @@ def test_a_client_that_asks_too_often_waits_and_another_does_not(classifier):
     assert [ask(client).status_code for _ in range(3)] == [200, 200, 429]
     refused = ask(client)
     assert refused.content_type == "application/problem+json"
+    assert refused.json["type"] == "urn:cnnclassifier:problem:too-often"
+    assert "2 per hour" in refused.json["detail"]
     assert 1 <= int(refused.headers["Retry-After"]) <= 3600
     assert [client.get(address).status_code for address in OPEN] == [200, 200, 200]
     picture_file = {"image": (io.BytesIO(picture()), "scan.png")}
     other = client.post("/predict", data=picture_file, environ_base={"REMOTE_ADDR": "10.0.0.9"})
     assert other.status_code == 200
+
+
+def test_a_rate_leaves_the_retry_after_of_other_refusals_alone():
+    models = ModelHolder(lambda: None)  # loading for ever
+    client = create_app(Models(models), CONFIG, ROOT, Guard(rate="9 per hour")).test_client()
+    refused = ask(client)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
 
 
 def test_what_a_client_writes_into_a_header_makes_it_no_other_client(classifier):

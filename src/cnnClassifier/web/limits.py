@@ -4,14 +4,21 @@ Both hold for every route but those named open: a route that somebody adds is cl
 """
 
 import hmac
+import math
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import Flask, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from cnnClassifier.api_key import API_KEY, HEADER, check_key
+from cnnClassifier.web.problems import too_often
+
+if TYPE_CHECKING:
+    from flask_limiter import Limiter
 
 
 @dataclass
@@ -59,16 +66,21 @@ def _sent() -> str:
 
 
 def _limit(app: Flask, rate: str, open_routes: Collection[str]) -> None:
-    from flask_limiter import Limiter
+    from flask_limiter import Limiter, RateLimitExceeded
 
     limiter = Limiter(
         # The address of the connection: X-Forwarded-For is whatever the client writes.
         lambda: request.remote_addr or "unknown",
         application_limits=[rate],
         storage_uri="memory://",
-        strategy="moving-window",
-        headers_enabled=True,
-        retry_after="delta-seconds",
+        strategy="moving-window",  # no headers: they would overwrite the Retry-After of every other refusal
     )
     limiter.request_filter(lambda: request.endpoint is None or request.endpoint in open_routes)
     limiter.init_app(app)
+    app.register_error_handler(RateLimitExceeded, lambda _: too_often(rate, _seconds_until_next(limiter)))
+
+
+def _seconds_until_next(limiter: "Limiter") -> int:
+    """How long the client that was just refused has to wait."""
+    limit = limiter.current_limit
+    return max(1, math.ceil(limit.window[0] - time.time())) if limit else 1

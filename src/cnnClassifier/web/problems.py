@@ -61,6 +61,13 @@ def invalid_query(error: ValidationError) -> Response:
     return _fill(Response(), problem)
 
 
+def too_often(rate: str, seconds: int) -> Response:
+    """The problem with a client that asks more often than `rate`, and may again in so many seconds."""
+    detail = f"{rate} is as often as one address may ask this server"
+    problem = Problem(type=TYPES + "too-often", title="Asked too often", status=429, detail=detail)
+    return _fill(Response(headers={"Retry-After": str(seconds)}), problem)
+
+
 def _unreadable_image(error: ImageError) -> Response:
     return _fill(Response(), unreadable(error))
 
