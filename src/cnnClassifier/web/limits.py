@@ -60,9 +60,14 @@ def guard(environ: Mapping[str, str], rate: str | None) -> Guard:
     return Guard(check_key(key) if key else None, rate)
 
 
+def key_in(header: str, authorization: str) -> str:
+    """The key that a request's two headers bring; empty if neither has one."""
+    scheme, _, token = authorization.partition(" ")
+    return header or (token.strip() if scheme.lower() == "bearer" else "")
+
+
 def _sent() -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return request.headers.get(HEADER) or (token.strip() if scheme.lower() == "bearer" else "")
+    return key_in(request.headers.get(HEADER, ""), request.headers.get("Authorization", ""))
 
 
 def _limit(app: Flask, rate: str, open_routes: Collection[str]) -> None:

@@ -10,12 +10,9 @@ from http import HTTPStatus
 from flask import Flask
 from pydantic import ValidationError
 from waitress import create_server
-from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
 from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask
-from waitress.utilities import Error
 
 from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.errors import ConfigError
@@ -23,6 +20,7 @@ from cnnClassifier.web.answers import Problem
 from cnnClassifier.web.logs import log_fields
 from cnnClassifier.web.observer import REQUEST_ID
 from cnnClassifier.web.problems import PROBLEM_JSON
+from cnnClassifier.web.receiving import Parser, TooManyUploads
 
 # Fields of the settings that the environment may say otherwise, by the variable's name.
 ENVIRONMENT = {
@@ -33,41 +31,6 @@ ENVIRONMENT = {
 }
 
 log = logging.getLogger(__name__)
-
-
-class TooManyUploads(Error):  # type: ignore[misc]  # noqa: N818 - Waitress' errors are no exceptions
-    """More bodies at a time than this server keeps in memory."""
-
-    code = HTTPStatus.TOO_MANY_REQUESTS.value
-    reason = HTTPStatus.TOO_MANY_REQUESTS.phrase
-
-
-class Parser(HTTPRequestParser):  # type: ignore[misc]
-    """A request that is refused as soon as its head is there if its body would be one too many.
-
-    Waitress receives up to 100 requests side by side, whatever the app works on.
-    """
-
-    completed: bool
-    limit = 0  # bytes, of all requests of a server together; a subclass says how many
-    alive: "weakref.WeakSet[Parser]"
-
-    def __init__(self, adj: Adjustments) -> None:
-        super().__init__(adj)
-        self.expected = 0
-
-    def received(self, data: bytes) -> int:
-        """Take a part of the request."""
-        consumed: int = super().received(data)
-        if self.headers_finished and not self.completed and not self.expected:
-            expected = self.adj.max_request_body_size if self.chunked else self.content_length
-            if expected + sum(other.expected for other in self.alive) > self.limit:
-                self.error = TooManyUploads("the uploads of others fill the memory that is set aside for them")
-                self.completed = True  # of its body nothing is received, so it takes nobody else's place
-            else:
-                self.expected = expected
-                self.alive.add(self)  # until Waitress lets go of the request
-        return consumed
 
 
 class ProblemTask(ErrorTask):  # type: ignore[misc]
@@ -110,7 +73,8 @@ def listening(config: ServingConfig, environ: Mapping[str, str]) -> ServingConfi
 
 def make_server(app: Flask, config: ServingConfig) -> BaseWSGIServer:
     """A server bound to `config`'s host and port, to be `run()`; ConfigError if they cannot be had."""
-    body_limit = 2 * config.max_upload_mb * 2**20  # bodies up to here are read, so that the app can refuse them
+    largest = config.max_upload_mb * 2**20
+    body_limit = 2 * largest  # bodies up to here are received, so that the app can refuse them
     server = create_server(
         app,
         sockets=[_listen(config.host, config.port)],
@@ -120,8 +84,8 @@ def make_server(app: Flask, config: ServingConfig) -> BaseWSGIServer:
         inbuf_overflow=body_limit + 1,  # above this Waitress writes a request to a temporary file: never
         ident=None,
     )
-    uploads = {"limit": config.upload_memory_mb * 2**20, "alive": weakref.WeakSet()}
-    parser = type("LimitedParser", (Parser,), uploads)
+    limits = {"guard": app.extensions["guard"], "largest": largest, "limit": config.upload_memory_mb * 2**20}
+    parser = type("LimitedParser", (Parser,), {**limits, "kept": weakref.WeakSet()})
     server.channel_class = type("LimitedChannel", (Channel,), {"parser_class": parser})
     return server
 
