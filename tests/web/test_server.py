@@ -175,11 +175,28 @@ def _answer_to(address: str, data: bytes) -> str:
         return ""
 
 
-def test_what_waitress_refuses_is_logged_and_has_a_request_id_too(server, caplog):
-    with caplog.at_level(logging.INFO, "cnnClassifier"):
-        response = ask(server, bytes(6 * 2**20))
-    assert response.status_code == 413
-    assert response.headers["X-Request-ID"] in {record.fields["request_id"] for record in caplog.records}
+REFUSED_BY_WAITRESS = {
+    413: (b"POST / HTTP/1.1\r\nContent-Length: 6000000\r\nX-Request-ID: ward-7\r\n\r\n", "POST", "the 2 MB this"),
+    400: (b"PUT / HTTP/1.1\r\nX-Request-ID: ward-7\r\nContent-Length: many\r\n\r\n", "PUT", "Content-Length"),
+    501: (b"POST / HTTP/1.1\r\nX-Request-ID: ward-7\r\nTransfer-Encoding: x\r\n\r\n", "POST", "Transfer-Encoding"),
+    431: (b"POST / HTTP/1.1\r\nX: " + b"x" * 300_000, "unknown", "max_header"),
+}
+
+
+@pytest.mark.parametrize("status", REFUSED_BY_WAITRESS)
+def test_what_waitress_refuses_is_answered_counted_and_logged_as_the_app_s_own_refusals_are(classifier, caplog, status):
+    sent, method, why = REFUSED_BY_WAITRESS[status]
+    with running(app_serving(classifier)) as address, caplog.at_level(logging.INFO, "cnnClassifier"):
+        head, _, body = _answer_to(address, sent).partition("\r\n\r\n")
+        figures = requests.get(f"{address}/metrics", timeout=30).text
+    assert head.startswith(f"HTTP/1.1 {status} ") or status == 431
+    assert why in json.loads(body)["detail"]
+    assert {"X-Content-Type-Options: nosniff", "Cache-Control: no-store"} <= set(head.split("\r\n"))
+    assert f'cnnclassifier_responses_total{{route="unmatched",status="{status}"}} 1.0' in figures
+    (noted,) = [record.fields for record in caplog.records if record.fields.get("status") == status]
+    assert f"X-Request-Id: {noted['request_id']}" in head
+    assert noted["request_id"] == "ward-7" or status == 431
+    assert (noted["method"], noted["route"]) == (method, "unmatched")
 
 
 def test_simultaneous_uploads_never_mix(server):

@@ -49,7 +49,8 @@ def create_app(
 
     `paths` is where samples of the served model's own data are looked for.
     `app.extensions["batcher"]` and `["journal"]` may be closed when no more requests come: what they accepted is done.
-    `["adjustable"]` is what may change meanwhile; `["guard"]` says whose uploads are worth keeping.
+    `["adjustable"]` is what may change meanwhile; `["guard"]` and `["observer"]` are for what is
+    refused before the app sees it.
     """
     app = make_openapi("cnnClassifier.web", template_folder=root / "templates", static_folder=root / "static")
     app.request_class = InMemoryRequest
@@ -72,7 +73,8 @@ def create_app(
     app.register_api(make_api(service, reader, samples, observer))
     register_problems(app)
     adjustable = Adjustable(config, admission, batcher, guard, IMAGES_AT_ONCE)
-    app.extensions |= {"batcher": batcher, "journal": journal, "adjustable": adjustable, "guard": guard}
+    app.extensions |= {"batcher": batcher, "journal": journal, "adjustable": adjustable}
+    app.extensions |= {"guard": guard, "observer": observer}
     app.after_request(_add_security_headers)
     return app
 
