@@ -15,6 +15,7 @@ from flask import Flask
 
 from cnnClassifier.config.types import ProjectConfig, ServingConfig
 from cnnClassifier.errors import CnnClassifierError
+from cnnClassifier.project_root import project_root
 from cnnClassifier.shipped import load_project_anywhere
 from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.limits import Guard, guard
@@ -31,7 +32,7 @@ ROOT = Path(__file__).resolve().parent
 def main() -> int:
     """Serve with Waitress until Ctrl+C or SIGTERM, and finish what was accepted. SIGHUP reads the settings again."""
     given = dict(os.environ)
-    load_dotenv(ROOT / ".env")
+    load_dotenv(_env_file())
     try:
         project, config, who = _read_settings(os.environ)
         configure_logs(config.logs, config.log_level)
@@ -57,12 +58,18 @@ def main() -> int:
 
 def make_app() -> Flask:
     """The app for a WSGI server, its model loading in the background."""
-    load_dotenv(ROOT / ".env")
+    load_dotenv(_env_file())
     project, config, who = _read_settings(os.environ)
     configure_logs(config.logs, config.log_level)
     models, app = _put_together(project, config, who)
     models.start()
     return app
+
+
+def _env_file() -> Path:
+    """The working folder's, as for every other command: an installed app.py has none beside it. Else the one there."""
+    here = project_root(Path.cwd()) / ".env"
+    return here if here.is_file() else ROOT / ".env"
 
 
 def _read_settings(environ: Mapping[str, str]) -> tuple[ProjectConfig, ServingConfig, Guard]:
@@ -74,7 +81,7 @@ def _read_settings(environ: Mapping[str, str]) -> tuple[ProjectConfig, ServingCo
 
 def _read_again(given: Mapping[str, str]) -> tuple[ServingConfig, Guard]:
     """The same, later: from what the process was given, and what stands in .env by now."""
-    in_file = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value is not None}
+    in_file = {name: value for name, value in dotenv_values(_env_file()).items() if value is not None}
     _, config, who = _read_settings({**in_file, **given})
     return config, who
 

@@ -3,6 +3,7 @@
 import { element } from "./dom.js";
 
 const NAME = "cnnclassifier-api-key";
+const SENDABLE = /^[\x20-\x7e]*$/; // of others the server has none, and a header may not hold them
 const dialog = element("key");
 let asking = null; // one form, however many requests want the key
 let declined; // the key in whose place the reader gave none: not asked again for what was chosen before
@@ -49,4 +50,11 @@ function keep(pressed, value) {
   return true;
 }
 
+dialog.addEventListener("submit", (event) => {
+  const field = element("key-field");
+  if (SENDABLE.test(field.value.trim())) return;
+  event.preventDefault();
+  element("key-wrong").hidden = false;
+  field.select();
+});
 element("key-cancel").addEventListener("click", () => dialog.close());

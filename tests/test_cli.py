@@ -87,6 +87,13 @@ def test_an_unknown_level_of_the_log_is_one_line(project):
     )
 
 
+def test_a_folder_to_serve_that_holds_no_model_is_one_line_that_names_the_option(project, tmp_path):
+    done = project.main("serve", "--package", str(tmp_path), check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: --package {tmp_path}: there is no model.onnx")
+    assert done.stderr.count("\n") == 1
+
+
 def test_what_the_system_refuses_is_one_line_with_the_file(project, tmp_path):
     (tmp_path / "file").touch()
     done = project.main("backup", "--out", str(tmp_path / "file/registry.tar"), check=False)

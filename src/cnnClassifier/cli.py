@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -45,8 +46,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def main() -> int:
     """Run the command line; 0 when all went well, 2 for an error that the message explains."""
     try:
-        _set_up()
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, obj=_set_up())
     except (typer.Exit, typer.Abort) as ended:
         return getattr(ended, "exit_code", 1)
     except KeyboardInterrupt:
@@ -279,8 +279,10 @@ def _interrupted() -> int:
     return INTERRUPTED
 
 
-def _set_up() -> None:
+def _set_up() -> Mapping[str, str]:
+    """Ready this process for any command; the environment as it was given, for `serve`, which reads .env again."""
     end_at_once()
+    given = dict(os.environ)
     load_dotenv(project_root(Path.cwd()) / ".env")
     # TensorFlow's start-up notes are no news, and without a GPU its first line is an error about that.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
@@ -289,6 +291,7 @@ def _set_up() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     for noisy in ("alembic", "absl", "faiss", "h5py", "matplotlib", "mlflow.store.db.utils", "tf2onnx", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    return given
 
 
 def _log_level() -> str:

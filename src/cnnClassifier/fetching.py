@@ -7,6 +7,7 @@ redirect is checked as the first address was.
 
 import http.client
 import ipaddress
+import re
 import socket
 import ssl
 import string
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from cnnClassifier.errors import DataError
+from cnnClassifier.errors import ConfigError, DataError
 
 REDIRECTS = 3
 PORTS = {"http": 80, "https": 443}
@@ -24,6 +25,7 @@ CHUNK = 64 * 1024
 TRANSLATED = [ipaddress.ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
 HEADERS = {"Accept": "image/*, application/dicom", "User-Agent": "cnnClassifier"}
 MOVED = (301, 302, 303, 307, 308)
+HOST = re.compile(r"[^\s/@?#*]+")
 KEPT = string.punctuation  # % among them: what is quoted already stays as it is
 
 
@@ -40,12 +42,25 @@ def is_public(address: str) -> bool:
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Fetches from `hosts` (exact names) at most `max_bytes` in `seconds`; `allowed` judges an IP address."""
+    """Fetches from `hosts` (exact names) at most `max_bytes` in `seconds`; `allowed` judges an IP address.
+
+    ConfigError for a host that is more than a name and a port: no address would ever match it.
+    """
 
     hosts: Sequence[str]
     max_bytes: int
     seconds: float
     allowed: Callable[[str], bool] = is_public
+
+    def __post_init__(self) -> None:
+        for host in self.hosts:
+            if not HOST.fullmatch(host):
+                raise ConfigError(
+                    "a host to fetch from is a name, with a port if it is not the usual one, such as "
+                    f"scans.example.org:8443, and no address (serving.url_hosts). Received: {host!r}"
+                )
+        # Names of hosts have no case, and `urlsplit` gives them in small letters.
+        object.__setattr__(self, "hosts", [host.lower() for host in self.hosts])
 
     def fetch(self, url: str) -> bytes:
         """The body at an http(s) address; FetchError if it may not be asked, is too large, or does not come in time."""

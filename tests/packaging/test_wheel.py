@@ -119,8 +119,7 @@ def test_a_folder_with_a_configuration_of_its_own_is_served_by_it(serving, tmp_p
     assert "config/config.yaml: serving.max_files" in done.stderr
 
 
-def test_a_package_that_is_not_there_is_told_while_the_page_is_up(serving, tmp_path):
-    with started(serving, "--package", str(tmp_path / "nothing")) as (address, server):
-        answer = wait_for(address, server, lambda answer: "nothing" in answer.text)
-    assert answer.status_code == 503
-    assert "must name a package folder" in answer.text
+def test_a_package_that_is_not_there_is_told_at_once(serving, tmp_path):
+    done = serving.run("cnnclassifier", "serve", "--package", str(tmp_path / "nothing"), check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: --package {tmp_path / 'nothing'}: there is no model.onnx")

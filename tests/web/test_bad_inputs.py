@@ -145,6 +145,19 @@ def test_a_body_above_the_limit_is_refused(client):
     assert_problem(client.post("/predict", json={"image": "A" * 3 * 2**20}), 413, "2 MB")
 
 
+def test_a_large_field_of_text_is_told_what_to_send_and_not_that_it_is_too_large(client):
+    response = client.post("/predict", data={"image": "A" * 600_000}, content_type="multipart/form-data")
+    assert_problem(response, 400, "send one file in the field 'image'")
+
+
+def test_a_form_of_many_files_is_refused_by_their_number(client):
+    def sent(number: int):
+        return client.post("/api/v1/batch", data={"image": [(io.BytesIO(b"x"), f"{n}.png") for n in range(number)]})
+
+    assert_problem(sent(1200), 422, "1200 files are more than the 500")
+    assert_problem(sent(1501), 413, "more than the 1500 parts")
+
+
 def test_unknown_addresses_and_methods_are_problems_too(client):
     assert_problem(client.get("/nothing"), 404, "/api/v1/docs")
     response = client.get("/predict")

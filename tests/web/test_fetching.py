@@ -14,6 +14,7 @@ import requests
 from tiny_app import CONFIG, app_serving, running
 from tiny_model import picture
 
+from cnnClassifier.errors import ConfigError
 from cnnClassifier.fetching import Fetcher, FetchError, is_public
 from cnnClassifier.web import factory
 
@@ -82,6 +83,16 @@ def fetcher(host: str, **changes) -> Fetcher:
 @pytest.mark.parametrize("path", ["/scan.png", "/moved", "/ä%20b.png?c=ö", "/%C3%A4%20b.png?c=%C3%B6#d", "/umlaut"])
 def test_a_picture_is_fetched_also_from_where_it_moved_to(host, path):
     assert fetcher(host).fetch(f"http://{host}{path}") == picture("normal")
+
+
+def test_capital_letters_in_a_listed_host_do_not_matter(host):
+    assert fetcher(host.title()).fetch(f"http://{host}/scan.png") == picture("normal")
+
+
+@pytest.mark.parametrize("listed", ["https://scans.example", "scans.example/ct", "*.example", "a.example b", ""])
+def test_a_listed_host_that_is_no_name_is_refused(listed):
+    with pytest.raises(ConfigError, match=r"\(serving.url_hosts\)\. Received: "):
+        Fetcher(["scans.example", listed], LIMIT, 5.0)
 
 
 @pytest.mark.parametrize(

@@ -74,18 +74,24 @@ def test_a_route_that_somebody_adds_is_closed(classifier):
     assert app.test_client().get("/new").status_code == 401
 
 
-def test_a_key_beyond_ascii_is_compared_as_its_bytes():
-    key = "schlüssel für die tests"
-    assert Guard(key).admits(key.encode().decode("latin-1"))
-    assert not Guard(key).admits("schlussel fur die tests")
-
-
 def test_the_key_comes_from_the_environment_and_is_no_short_one():
     assert guard({}, None) == Guard(None, None)
     assert guard({"CNNCLASSIFIER_API_KEY": ""}, None).key is None
     assert guard({"CNNCLASSIFIER_API_KEY": KEY}, "5 per minute") == Guard(KEY, "5 per minute")
     with pytest.raises(ConfigError, match=r"CNNCLASSIFIER_API_KEY .*16 characters\. Received: 5"):
         guard({"CNNCLASSIFIER_API_KEY": "short"}, None)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_end_of_a_line_is_no_part_of_the_key(end):
+    assert guard({"CNNCLASSIFIER_API_KEY": KEY + end}, None) == Guard(KEY)
+
+
+@pytest.mark.parametrize("key", [f" {KEY}", f"{KEY} ", f"{KEY}\t", f"{KEY}\nX", f"{KEY}ü", f"{KEY}€", f"{KEY}\x7f"])
+def test_a_key_that_no_client_could_send_is_refused(key):
+    with pytest.raises(ConfigError, match="only printable ASCII characters") as refused:
+        guard({"CNNCLASSIFIER_API_KEY": key}, None)
+    assert KEY not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -108,11 +114,20 @@ def test_a_client_that_asks_too_often_waits_and_another_does_not(classifier):
     assert [ask(client).status_code for _ in range(3)] == [200, 200, 429]
     refused = ask(client)
     assert refused.content_type == "application/problem+json"
+    assert refused.json["type"] == "urn:cnnclassifier:problem:too-often"
+    assert "2 per hour" in refused.json["detail"]
     assert 1 <= int(refused.headers["Retry-After"]) <= 3600
     assert [client.get(address).status_code for address in OPEN] == [200, 200, 200]
     picture_file = {"image": (io.BytesIO(picture()), "scan.png")}
     other = client.post("/predict", data=picture_file, environ_base={"REMOTE_ADDR": "10.0.0.9"})
     assert other.status_code == 200
+
+
+def test_a_rate_leaves_the_retry_after_of_other_refusals_alone():
+    models = ModelHolder(lambda: None)  # loading for ever
+    client = create_app(Models(models), CONFIG, ROOT, Guard(rate="9 per hour")).test_client()
+    refused = ask(client)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
 
 
 def test_what_a_client_writes_into_a_header_makes_it_no_other_client(classifier):

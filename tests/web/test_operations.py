@@ -33,19 +33,20 @@ from imports import PACKAGE
 from mlflow_servers import free_port
 from waiting import wait_until
 
+APP = ("app.py",)
 KEY, OTHER_KEY = "sesame-open-sesame", "another-open-sesame"
 CLIENTS = 12
 
 
 class Server:
-    """`python app.py` in a project folder of its own."""
+    """`python app.py`, or another command, in a project folder of its own."""
 
-    def __init__(self, root: Path, package: Path, **environment: str) -> None:
+    def __init__(self, root: Path, package: Path, command: tuple[str, ...] = APP, **environment: str) -> None:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         given = {"CNNCLASSIFIER_MODEL_DIR": str(package), "PORT": str(self.port), "HOST": "127.0.0.1", **environment}
         self.process = subprocess.Popen(
-            [sys.executable, "app.py"],
+            [sys.executable, *command],
             cwd=root,
             env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), **given},
             stdout=subprocess.DEVNULL,
@@ -62,8 +63,8 @@ class Server:
 
 
 @contextmanager
-def served(root: Path, package: Path, **environment: str) -> Iterator[Server]:
-    server = Server(root, package, **environment)
+def served(root: Path, package: Path, command: tuple[str, ...] = APP, **environment: str) -> Iterator[Server]:
+    server = Server(root, package, command, **environment)
     try:
         wait_until_ready(server.address, seconds=60)
         yield server
@@ -180,9 +181,11 @@ def test_idle_connections_do_not_hold_it_up(project, package):
         assert server.process.returncode == 0
 
 
-def test_sighup_reads_settings_and_key_again_and_a_mistake_changes_nothing(project, package):
+@pytest.mark.parametrize("command", [APP, (str(ROOT / "main.py"), "serve")], ids=["app.py", "serve"])
+def test_sighup_reads_settings_and_key_again_and_a_mistake_changes_nothing(project, package, command):
     (project / ".env").write_text(f"CNNCLASSIFIER_API_KEY={KEY}\n")
-    with served(project, package) as server:
+    change(project, log_level="info", logs="json")
+    with served(project, package, command) as server:
 
         def status(key: str) -> int:
             return requests.get(f"{server.address}/metrics", headers={"X-API-Key": key}, timeout=30).status_code

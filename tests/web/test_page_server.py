@@ -68,6 +68,21 @@ def test_samples_and_cards_are_there_for_who_gives_the_key(browser, carded):
             expect(popup.value.get_by_role("heading", name="Model card: colours")).to_be_visible()
 
 
+def test_a_key_that_cannot_be_sent_is_refused_in_the_form_and_the_next_one_is_tried(browser, classifier):
+    app = app_serving(classifier)
+    refused = refuse(app, "/api/v1/predict", KEY_WANTED)
+    with running(app) as address:
+        for page in open_page(browser, address):
+            choose(page, picture("normal"))
+            page.get_by_label("API key", exact=True).fill("open-sesame…")
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("dialog")).to_contain_text("It does not take this key")
+            page.keyboard.type("open-sesame")  # in its place
+            page.keyboard.press("Enter")
+            expect_answer(page, "Normal")
+            assert refused == [""]
+
+
 def test_without_the_key_there_is_no_answer_and_the_page_says_why(browser, classifier):
     app = app_serving(classifier)
     refuse(app, "/api/v1/predict", KEY_WANTED)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import threading
 import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 
 import pytest
 import requests
@@ -20,6 +22,8 @@ from tiny_model import COLOURS, coloured, noise, picture
 
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.inference import Classifier
+from cnnClassifier.web import ModelHolder, Models, create_app
+from cnnClassifier.web.limits import Guard
 from cnnClassifier.web.server import listening, make_server
 from mlflow_servers import free_port
 
@@ -87,37 +91,112 @@ def wait_for(get, text: str, seconds: float = 30) -> str:
     return found
 
 
+ROOMY = CONFIG.model_copy(update={"max_upload_mb": 3, "upload_memory_mb": 6})
+START = b"POST /predict HTTP/1.1\r\nConnection: close\r\n"
+HEAD = START + f"Content-Length: {3 * 2**20}\r\n".encode()
+CHUNKED = START + b"Transfer-Encoding: chunked\r\n"
+
+
 def test_uploads_that_would_fill_the_memory_are_refused_before_they_are_received(classifier):
-    config = CONFIG.model_copy(update={"upload_memory_mb": 4})
-    head = f"POST /predict HTTP/1.1\r\nContent-Length: {3 * 2**20}\r\n\r\n".encode()
-    with running(app_serving(classifier, config), config) as address:
-        port = int(address.rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port)) as slow:
-            slow.sendall(head + bytes(10))
-            wait_for(lambda: _answer_to_head(port, head), "HTTP/1.1 429")  # once the slow one's head is read
-            refused = _answer_to_head(port, head)
-            assert "Retry-After: 2" in refused
-            assert "application/problem+json" in refused
-            assert ask(address, picture()).status_code == 200  # a small one still fits
-        wait_for(lambda: _answer_to_head(port, head, and_body=True), "HTTP/1.1 415")  # it went, and its bytes with it
+    with running(app_serving(classifier, ROOMY), ROOMY) as address, ExitStack() as open_ones:
+        for _ in range(2):
+            open_ones.enter_context(_sending(address, HEAD + b"\r\n" + bytes(2 * 2**20)))
+        refused = wait_for(lambda: _answer_to(address, HEAD + b"\r\n"), "HTTP/1.1 429")  # once these bytes are read
+        assert "Retry-After: 2" in refused
+        assert "application/problem+json" in refused
+        assert "HTTP/1.1 429" in _answer_to(address, HEAD + b"Expect: 100-continue\r\n\r\n")  # nor asked for it
+        assert ask(address, picture()).status_code == 200  # a small one still fits
+        open_ones.close()
+        wait_for(lambda: _answer_to(address, HEAD + b"\r\n" + bytes(3 * 2**20)), "HTTP/1.1 415")  # and they are gone
 
 
-def _answer_to_head(port: int, head: bytes, and_body: bool = False) -> str:
-    """What a server says to a request's head, or to all of it; nothing if it waits for the body."""
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.settimeout(30 if and_body else 2)
-        try:
-            connection.sendall(head + (bytes(3 * 2**20) if and_body else b""))
-            return connection.recv(4096).decode()
-        except OSError:
-            return ""
+def test_who_fills_the_memory_while_others_send_is_refused_then_and_what_came_is_let_go(classifier):
+    with running(app_serving(classifier, ROOMY), ROOMY) as address, ExitStack() as open_ones:
+        connections = [open_ones.enter_context(_sending(address, HEAD + b"\r\n")) for _ in range(3)]
+        _answer_to(address, HEAD + b"\r\n")  # by now these heads are read, and there is room for each
+        for connection in connections:
+            with suppress(OSError):  # the refused one is closed
+                connection.sendall(bytes(3 * 2**20 - 100))
+        (refused,), _, _ = select.select(connections, [], [], 30)
+        connections.remove(refused)
+        for connection in connections:
+            connection.sendall(bytes(100))
+            assert connection.recv(4096).startswith(b"HTTP/1.1 415")
 
 
-def test_what_waitress_refuses_is_logged_and_has_a_request_id_too(server, caplog):
-    with caplog.at_level(logging.INFO, "cnnClassifier"):
-        response = ask(server, bytes(6 * 2**20))
-    assert response.status_code == 413
-    assert response.headers["X-Request-ID"] in {record.fields["request_id"] for record in caplog.records}
+def test_heads_hold_no_memory_for_bodies_that_do_not_come(classifier):
+    with running(app_serving(classifier, ROOMY), ROOMY) as address, ExitStack() as open_ones:
+        for _ in range(8):
+            open_ones.enter_context(_sending(address, HEAD + b"\r\n" + bytes(10)))
+        _answer_to(address, HEAD + b"\r\n")  # by now these heads are read
+        assert ask(address, noise(800)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [(HEAD, bytes(3 * 2**20)), (CHUNKED, (b"100000\r\n" + bytes(2**20) + b"\r\n") * 3 + b"0\r\n\r\n")],
+    ids=["whole", "chunked"],
+)
+def test_without_the_key_a_body_is_received_and_not_kept_and_the_app_says_why(classifier, head, body):
+    models = ModelHolder(lambda: classifier)
+    models.load_once()
+    app = create_app(Models(models), ROOMY, ROOT, Guard("a key for the tests"))
+    with running(app, ROOMY) as address, ExitStack() as open_ones:
+        for _ in range(4):
+            open_ones.enter_context(_sending(address, head + b"\r\n" + body[:-100]))
+        refused = _answer_to(address, head + b"X-API-Key: a wrong one for them\r\n\r\n" + body)
+        assert refused.startswith("HTTP/1.1 401")
+        files, key = {"image": ("scan.png", noise(800))}, {"X-API-Key": "a key for the tests"}
+        assert requests.post(f"{address}/predict", files=files, headers=key, timeout=30).status_code == 200
+
+
+def test_a_body_in_chunks_above_the_limit_is_refused_by_the_app(server):
+    body = (b"100000\r\n" + bytes(2**20) + b"\r\n") * 3 + b"0\r\n\r\n"
+    refused = _answer_to(server, CHUNKED + b"Content-Type: image/png\r\n\r\n" + body)
+    assert refused.startswith("HTTP/1.1 413")
+    assert "larger than the 2 MB" in refused
+
+
+def _sending(address: str, data: bytes) -> socket.socket:
+    """A connection on which this much is sent."""
+    connection = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])))
+    connection.settimeout(30)
+    connection.sendall(data)
+    return connection
+
+
+def _answer_to(address: str, data: bytes) -> str:
+    """What a server says to a request, or a part of it; nothing if it waits for the rest."""
+    try:
+        with _sending(address, data) as connection:
+            connection.settimeout(2)
+            return connection.makefile("rb").read().decode()
+    except OSError:
+        return ""
+
+
+REFUSED_BY_WAITRESS = {
+    413: (b"POST / HTTP/1.1\r\nContent-Length: 6000000\r\nX-Request-ID: ward-7\r\n\r\n", "POST", "the 2 MB this"),
+    400: (b"PUT / HTTP/1.1\r\nX-Request-ID: ward-7\r\nContent-Length: many\r\n\r\n", "PUT", "Content-Length"),
+    501: (b"POST / HTTP/1.1\r\nX-Request-ID: ward-7\r\nTransfer-Encoding: x\r\n\r\n", "POST", "Transfer-Encoding"),
+    431: (b"POST / HTTP/1.1\r\nX: " + b"x" * 300_000, "unknown", "max_header"),
+}
+
+
+@pytest.mark.parametrize("status", REFUSED_BY_WAITRESS)
+def test_what_waitress_refuses_is_answered_counted_and_logged_as_the_app_s_own_refusals_are(classifier, caplog, status):
+    sent, method, why = REFUSED_BY_WAITRESS[status]
+    with running(app_serving(classifier)) as address, caplog.at_level(logging.INFO, "cnnClassifier"):
+        head, _, body = _answer_to(address, sent).partition("\r\n\r\n")
+        figures = requests.get(f"{address}/metrics", timeout=30).text
+    assert head.startswith(f"HTTP/1.1 {status} ") or status == 431
+    assert why in json.loads(body)["detail"]
+    assert {"X-Content-Type-Options: nosniff", "Cache-Control: no-store"} <= set(head.split("\r\n"))
+    assert f'cnnclassifier_responses_total{{route="unmatched",status="{status}"}} 1.0' in figures
+    (noted,) = [record.fields for record in caplog.records if record.fields.get("status") == status]
+    assert f"X-Request-Id: {noted['request_id']}" in head
+    assert noted["request_id"] == "ward-7" or status == 431
+    assert (noted["method"], noted["route"]) == (method, "unmatched")
 
 
 def test_simultaneous_uploads_never_mix(server):

@@ -35,6 +35,8 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 
+SPARE_PARTS = 1000  # of a form, so that it is `max_files` that says when there are too many files
+
 # What anybody may ask, also where there is an API key or a rate limit: none of it shows or says anything of an image,
 # or makes the server load a model.
 OPEN_ROUTES = frozenset({"index", "models", "static", "health", "ready", "model_card", "api.document", "api.docs"})
@@ -47,11 +49,15 @@ def create_app(
 
     `paths` is where samples of the served model's own data are looked for.
     `app.extensions["batcher"]` and `["journal"]` may be closed when no more requests come: what they accepted is done.
-    `["adjustable"]` is what may change meanwhile.
+    `["adjustable"]` is what may change meanwhile; `["guard"]` and `["observer"]` are for what is
+    refused before the app sees it.
     """
     app = make_openapi("cnnClassifier.web", template_folder=root / "templates", static_folder=root / "static")
     app.request_class = InMemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = config.max_upload_mb * 2**20
+    # Else 500 kB: who sends an image as text is told what to send, and not that a small request is a large one.
+    app.config["MAX_FORM_MEMORY_SIZE"] = app.config["MAX_CONTENT_LENGTH"]
+    app.config["MAX_FORM_PARTS"] = config.max_files + SPARE_PARTS
     observer, admission = Observer(Metrics()), Admission(config.queue)
     batcher = Batcher(config.batch, IMAGES_AT_ONCE * config.queue, config.deadline_seconds, observer.metrics)
     observer.metrics.gauge("queue_images", "Images that wait for the network.", lambda: len(batcher))
@@ -68,6 +74,7 @@ def create_app(
     register_problems(app)
     adjustable = Adjustable(config, admission, batcher, guard, IMAGES_AT_ONCE)
     app.extensions |= {"batcher": batcher, "journal": journal, "adjustable": adjustable}
+    app.extensions |= {"guard": guard, "observer": observer}
     app.after_request(_add_security_headers)
     return app
 

@@ -4,14 +4,21 @@ Both hold for every route but those named open: a route that somebody adds is cl
 """
 
 import hmac
+import math
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import Flask, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from cnnClassifier.api_key import API_KEY, HEADER, check_key
+from cnnClassifier.web.problems import too_often
+
+if TYPE_CHECKING:
+    from flask_limiter import Limiter
 
 
 @dataclass
@@ -43,7 +50,7 @@ class Guard:
 
     def admits(self, sent: str) -> bool:
         """Whether this is the key. Takes as long for a near miss as for a far one."""
-        # WSGI hands over a header's bytes as Latin-1.
+        # Bytes, as text beyond ASCII may not be compared; WSGI hands over a header's as Latin-1.
         return self.key is None or hmac.compare_digest(sent.encode("latin-1", "replace"), self.key.encode())
 
 
@@ -53,22 +60,32 @@ def guard(environ: Mapping[str, str], rate: str | None) -> Guard:
     return Guard(check_key(key) if key else None, rate)
 
 
+def key_in(header: str, authorization: str) -> str:
+    """The key that a request's two headers bring; empty if neither has one."""
+    scheme, _, token = authorization.partition(" ")
+    return header or (token.strip() if scheme.lower() == "bearer" else "")
+
+
 def _sent() -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return request.headers.get(HEADER) or (token.strip() if scheme.lower() == "bearer" else "")
+    return key_in(request.headers.get(HEADER, ""), request.headers.get("Authorization", ""))
 
 
 def _limit(app: Flask, rate: str, open_routes: Collection[str]) -> None:
-    from flask_limiter import Limiter
+    from flask_limiter import Limiter, RateLimitExceeded
 
     limiter = Limiter(
         # The address of the connection: X-Forwarded-For is whatever the client writes.
         lambda: request.remote_addr or "unknown",
         application_limits=[rate],
         storage_uri="memory://",
-        strategy="moving-window",
-        headers_enabled=True,
-        retry_after="delta-seconds",
+        strategy="moving-window",  # no headers: they would overwrite the Retry-After of every other refusal
     )
     limiter.request_filter(lambda: request.endpoint is None or request.endpoint in open_routes)
     limiter.init_app(app)
+    app.register_error_handler(RateLimitExceeded, lambda _: too_often(rate, _seconds_until_next(limiter)))
+
+
+def _seconds_until_next(limiter: "Limiter") -> int:
+    """How long the client that was just refused has to wait."""
+    limit = limiter.current_limit
+    return max(1, math.ceil(limit.window[0] - time.time())) if limit else 1

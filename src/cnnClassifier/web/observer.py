@@ -61,6 +61,12 @@ class Observer:
         self.metrics.predicted(prediction)
         g.predictions.append(prediction)
 
+    def unseen(self, name: str, method: str, status: int, bytes_in: int) -> None:
+        """Note a request that was refused before the app saw it; `name` is its id."""
+        self.metrics.responded(NO_ROUTE, status)
+        fields = {"request_id": name, "method": method, "route": NO_ROUTE, "status": status, "bytes_in": bytes_in}
+        log_fields(log, f"{method} {NO_ROUTE} {status}, refused before the app saw it", fields)
+
     def _begin(self) -> None:
         g.request_id = request_id(request.headers.get(REQUEST_ID))
         g.began = time.perf_counter()

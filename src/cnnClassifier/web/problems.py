@@ -61,6 +61,13 @@ def invalid_query(error: ValidationError) -> Response:
     return _fill(Response(), problem)
 
 
+def too_often(rate: str, seconds: int) -> Response:
+    """The problem with a client that asks more often than `rate`, and may again in so many seconds."""
+    detail = f"{rate} is as often as one address may ask this server"
+    problem = Problem(type=TYPES + "too-often", title="Asked too often", status=429, detail=detail)
+    return _fill(Response(headers={"Retry-After": str(seconds)}), problem)
+
+
 def _unreadable_image(error: ImageError) -> Response:
     return _fill(Response(), unreadable(error))
 
@@ -141,13 +148,24 @@ def _too_late(error: TooLateError) -> Response:
 
 def _detail(error: HTTPException) -> str:
     if error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        megabytes = current_app.config["MAX_CONTENT_LENGTH"] // 2**20
-        return f"the request is larger than the {megabytes} MB this server accepts"
+        return _too_much(request.content_length)
     if isinstance(error, MethodNotAllowed):
         return f"{request.method} is not for this address; it takes {', '.join(sorted(error.valid_methods or ()))}"
     if isinstance(error, NotFound) and error.description == NotFound.description:  # nobody said what is missing
         return "there is nothing at this address; /api/v1/docs lists what may be asked"
     return error.description or ""
+
+
+def _too_much(length: int | None) -> str:
+    """Werkzeug refuses a form of too many parts as it does too large a body."""
+    if length is None or length > current_app.config["MAX_CONTENT_LENGTH"]:
+        return too_large(current_app.config["MAX_CONTENT_LENGTH"])
+    return f"the form has more than the {current_app.config['MAX_FORM_PARTS']} parts this server accepts"
+
+
+def too_large(limit: int) -> str:
+    """What is wrong with a body above the limit, which is in bytes."""
+    return f"the request is larger than the {limit // 2**20} MB this server accepts"
 
 
 def _fill(response: Response, problem: Problem) -> Response:

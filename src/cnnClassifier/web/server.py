@@ -1,28 +1,24 @@
 """Waitress, set up for this app: requests stay in memory, and its own refusals are problem documents too."""
 
-import logging
 import socket
-import uuid
 import weakref
 from collections.abc import Mapping
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 
 from flask import Flask
 from pydantic import ValidationError
 from waitress import create_server
-from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
 from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask
-from waitress.utilities import Error
 
 from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.web.answers import Problem
-from cnnClassifier.web.logs import log_fields
-from cnnClassifier.web.observer import REQUEST_ID
-from cnnClassifier.web.problems import PROBLEM_JSON
+from cnnClassifier.web.factory import SECURITY_HEADERS
+from cnnClassifier.web.observer import REQUEST_ID, Observer, request_id
+from cnnClassifier.web.problems import PROBLEM_JSON, too_large
+from cnnClassifier.web.receiving import Parser
 
 # Fields of the settings that the environment may say otherwise, by the variable's name.
 ENVIRONMENT = {
@@ -32,68 +28,43 @@ ENVIRONMENT = {
     "feedback": "CNNCLASSIFIER_FEEDBACK",
 }
 
-log = logging.getLogger(__name__)
-
-
-class TooManyUploads(Error):  # type: ignore[misc]  # noqa: N818 - Waitress' errors are no exceptions
-    """More bodies at a time than this server keeps in memory."""
-
-    code = HTTPStatus.TOO_MANY_REQUESTS.value
-    reason = HTTPStatus.TOO_MANY_REQUESTS.phrase
-
-
-class Parser(HTTPRequestParser):  # type: ignore[misc]
-    """A request that is refused as soon as its head is there if its body would be one too many.
-
-    Waitress receives up to 100 requests side by side, whatever the app works on.
-    """
-
-    completed: bool
-    limit = 0  # bytes, of all requests of a server together; a subclass says how many
-    alive: "weakref.WeakSet[Parser]"
-
-    def __init__(self, adj: Adjustments) -> None:
-        super().__init__(adj)
-        self.expected = 0
-
-    def received(self, data: bytes) -> int:
-        """Take a part of the request."""
-        consumed: int = super().received(data)
-        if self.headers_finished and not self.completed and not self.expected:
-            expected = self.adj.max_request_body_size if self.chunked else self.content_length
-            if expected + sum(other.expected for other in self.alive) > self.limit:
-                self.error = TooManyUploads("the uploads of others fill the memory that is set aside for them")
-                self.completed = True  # of its body nothing is received, so it takes nobody else's place
-            else:
-                self.expected = expected
-                self.alive.add(self)  # until Waitress lets go of the request
-        return consumed
+ID_HEADER = REQUEST_ID.upper().replace("-", "_")  # as Waitress writes it
 
 
 class ProblemTask(ErrorTask):  # type: ignore[misc]
     """Answers what Waitress refuses before the app sees it: broken HTTP, a body far above the limit."""
 
     def execute(self) -> None:
-        """Write the refusal and close the connection."""
-        error = self.request.error
-        problem = Problem(title=HTTPStatus(error.code).phrase, status=error.code, detail=str(error.body))
-        body = problem.model_dump_json(exclude_none=True).encode()
-        self.status = f"{error.code} {problem.title}"
-        request_id = str(uuid.uuid4())
-        self.response_headers += [("Content-Type", PROBLEM_JSON), (REQUEST_ID, request_id)]
-        if error.code == TooManyUploads.code:
+        """Write the refusal, note it as the app's own are noted, and close the connection."""
+        status = HTTPStatus(self.request.error.code)
+        body = Problem(title=status.phrase, status=status, detail=self._detail()).model_dump_json(exclude_none=True)
+        name = request_id(self.request.headers.get(ID_HEADER))
+        self.status = f"{status} {status.phrase}"
+        self.response_headers += [("Content-Type", PROBLEM_JSON), (REQUEST_ID, name), *SECURITY_HEADERS.items()]
+        if status is HTTPStatus.TOO_MANY_REQUESTS:
             self.response_headers.append(("Retry-After", "2"))
         self.set_close_on_finish()
-        self.content_length = len(body)
-        fields = {"request_id": request_id, "status": error.code}
-        log_fields(log, f"refused before the app saw it: {error.code} {problem.title}", fields)
-        self.write(body)
+        self.content_length = len(body.encode())
+        self.channel.observer.unseen(name, self._method(), status, self.request.body_bytes_received)
+        self.write(body.encode())
+
+    def _detail(self) -> str:
+        if self.request.error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return too_large(self.request.largest)
+        return str(self.request.error.body)
+
+    def _method(self) -> str:
+        """As far as it was read: of a head that is too large, Waitress reads none and says GET."""
+        known = self.request.error.code != HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        method = getattr(self.request, "command", "") if known else ""
+        return method if method in HTTPMethod.__members__ else "unknown"
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection with problem documents."""
 
     error_task_class = ProblemTask
+    observer: Observer  # a subclass for each server says which
 
 
 def listening(config: ServingConfig, environ: Mapping[str, str]) -> ServingConfig:
@@ -110,7 +81,8 @@ def listening(config: ServingConfig, environ: Mapping[str, str]) -> ServingConfi
 
 def make_server(app: Flask, config: ServingConfig) -> BaseWSGIServer:
     """A server bound to `config`'s host and port, to be `run()`; ConfigError if they cannot be had."""
-    body_limit = 2 * config.max_upload_mb * 2**20  # bodies up to here are read, so that the app can refuse them
+    largest = config.max_upload_mb * 2**20
+    body_limit = 2 * largest  # bodies up to here are received, so that the app can refuse them
     server = create_server(
         app,
         sockets=[_listen(config.host, config.port)],
@@ -120,9 +92,10 @@ def make_server(app: Flask, config: ServingConfig) -> BaseWSGIServer:
         inbuf_overflow=body_limit + 1,  # above this Waitress writes a request to a temporary file: never
         ident=None,
     )
-    uploads = {"limit": config.upload_memory_mb * 2**20, "alive": weakref.WeakSet()}
-    parser = type("LimitedParser", (Parser,), uploads)
-    server.channel_class = type("LimitedChannel", (Channel,), {"parser_class": parser})
+    limits = {"guard": app.extensions["guard"], "largest": largest, "limit": config.upload_memory_mb * 2**20}
+    parser = type("LimitedParser", (Parser,), {**limits, "kept": weakref.WeakSet()})
+    of_app = {"parser_class": parser, "observer": app.extensions["observer"]}
+    server.channel_class = type("WatchedChannel", (Channel,), of_app)
     return server
 
 
