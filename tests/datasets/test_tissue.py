@@ -1,6 +1,7 @@
 """The drawn slides: of the real data's form, the same for a seed, and called synthetic wherever they go."""
 
 import csv
+import shutil
 from collections import Counter
 
 import pytest
@@ -8,10 +9,11 @@ from PIL import Image
 
 from cnnClassifier.config.loading import load_settings
 from cnnClassifier.datasets.manifest import read_classes
+from cnnClassifier.datasets.phantom.dataset import CLASSES as PHANTOM_CLASSES
 from cnnClassifier.datasets.splits import hold_out
 from cnnClassifier.datasets.tissue import COLUMNS, SIDE, main, write_histopathology
 from imports import ROOT
-from ingestion import ingest
+from ingestion import configure, ingest
 
 
 def configured(system, **source):
@@ -77,6 +79,21 @@ def test_ingestion_calls_them_synthetic_and_real_folders_not(run, mhist, tmp_pat
     real = ingest(config, tmp_path)
     (mhist / "images/.elsewhere").rename(mhist / "images/.synthetic")
     assert not read_classes(real.paths.classes).synthetic
+
+
+def test_images_that_were_ingested_are_still_synthetic_in_another_folder_and_in_a_zip(tmp_path):
+    """As docs/own_data.md copies them."""
+    phantom = {"kind": "phantom", "patients_per_class": 3, "slices_per_patient": 1, "image_size": 64}
+    classes = {name: [name] for name in PHANTOM_CLASSES}
+    drawn = ingest(configure(phantom, classes=classes), tmp_path / "drawn")
+    folder = shutil.copytree(drawn.paths.images, tmp_path / "scans")
+    archive = shutil.make_archive(str(tmp_path / "scans"), "zip", tmp_path, "scans")
+    sources = [{"kind": "folder", "path": folder}, {"kind": "zip", "path": archive, "root": "scans"}]
+    for number, source in enumerate(sources):
+        run = ingest(configure(source, classes=classes), tmp_path / str(number))
+        assert read_classes(run.paths.classes).synthetic
+        assert run.records == drawn.records
+        assert not run.rejected
 
 
 def test_they_are_never_drawn_among_other_pictures(mhist, capsys):

@@ -7,6 +7,7 @@ from pathlib import Path
 import boto3
 import yaml
 
+from cnnClassifier.datasets.synthetic import MARK
 from environment import clean_environment
 from project import Project, copy_project, make_tiny
 from random_weights import save_random_weights
@@ -48,7 +49,7 @@ def make_small(config: Path) -> None:
 def bring_files(root: Path) -> None:
     """Pictures under the names that the pages use: a file, folders, a zip, a table."""
     images = root / "artifacts/data_ingestion/images"
-    pictures = sorted(path for path in images.rglob("*") if path.is_file())
+    pictures = sorted(path for path in images.rglob("*") if path.is_file() and path.name != MARK)
     for name in ("scans", "series"):
         shutil.copytree(images / "test", root / name)
     scans = sorted(path.relative_to(root / "scans") for path in (root / "scans").rglob("*.*"))

@@ -1,8 +1,9 @@
-"""Whether a source's pictures are drawn: the phantom, or a folder with the mark that a drawing program left in it."""
+"""Whether a source's pictures are drawn: the phantom, or a folder or zip with the mark that a drawing program left."""
 
-from pathlib import Path
+import zipfile
+from pathlib import Path, PurePosixPath
 
-from cnnClassifier.config.data import CsvSource, FolderSource, PhantomSource, Source
+from cnnClassifier.config.data import CsvSource, FolderSource, PhantomSource, Source, ZipSource
 
 MARK = ".synthetic"  # hidden: no image of the folder
 
@@ -20,5 +21,8 @@ def is_synthetic(source: Source) -> bool:
             return True
         case FolderSource(path=root) | CsvSource(root=root):
             return (root / MARK).is_file()
+        case ZipSource(path=archive, root=root) if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as members:
+                return PurePosixPath(root, MARK) in map(PurePosixPath, members.namelist())
         case _:
             return False
