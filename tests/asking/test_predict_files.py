@@ -120,8 +120,12 @@ def test_a_folder_of_links_into_a_data_store_is_answered_and_a_broken_one_is_a_r
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked/scan.png").symlink_to(files / "a.png")
     (tmp_path / "linked/gone.png").symlink_to(files / "gone.png")
-    gone, scan = ask(classifier, list_files([tmp_path / "linked"]), MOST_PIXELS)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/b.png").write_bytes(picture(2))
+    (tmp_path / "linked/folder").symlink_to(tmp_path / "store")
+    within, gone, scan = ask(classifier, list_files([tmp_path / "linked"]), MOST_PIXELS)
     assert scan.prediction == classifier.classify(picture(1))
+    assert (within.file, within.error) == (str(tmp_path / "linked/folder/b.png"), None)
     assert gone.error == "not a regular file"
 
 
