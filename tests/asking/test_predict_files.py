@@ -5,6 +5,7 @@ import io
 import json
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,14 @@ def test_a_name_that_is_not_utf8_is_a_row_of_every_form(project, package, files,
     assert "answered for 3 files, 2 failed" in done.stderr
     assert "del.png" in out.read_text(encoding="utf-8")
     assert "its name is not UTF-8; rename it" in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_a_name_that_the_terminals_encoding_lacks_is_escaped(project, package, tmp_path, form):
+    (tmp_path / "肺.png").write_bytes(picture(1))
+    asked = ["predict", str(tmp_path / "肺.png"), "--package", str(package), "--format", form]
+    done = replace(project, environment={**project.environment, "PYTHONIOENCODING": "latin1"}).main(*asked)
+    assert r"\u80ba.png" in done.stdout.replace("\n", "")
 
 
 @pytest.mark.parametrize(("out", "said"), [("", "name a file in it"), ("a.png", "would be lost")])
