@@ -74,6 +74,13 @@ def test_json_that_other_programs_cannot_read_is_not_written(tmp_path):
     assert read_json(tmp_path / "content.json") == {"value": 1}
 
 
+@pytest.mark.parametrize("content", [b"", b'{"name": "chest', b"\xff\xfe{}"])
+def test_a_damaged_json_file_is_named_with_what_to_do(tmp_path, content):
+    (tmp_path / "content.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"content\.json: damaged, .*; bring a whole copy back, or delete it"):
+        read_json(tmp_path / "content.json")
+
+
 def test_a_file_whose_writing_fails_stays_what_it_was(tmp_path):
     write_text("old", tmp_path / "file")
     with pytest.raises(ZeroDivisionError):

@@ -11,8 +11,9 @@
   x WeightsError       pretrained weights are missing and cannot be fetched (a ModelError)
   x TrackingError      the tracking server or registry refuses, lacks something or does not answer
 
-An error that one module alone raises stands there, as a branch of this tree: `FetchError` and `UnknownLabelError` are a
-DataError, `NoModelError` a ModelError, `PeekError` a TrackingError, `OverloadedError` a CnnClassifierError.
+An error that one module alone raises stands there, as a branch of this tree: `FetchError`, `UnknownLabelError` and
+`DamagedFileError` are a DataError, `NoModelError` a ModelError, `PeekError` a TrackingError, `OverloadedError` a
+CnnClassifierError.
 
 Every message says what was wrong, where, and what to do. They are caught once,
 at the door: the command line prints them in one line and exits with 2, the web

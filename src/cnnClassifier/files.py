@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cnnClassifier.errors import DataError
+from cnnClassifier.errors import DataError, one_line
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of writing, all of them
+
+
+class DamagedFileError(DataError, ValueError):
+    """A file does not hold what was written there; as a ValueError for whoever can do without it."""
 
 
 def write_text(text: str, path: Path) -> None:
@@ -28,8 +32,14 @@ def write_json(content: Any, path: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file; DamagedFileError for one that a full disk or a lost machine left empty or cut short."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DamagedFileError(
+            f"{path}: damaged, it is no JSON: {one_line(error)}; bring a whole copy back, or delete it and run again "
+            "what writes it"
+        ) from None
 
 
 def file_sha256(path: Path) -> str:

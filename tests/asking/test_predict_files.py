@@ -5,6 +5,7 @@ import io
 import json
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,14 @@ def test_a_name_that_is_not_utf8_is_a_row_of_every_form(project, package, files,
     assert "its name is not UTF-8; rename it" in out.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_a_name_that_the_terminals_encoding_lacks_is_escaped(project, package, tmp_path, form):
+    (tmp_path / "肺.png").write_bytes(picture(1))
+    asked = ["predict", str(tmp_path / "肺.png"), "--package", str(package), "--format", form]
+    done = replace(project, environment={**project.environment, "PYTHONIOENCODING": "latin1"}).main(*asked)
+    assert r"\u80ba.png" in done.stdout.replace("\n", "")
+
+
 @pytest.mark.parametrize(("out", "said"), [("", "name a file in it"), ("a.png", "would be lost")])
 def test_where_answers_cannot_go_is_said_before_any_is_asked_for(project, package, files, out, said):
     before = (files / "a.png").read_bytes()
@@ -120,8 +129,12 @@ def test_a_folder_of_links_into_a_data_store_is_answered_and_a_broken_one_is_a_r
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked/scan.png").symlink_to(files / "a.png")
     (tmp_path / "linked/gone.png").symlink_to(files / "gone.png")
-    gone, scan = ask(classifier, list_files([tmp_path / "linked"]), MOST_PIXELS)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/b.png").write_bytes(picture(2))
+    (tmp_path / "linked/folder").symlink_to(tmp_path / "store")
+    within, gone, scan = ask(classifier, list_files([tmp_path / "linked"]), MOST_PIXELS)
     assert scan.prediction == classifier.classify(picture(1))
+    assert (within.file, within.error) == (str(tmp_path / "linked/folder/b.png"), None)
     assert gone.error == "not a regular file"
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from cnnClassifier.datasets.candidates import find_class
-from cnnClassifier.datasets.folders import list_folder
+from cnnClassifier.datasets.folders import list_folder, walk_files
 from cnnClassifier.errors import DataError
 from ingestion import configure
 from pictures import write_picture, write_tree
@@ -194,6 +194,28 @@ def test_a_linked_folder_out_of_the_root_is_refused_by_name(tmp_path):
     (tmp_path / "data/train/normal/more").symlink_to(tmp_path / "outside")
     assert "train/normal/more lies outside" in refusal(tmp_path / "data")
     assert len(listed(tmp_path / "data", exclude=["more"])[0]) == 18
+
+
+def test_files_that_a_linked_folder_has_elsewhere_are_told_apart_where_nothing_can_be_excluded(tmp_path):
+    for name in ("data/own.png", "store/a.png", "more/deep/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "data/there").symlink_to(tmp_path / "store")
+    (tmp_path / "store/on").symlink_to(tmp_path / "more")
+    (tmp_path / "store/back.png").symlink_to(tmp_path / "data/own.png")
+    outside = []
+    assert list(walk_files(tmp_path / "data", left_out=outside)) == ["own.png"]
+    assert sorted(outside) == ["there/a.png", "there/back.png", "there/on/deep/b.png"]
+
+
+@pytest.mark.parametrize("link", ["data/up", "store/up"])
+def test_a_link_to_above_the_root_is_named_before_the_roots_files_are_listed_again(tmp_path, link):
+    (tmp_path / "data/deep").mkdir(parents=True)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "data/there").symlink_to(tmp_path / "store")
+    (tmp_path / link).symlink_to(tmp_path)
+    with pytest.raises(DataError, match=r"which .*data lies in; remove or exclude this link"):
+        list(walk_files(tmp_path / "data", left_out=[]))
 
 
 def test_a_link_inside_the_root_is_followed(tmp_path):

@@ -49,6 +49,16 @@ def test_a_shard_whose_writer_was_killed_does_not_count(tmp_path):
     np.testing.assert_allclose(FeatureStore(tmp_path).read(["lost"]), arrays(1, 1), rtol=HALF_PRECISION)
 
 
+def test_a_shard_whose_keys_are_damaged_is_named_and_computed_again_once_they_are_deleted(tmp_path):
+    FeatureStore(tmp_path).add(["a"], arrays(1))
+    (keys,) = (file for file in tmp_path.glob("*.json") if file.name != "space.json")
+    keys.write_text('["')
+    with pytest.raises(DataError, match=f"{keys.name}: damaged"):
+        FeatureStore(tmp_path).missing(["a"])
+    keys.unlink()
+    assert FeatureStore(tmp_path).missing(["a"]) == {"a"}
+
+
 def test_shards_are_given_whole_and_only_those_that_are_asked_for(tmp_path):
     store = FeatureStore(tmp_path / "here")
     for first, names in enumerate(("ab", "cd", "ef")):

@@ -137,6 +137,13 @@ def test_a_space_is_counted_measured_and_described(tmp_path):
     assert not space.in_use
 
 
+@pytest.mark.parametrize("content", ["", "7", '["network"]'])
+def test_a_damaged_description_costs_only_the_words(tmp_path, content):
+    fill(tmp_path / "a")
+    (tmp_path / "a/space.json").write_text(content)
+    assert survey(tmp_path)[0].network == "unknown network"
+
+
 def test_a_space_is_in_use_while_its_store_is_open(tmp_path):
     store = fill(tmp_path / "a")
     assert survey(tmp_path)[0].in_use

@@ -133,10 +133,11 @@ def test_links_into_a_data_store_are_followed_and_a_broken_one_is_an_error_row(h
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked/scan.png").symlink_to(store / "000/00000.png")
     (tmp_path / "linked/gone.png").symlink_to(store / "gone.png")
+    (tmp_path / "linked/folder").symlink_to(store)
     assert score_images(str(tmp_path / "linked"), tmp_path / "out", Wish(package=package)) == 1
-    states = {Path(row["path"]).name: row["state"] for row in rows_of(tmp_path / "out")}
+    states = {row["path"].removeprefix(f"{tmp_path}/linked/"): row["state"] for row in rows_of(tmp_path / "out")}
     assert states.pop("gone.png") == "error"
-    assert states.keys() == {"scan.png"}
+    assert states.keys() == {"scan.png", "folder/000/00000.png"}
     assert "error" not in states.values()
 
 

@@ -15,7 +15,7 @@ from cnnClassifier.destinations import check_new_file
 from cnnClassifier.files import write_text
 from cnnClassifier.inference import Classifier
 from cnnClassifier.shipped import load_project_anywhere
-from cnnClassifier.terminal import console
+from cnnClassifier.terminal import console, escape_what_it_lacks
 
 MILLION = 1_000_000
 
@@ -45,6 +45,7 @@ def predict_files(named: Sequence[Path], model: str | None, package: Path | None
 
 
 def _show(answers: Sequence[Answer], classifier: Classifier, form: str, out: Path | None) -> None:
+    escape_what_it_lacks()
     if form == "table" and out is None:
         console().print(as_table(answers, classifier))
         return

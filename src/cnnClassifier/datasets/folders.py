@@ -48,23 +48,32 @@ def walk_files(root: Path, exclude: Sequence[str] = (), left_out: list[str] | No
     """Files below the root, as paths relative to it; hidden and excluded files and folders are passed over.
 
     Raises DataError for a folder that may not be listed, and for a link that leads out of the root. With `left_out`,
-    for commands where nothing can be excluded, a file's link that does is only put into that list.
+    for commands where nothing can be excluded, files that such a link leads to are only put into that list.
     """
     linked: dict[str, Path] = {}
     for parent, folders, files in os.walk(root, followlinks=True, onerror=_refuse_unlisted):
         above = "" if parent == str(root) else f"{Path(parent).relative_to(root).as_posix()}/"
         folders[:] = _wanted(folders, above, exclude)
         for link in _links(parent, folders):
-            check_inside(link, root, str(root))
-            _check_entered_once(link, linked)
-        files = _wanted(files, above, exclude)
-        for link in _links(parent, files):
             if left_out is None:
                 check_inside(link, root, str(root))
-            elif not is_inside(link, root):
-                left_out.append(above + link.name)
-                files.remove(link.name)
+            _check_not_above(link, root)
+            _check_entered_once(link, linked)
+        files = _wanted(files, above, exclude)
+        if left_out is None:
+            for link in _links(parent, files):
+                check_inside(link, root, str(root))
+        elif outside := _outside(parent, files, root):
+            left_out += (above + name for name in files if name in outside)
+            files = [name for name in files if name not in outside]
         yield from (above + name for name in files)
+
+
+def _outside(parent: str, files: Sequence[str], root: Path) -> set[str]:
+    """Which files of a folder lie outside the root: those in a linked folder, and those that are links themselves."""
+    if not is_inside(Path(parent), root):
+        return set(files)
+    return {link.name for link in _links(parent, files) if not is_inside(link, root)}
 
 
 def _wanted(names: Sequence[str], above: str, exclude: Sequence[str]) -> list[str]:
@@ -84,8 +93,16 @@ def _check_entered_once(link: Path, linked: dict[str, Path]) -> None:
     """A folder entered by two links lists its images twice; a link to a folder above it, for ever."""
     target = os.path.realpath(link)
     if target in linked:
-        raise DataError(f"{link}: leads to {target}, where {linked[target]} leads too; exclude one of these links")
+        raise DataError(
+            f"{link}: leads to {target}, where {linked[target]} leads too; remove or exclude one of these links"
+        )
     linked[target] = link
+
+
+def _check_not_above(link: Path, root: Path) -> None:
+    """Through a link to the root or above it, the root's own images would be listed again, as others."""
+    if is_inside(root, link):
+        raise DataError(f"{link}: leads to {os.path.realpath(link)}, which {root} lies in; remove or exclude this link")
 
 
 def _place(root: Path, path: str, folders: dict[Split, str], config: DataIngestionConfig) -> Candidate | RejectedFile:

@@ -1,6 +1,5 @@
 """What the feature store holds as a whole, and keeping it below its limit: the least recently used spaces go."""
 
-import json
 import logging
 import math
 import shutil
@@ -12,6 +11,7 @@ from typing import Any
 
 from cnnClassifier.features.locks import alone, last_used, turn
 from cnnClassifier.features.store import DESCRIPTION, shard_keys
+from cnnClassifier.files import read_json
 
 FOLDER = "features"
 GB = 1e9
@@ -43,7 +43,7 @@ class StoredSpace:
         keys: set[str] = set()
         with suppress(FileNotFoundError):
             for file in shard_keys(self.folder):
-                keys.update(json.loads(file.read_text(encoding="utf-8")))
+                keys.update(read_json(file))
         images, views = ({key.split("-", 1)[part] for key in keys} for part in (0, 1))
         return len(images), len(views)
 
@@ -115,8 +115,8 @@ def _look_at(folder: Path) -> StoredSpace:
 
 def _description(folder: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8")))
-    except FileNotFoundError:
+        return dict(read_json(folder / DESCRIPTION))
+    except (FileNotFoundError, TypeError, ValueError):  # it is for people only
         return {}
 
 

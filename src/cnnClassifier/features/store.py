@@ -1,6 +1,5 @@
 """Feature arrays on disk, by key. Shards appear whole or not at all, so a kill or a second run does no harm."""
 
-import json
 import os
 import time
 import uuid
@@ -15,7 +14,7 @@ import numpy as np
 
 from cnnClassifier.errors import DataError, ModelError
 from cnnClassifier.features.locks import hold
-from cnnClassifier.files import write_json
+from cnnClassifier.files import read_json, write_json
 
 DESCRIPTION = "space.json"
 LARGEST = float(np.finfo(np.float16).max)
@@ -52,7 +51,7 @@ class FeatureStore:
     def _index(self) -> dict[str, tuple[str, int]]:
         index: dict[str, tuple[str, int]] = {}
         for keys_file in shard_keys(self.folder):
-            for row, key in enumerate(json.loads(keys_file.read_text(encoding="utf-8"))):
+            for row, key in enumerate(read_json(keys_file)):
                 index[key] = (keys_file.stem, row)
         return index
 
@@ -98,7 +97,7 @@ class FeatureStore:
         for name in sorted({self._find(key)[0] for key in keys}):
             path = self.folder / f"{name}.npy"
             try:
-                yield json.loads(path.with_suffix(".json").read_text(encoding="utf-8")), np.load(path)
+                yield read_json(path.with_suffix(".json")), np.load(path)
             except (EOFError, ValueError):
                 raise _cut_short(path) from None
 

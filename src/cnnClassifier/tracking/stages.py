@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnClassifier.config.types import Paths
-from cnnClassifier.errors import TrackingError
+from cnnClassifier.errors import DataError, TrackingError
 from cnnClassifier.files import file_sha256, read_json
 from cnnClassifier.tracking.values import DIGEST_LENGTH, Step, legal_name, numbers
 
@@ -119,8 +119,8 @@ def _artifacts_at(path: Path, stage: str) -> list[Artifact]:
 def _read_results(path: Path) -> Mapping[str, Any]:
     try:
         results = read_json(path)
-    except ValueError as error:
-        raise TrackingError(f"{path}: not valid JSON: {error}") from None
+    except DataError as error:
+        raise TrackingError(str(error)) from None
     if not isinstance(results, Mapping):
         raise TrackingError(f"{path}: expected a JSON object. Received: {type(results).__name__}")
     return results
