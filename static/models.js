@@ -1,7 +1,7 @@
 // Which model is asked: the one the server was started for, or another by ?model= in the page's address.
 
 import { clone, element, make, say } from "./dom.js";
-import { askAnew } from "./key.js";
+import { askAnew, headers } from "./key.js";
 import { ask, pause, readProblem, Refusal } from "./server.js";
 import { inWords, sentence } from "./words.js";
 
@@ -66,9 +66,14 @@ export async function followModel() {
   following = false;
 }
 
+/** With the key, if the reader has given it: others are not told what is wrong with a registry. */
+function askReady() {
+  return fetch(readyUrl, { headers: headers() });
+}
+
 async function isReady() {
   try {
-    const response = await fetch(readyUrl);
+    const response = await askReady();
     if (response.ok) takeReady(await response.json());
     else takeNotReady(await readProblem(response));
     return response.ok;
@@ -93,7 +98,7 @@ async function followNotice() {
   noticing = true;
   while (model.own.notice) {
     await pause(LOOK_AT_NOTICE);
-    const ready = await fetch(readyUrl).then((response) => (response.ok ? response.json() : null), () => null);
+    const ready = await askReady().then((response) => (response.ok ? response.json() : null), () => null);
     if (ready === null) continue;
     model.own = ready;
     show();

@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -279,7 +278,7 @@ def _interrupted() -> int:
     return INTERRUPTED
 
 
-def _set_up() -> Mapping[str, str]:
+def _set_up() -> dict[str, str]:
     """Ready this process for any command; the environment as it was given, for `serve`, which reads .env again."""
     end_at_once()
     given = dict(os.environ)

@@ -6,7 +6,7 @@ from tiny_app import CONFIG, ROOT
 from tiny_model import picture
 
 from cnnClassifier.config.types import ServingConfig
-from cnnClassifier.errors import ConfigError
+from cnnClassifier.errors import ConfigError, TrackingError
 from cnnClassifier.web import ModelHolder, Models, create_app
 from cnnClassifier.web.limits import Guard, guard
 
@@ -65,6 +65,36 @@ def test_figures_need_the_key_and_what_says_nothing_of_images_does_not(locked):
     assert [locked.get(address).status_code for address in OPEN] == [200, 200, 200]
     assert locked.get("/static/style.css").status_code != 401
     assert locked.get("/nothing").status_code == 404
+
+
+WHERE = "http://internal-mlflow.example:5000: cannot ask for colours@champion"
+
+
+def test_who_has_no_key_is_not_told_where_a_model_was_looked_for():
+    def load():
+        raise TrackingError(WHERE)
+
+    models = ModelHolder(load)
+    models.load_once()
+    client = create_app(Models(models), CONFIG, ROOT, Guard(KEY)).test_client()
+    for address in ("/ready", "/model-card"):
+        stranger = client.get(address)
+        assert (stranger.status_code, stranger.json["title"]) == (503, "No model is being served")
+        assert "internal" not in stranger.text
+        assert client.get(address, headers={"X-API-Key": KEY}).json["detail"] == WHERE
+
+
+def test_who_has_no_key_is_told_of_a_notice_but_not_what_is_in_it(classifier):
+    def look(_):
+        raise TrackingError(WHERE)
+
+    models = ModelHolder(lambda: classifier, look)
+    models.load_once()
+    client = create_app(Models(models), CONFIG, ROOT, Guard(KEY)).test_client()
+    assert "not yet compared" in client.get("/ready").json["notice"]
+    models.look_once()
+    assert client.get("/ready").json["notice"].startswith("this may not be the model that the registry now names")
+    assert WHERE in client.get("/ready", headers={"X-API-Key": KEY}).json["notice"]
 
 
 def test_a_route_that_somebody_adds_is_closed(classifier):

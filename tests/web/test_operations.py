@@ -215,6 +215,26 @@ def test_sighup_reads_settings_and_key_again_and_a_mistake_changes_nothing(proje
     assert KEY not in " ".join(lines)
 
 
+def test_a_level_of_the_log_holds_from_the_start_and_what_changes_it_is_said_either_way(project, package):
+    (project / ".env").write_text("CNNCLASSIFIER_LOG_LEVEL=warning\n")
+    with served(project, package) as server:
+
+        def reload(level: str) -> None:
+            (project / ".env").write_text(f"CNNCLASSIFIER_LOG_LEVEL={level}\n")
+            server.process.send_signal(signal.SIGHUP)
+            time.sleep(1)
+            requests.get(f"{server.address}/health", timeout=30)
+
+        reload("info")
+        reload("warning")
+        lines = [line["message"].partition(" in ")[0] for line in server.stop()]
+    assert lines == [
+        "settings read again: log_level warning -> info",
+        "GET /health 200",
+        "settings read again: log_level info -> warning",
+    ]
+
+
 @pytest.fixture
 def adjustable() -> Adjustable:
     return Adjustable(CONFIG, Admission(CONFIG.queue), Batcher(1, 32, 20.0), Guard(KEY), 2)

@@ -268,6 +268,13 @@ def test_the_environment_says_where_to_listen():
         listening(CONFIG, {"PORT": "http"})
 
 
+def test_the_environment_says_what_is_logged():
+    assert listening(CONFIG, {"CNNCLASSIFIER_LOG_LEVEL": "Warning"}).log_level == "warning"
+    assert listening(CONFIG, {"CNNCLASSIFIER_LOG_LEVEL": "critical"}).log_level == "critical"
+    with pytest.raises(ConfigError, match=r"CNNCLASSIFIER_LOG_LEVEL in the environment: .*Received: 'loud'"):
+        listening(CONFIG, {"CNNCLASSIFIER_LOG_LEVEL": "loud"})
+
+
 def wait_until_ready(address: str, seconds: float = 20) -> requests.Response:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

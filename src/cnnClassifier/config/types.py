@@ -249,7 +249,7 @@ class ServingConfig(Section):
     refresh_seconds: Annotated[float, Field(gt=0)] = 30.0
     rate_limit: str | None = Field(default=None, pattern=r"^[1-9]\d* per (second|minute|hour|day)$")
     logs: Literal["auto", "json", "plain"] = "auto"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     alias: str = "champion"
     released: Path | None = Path("models/chest_ct")
     max_upload_mb: PositiveInt = 16

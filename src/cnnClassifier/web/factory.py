@@ -69,7 +69,7 @@ def create_app(
     observer.metrics.registry.register(LogFigures(journal, models.loaded))
     service = Service(models, observer, admission, batcher, config, journal)
     reader, samples = Reader(observer, admission, _fetcher(config)), Samples(models, paths)
-    Routes(service, reader, observer, config).register(app)
+    Routes(service, reader, observer, config, guard).register(app)
     app.register_api(make_api(service, reader, samples, observer))
     register_problems(app)
     adjustable = Adjustable(config, admission, batcher, guard, IMAGES_AT_ONCE)

@@ -48,6 +48,10 @@ class Guard:
             www_authenticate=challenge,
         )
 
+    def knows_sender(self) -> bool:
+        """Whether the request in hand has the key, or none is asked for: others are not told all that they may ask."""
+        return self.admits(_sent())
+
     def admits(self, sent: str) -> bool:
         """Whether this is the key. Takes as long for a near miss as for a far one."""
         # Bytes, as text beyond ASCII may not be compared; WSGI hands over a header's as Latin-1.

@@ -13,7 +13,7 @@ from typing import Any, Literal, TextIO
 
 PLAIN = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LogStyle = Literal["auto", "json", "plain"]
-LogLevel = Literal["debug", "info", "warning", "error"]
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
 
 class JsonLines(logging.Formatter):

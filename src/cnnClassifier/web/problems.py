@@ -21,6 +21,7 @@ PROBLEM_JSON = "application/problem+json"
 PAGES = (None, "index", "models", "model_card")  # what people open in a browser; None: an address of nothing
 TYPES = "urn:cnnclassifier:problem:"
 
+ASK_WITH_KEY = "who sends the API key is told why; the server's log says it too"
 TRAIN_FIRST = "Train and register a model with `make run`; this server then picks it up by itself."
 
 
@@ -120,11 +121,13 @@ def _model_loading(error: ModelLoadingError) -> Response:
 
 
 def _no_model(error: NoModelError) -> Response:
+    # Anybody may ask whether there is one; where it was looked for, an address or a folder, is nothing for strangers.
+    told = current_app.extensions["guard"].knows_sender()
     problem = Problem(
         type=TYPES + "no-model",
         title="No model is being served",
         status=503,
-        detail=str(error),
+        detail=str(error) if told else ASK_WITH_KEY,
         advice=TRAIN_FIRST if error.trainable else None,
     )
     return _fill(Response(headers={"Retry-After": "10"}), problem)

@@ -50,7 +50,6 @@ class Adjustable:
         self.admission.capacity = config.queue
         self.batcher.queue_size, self.batcher.deadline = self.images_waiting * config.queue, config.deadline_seconds
         self.guard.key = guard.key
-        set_log_level(config.log_level)
         restart = f"; only after a restart: {', '.join(waiting)}" if waiting else ""
         return f"settings read again: {', '.join(changed) or 'nothing changed'}{restart}"
 
@@ -71,9 +70,19 @@ class Reloader:
     def reload(self) -> None:
         """Read the settings and run with them; a mistake in them is logged and changes nothing."""
         try:
-            log.info("%s", self._adjustable.take(*self._read()))
+            said = self._adjustable.take(*self._read())
         except CnnClassifierError as error:
             log.error("the settings stay as they were: %s", error)
+        else:
+            self._log(said)
+
+    def _log(self, said: str) -> None:
+        """Log from the new level up, and what changed if that is news by the level of before or by the new one."""
+        if heard := log.isEnabledFor(logging.INFO):
+            log.info("%s", said)
+        set_log_level(self._adjustable.config.log_level)
+        if not heard:
+            log.info("%s", said)
 
     def _follow(self) -> None:
         while True:

@@ -9,8 +9,11 @@ from cnnClassifier import DISCLAIMER
 from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.web.answers import AskQuery, HealthAnswer, PredictAnswer, ReadyAnswer
 from cnnClassifier.web.api import as_json
+from cnnClassifier.web.limits import Guard
 from cnnClassifier.web.metrics import CONTENT_TYPE
+from cnnClassifier.web.model_holder import UNVERIFIED
 from cnnClassifier.web.observer import Observer
+from cnnClassifier.web.problems import ASK_WITH_KEY
 from cnnClassifier.web.service import Service
 from cnnClassifier.web.uploads import Reader
 
@@ -29,6 +32,7 @@ class Routes:
     reader: Reader
     observer: Observer
     config: ServingConfig
+    guard: Guard
 
     def register(self, app: Flask) -> None:
         """Put every route on its address."""
@@ -80,8 +84,14 @@ class Routes:
     def ready(self) -> Response:
         """Whether it can predict, and with which model."""
         holder = self.service.models.default
-        return as_json(ReadyAnswer.of(holder.get(), holder.notice))
+        return as_json(ReadyAnswer.of(holder.get(), self._told(holder.notice)))
 
     def metrics(self) -> Response:
         """Figures for Prometheus."""
         return Response(self.observer.metrics.text(self.service.models.loaded()), content_type=CONTENT_TYPE)
+
+    def _told(self, notice: str | None) -> str | None:
+        """A notice, for who has no key without the registry's address and reasons in it."""
+        if notice in (None, UNVERIFIED) or self.guard.knows_sender():
+            return notice
+        return f"this may not be the model that the registry now names; {ASK_WITH_KEY}"

@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "port": "PORT",
     "prediction_log": "CNNCLASSIFIER_PREDICTION_LOG",
     "feedback": "CNNCLASSIFIER_FEEDBACK",
+    "log_level": "CNNCLASSIFIER_LOG_LEVEL",
 }
 
 ID_HEADER = REQUEST_ID.upper().replace("-", "_")  # as Waitress writes it
@@ -70,6 +71,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 def listening(config: ServingConfig, environ: Mapping[str, str]) -> ServingConfig:
     """The settings, with what the environment says of ENVIRONMENT's fields in place of the file's."""
     changes = {field: environ[name] for field, name in ENVIRONMENT.items() if environ.get(name)}
+    if "log_level" in changes:
+        changes["log_level"] = changes["log_level"].lower()  # as the command line takes it
     try:
         return ServingConfig.model_validate(config.model_dump() | changes)
     except ValidationError as error:
