@@ -1,5 +1,6 @@
 """Many items a batch at a time: nothing is lost, and results come in order whoever is first."""
 
+import os
 import time
 
 import pytest
@@ -19,6 +20,20 @@ def test_results_come_in_the_items_order_whoever_is_first():
 
     items = range(IN_FLIGHT + 10)
     assert list(map_in_threads(work, items, "work", workers=4)) == [item * 2 for item in items]
+
+
+def test_as_many_items_are_worked_on_at_a_time_as_there_are_cores(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    busy, most = set(), []
+
+    def work(item: int) -> None:
+        busy.add(item)
+        most.append(len(busy))
+        time.sleep(0.01)
+        busy.remove(item)
+
+    list(map_in_threads(work, range(12), "work"))
+    assert max(most) == 2
 
 
 def test_what_goes_wrong_with_an_item_is_raised():

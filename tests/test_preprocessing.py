@@ -37,6 +37,15 @@ def negative(values: np.ndarray) -> bytes:
     return data.replace(said, instead)
 
 
+def packed(values: np.ndarray) -> bytes:
+    """A TIFF file of 12 bits a pixel, two pixels in three bytes, which Pillow reads and does not write."""
+    data = b"".join(int(one << 12 | other).to_bytes(3, "big") for one, other in values.astype(int).reshape(-1, 2))
+    height, width = values.shape
+    tags = {256: width, 257: height, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
 # The same ramp in every mode that files come in, with the largest error the mode itself brings.
 MODES = {
     "L": (encode(GREY), 0),
@@ -56,6 +65,7 @@ MODES = {
     "JPEG 2000": (encode(GREY, "JPEG2000"), 0),
     "BMP": (encode(GREY, "BMP"), 0.01),
     "PGM": (encode(GREY, "PPM"), 0),
+    "12-bit TIFF": (packed(RAMP.astype(np.uint16) * 16 + RAMP // 16), 0.06),
     "16-bit PGM": (b"P5 256 8 65535\n" + (RAMP.astype(">u2") * 257).tobytes(), 0),
     "white is 0, 8 bits": (negative(255 - RAMP), 0),
     "white is 0, 16 bits": (negative((255 - RAMP).astype(np.uint16) * 257), 0.01),
@@ -80,6 +90,20 @@ def test_16_bit_grey_keeps_steps_that_8_bits_lose():
     read = decode(encode(Image.fromarray(fine)))
     assert len(np.unique(read)) == 256
     np.testing.assert_array_equal(decode(b"P5 16 16 65535\n" + fine.astype(">u2").tobytes()), read)
+
+
+def test_12_bit_grey_goes_from_black_to_white_and_keeps_its_steps():
+    read = decode(packed(np.arange(4096).reshape(64, 64)))
+    assert (read.min(), read.max()) == (0, 255)
+    assert len(np.unique(read)) == 4096
+
+
+@pytest.mark.parametrize("dtype", ["<u2", ">u2"])
+def test_16_bit_grey_is_divided_by_257_to_the_byte(dtype):
+    values = np.arange(2**16).astype(dtype).reshape(256, 256)
+    assert decode(encode(Image.fromarray(values), "TIFF")).tobytes() == (
+        (values.astype(np.float32) / np.float32(257))[..., None].tobytes()
+    )
 
 
 def test_what_is_no_number_is_black_also_where_0_is_white():

@@ -1,6 +1,7 @@
 """Work through many items a batch at a time, so that memory does not grow with their number, and say how far it is."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,8 +35,9 @@ def map_in_threads(
     """The function's result for each item, in the items' order, with progress.
 
     Threads keep all cores busy where the work releases the interpreter's lock, as decoding, hashing and aligning do.
+    No more of them than cores: each may hold a picture of 89 million pixels, and more are no faster.
     """
-    with ThreadPoolExecutor(workers) as pool, progress(len(items), description, unit) as done:
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool, progress(len(items), description, unit) as done:
         for batch in batches(items, IN_FLIGHT):
             for result in pool.map(function, batch):
                 done(1)

@@ -19,6 +19,7 @@ from cnnClassifier.errors import ImageError
 from cnnClassifier.stain import normalise_stain
 
 Pixels = NDArray[np.float32]
+Stored = Pixels | NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # top, bottom, left, right
 
 RESAMPLE = {
@@ -36,6 +37,7 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # TIFF's tag for what its numbers mean, and one of its values
+BITS_PER_SAMPLE = 258  # another
 
 BODY_THRESHOLD = 0.15  # of the way from the 1st percentile to the 99th: air and black margins lie below, skin above
 BODY_MINIMUM_SHARE = 0.05  # a component smaller than this share of the picture is no body: do not crop to it
@@ -82,11 +84,16 @@ def decode(data: bytes, max_pixels: int | None = None) -> Pixels:
     """Decode an image file to float32 0-255, shape (height, width, 1 or 3), upright; ImageError if it can't be.
 
     Transparency is laid on black; a palette, CMYK and other colour spaces become RGB; 16-bit
-    grey keeps its depth (divided by 257); 32-bit and floating-point grey is stretched from its own least
-    and greatest finite value, since such files state no range. Where a TIFF file says that 0 is white, it is. The first
-    frame of an animation counts. A
-    DICOM file is shown through its own window (see `dicom.decode_dicom`).
+    grey keeps its depth (divided by 257), and so does a TIFF file's of 12 bits (by 4095 / 255); 32-bit and
+    floating-point grey is stretched from its own least and greatest finite value, since such files state no range.
+    Where a TIFF file says that 0 is white, it is. The first frame of an animation counts. A DICOM file is shown
+    through its own window (see `dicom.decode_dicom`).
     """
+    return decode_stored(data, max_pixels).astype(np.float32, copy=False)
+
+
+def decode_stored(data: bytes, max_pixels: int | None = None) -> Stored:
+    """The same, but uint8 where a file holds no more: a quarter of the memory, for whoever computes nothing."""
     if not data:
         raise ImageError("the file is empty")
     if is_dicom(data):
@@ -98,8 +105,9 @@ def decode(data: bytes, max_pixels: int | None = None) -> Pixels:
             if data.startswith(JPEG):
                 check_scans(data)
             image.load()
-            deep, negative = is_deep(image.mode, image.format), _is_negative(image)
-            return _to_array(ImageOps.exif_transpose(image), deep, negative)
+            greatest = _greatest(image) if is_deep(image.mode, image.format) else None
+            negative = _is_negative(image)
+            return _to_array(ImageOps.exif_transpose(image), greatest, negative)
     except UnidentifiedImageError:
         # Its own message names a memory address.
         raise ImageError(f"not an image in a format this reads ({', '.join(FORMATS)}, DICOM)") from None
@@ -111,7 +119,7 @@ def decode(data: bytes, max_pixels: int | None = None) -> Pixels:
 
 
 def is_deep(mode: str, kind: str | None) -> bool:
-    """Whether a file of this mode and format, as Pillow names them, has grey of 16 bits, whose range is known."""
+    """Whether a file of this mode and format, as Pillow names them, has grey of 12 or 16 bits, whose range is known."""
     # PGM files of more than 8 bits come as 32 bits, scaled to the 16 that their range is stated in.
     return mode.startswith("I;16") or (mode == "I" and kind == "PPM")
 
@@ -187,9 +195,10 @@ def resize(pixels: Pixels, size: int, resample: str) -> Pixels:
     return resized
 
 
-def _to_array(image: Image.Image, deep: bool, negative: bool) -> Pixels:
-    if deep:
-        levels: Pixels = np.asarray(image, dtype=np.float32)[..., None] / np.float32(257)
+def _to_array(image: Image.Image, greatest: int | None, negative: bool) -> Stored:
+    if greatest is not None:
+        # In this order exact to the last bit: the product is a whole number that float32 holds.
+        levels: Pixels = np.asarray(image, dtype=np.float32)[..., None] * np.float32(255) / np.float32(greatest)
         return 255 - levels if negative else levels
     if image.mode in ("I", "F"):
         values = np.asarray(image, dtype=np.float64)
@@ -198,8 +207,14 @@ def _to_array(image: Image.Image, deep: bool, negative: bool) -> Pixels:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer)
     if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"), dtype=np.float32)[..., None]
-    return np.asarray(image.convert("RGB"), dtype=np.float32)
+        return np.asarray(image.convert("L"))[..., None]
+    return np.asarray(image.convert("RGB"))
+
+
+def _greatest(image: Image.Image) -> int:
+    """The greatest number that a pixel of a deep picture can have: Pillow gives a TIFF file's 12 bits as they are."""
+    bits = image.tag_v2.get(BITS_PER_SAMPLE, (16,)) if isinstance(image, TiffImageFile) else (16,)
+    return int(2 ** bits[0] - 1)
 
 
 def _is_negative(image: Image.Image) -> bool:

@@ -2,14 +2,18 @@
 
 import hashlib
 import os
+import tracemalloc
 import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from cnnClassifier.datasets.inspection import hash_pixels, inspect_image
 from cnnClassifier.errors import ImageError
+from cnnClassifier.preprocessing import decode, decode_stored
 from pictures import encode, noise
 
 
@@ -53,6 +57,28 @@ def test_other_pixels_or_another_shape_have_another_hash():
     colour[0, 0, 2] = 1
     hashes = {hash_pixels(pixels) for pixels in (flat, dot, flat.reshape(6, 4, 1), colour)}
     assert len(hashes) == 4
+
+
+@given(st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "grey as RGB"]), st.integers(0, 99))
+def test_the_hash_of_stored_bytes_is_that_of_rounded_floats(mode, seed):
+    values = np.random.default_rng(seed).integers(0, 256, (7, 5, 4), dtype=np.uint8)
+    image = noise(seed).convert("RGB") if mode == "grey as RGB" else Image.fromarray(values, "RGBA").convert(mode)
+    data = encode(image, "TIFF" if mode in ("CMYK", "YCbCr") else "PNG")
+    stored, rounded = decode_stored(data), np.rint(decode(data)).astype(np.uint8)
+    if rounded.shape[-1] == 3 and np.ptp(rounded, axis=-1).max() == 0:
+        rounded = rounded[..., :1]
+    assert stored.dtype == np.uint8
+    assert hash_pixels(stored) == hash_pixels(decode(data))
+    assert hash_pixels(stored) == hashlib.sha256(f"{rounded.shape}".encode() + rounded.tobytes()).hexdigest()
+
+
+def test_a_picture_of_8_bits_is_looked_at_in_little_more_memory_than_it_has_bytes(tmp_path):
+    data = encode(Image.fromarray(np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), dtype=np.uint8)))
+    tracemalloc.start()
+    inspect(tmp_path, data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < len(data) + 10 * 1000 * 1000  # it has 3 a pixel; as floats 30 and more
 
 
 def test_a_file_that_cannot_be_opened_is_an_image_error(tmp_path):

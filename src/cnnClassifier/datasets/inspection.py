@@ -10,7 +10,7 @@ from PIL import Image
 
 from cnnClassifier.dicom import describe, is_dicom
 from cnnClassifier.errors import ImageError
-from cnnClassifier.preprocessing import FORMATS, decode
+from cnnClassifier.preprocessing import FORMATS, decode_stored
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def inspect_image(path: Path) -> ImageFacts:
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror}") from None
-    pixels = decode(data, max_pixels=Image.MAX_IMAGE_PIXELS)
+    pixels = decode_stored(data, max_pixels=Image.MAX_IMAGE_PIXELS)
     mode, kind, frames = _mode_format_and_frames(data)
     return ImageFacts(
         sha256=hashlib.sha256(data).hexdigest(),
@@ -59,14 +59,16 @@ def hash_pixels(pixels: np.ndarray) -> str:
     A grey picture stored as RGB hashes as grey, so that the same scan saved in
     two modes is one picture.
     """
-    values = np.rint(pixels).astype(np.uint8)
+    values = pixels if pixels.dtype == np.uint8 else np.rint(pixels).astype(np.uint8)
     if (
         values.shape[-1] == 3
         and np.array_equal(values[..., 0], values[..., 1])
         and np.array_equal(values[..., 1], values[..., 2])
     ):
         values = values[..., :1]
-    return hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()
+    digest = hashlib.sha256(f"{values.shape}".encode())
+    digest.update(np.ascontiguousarray(values).data)  # not copied where it lies in a row already
+    return digest.hexdigest()
 
 
 def _mode_format_and_frames(data: bytes) -> tuple[str, str, int]:
