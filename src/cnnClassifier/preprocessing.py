@@ -39,6 +39,8 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # TIFF's tag for what its numbers mean, and one of its values
 BITS_PER_SAMPLE = 258  # another
 
+BAND = 256  # rows that are worked on at a time where the whole would take memory
+
 BODY_THRESHOLD = 0.15  # of the way from the 1st percentile to the 99th: air and black margins lie below, skin above
 BODY_MINIMUM_SHARE = 0.05  # a component smaller than this share of the picture is no body: do not crop to it
 FRAME_THRESHOLD = 0.9  # of the same way: an outer row or column that is nearly all brighter is a page's, not a body's
@@ -53,11 +55,11 @@ def preprocess(data: bytes, spec: PreprocessingSpec, max_pixels: int | None = No
     spec asks for it. Raises ImageError for anything that is not one readable picture, and, before any
     pixel is decoded, for more than `max_pixels`.
     """
-    return prepare(decode(data, max_pixels), spec)
+    return prepare(decode_stored(data, max_pixels), spec)
 
 
-def prepare(pixels: Pixels, spec: PreprocessingSpec, box: Box | None = None) -> Pixels:
-    """The same from pixels as `decode` gives them: float32 0-255, shape (height, width, 1 or 3).
+def prepare(pixels: Stored, spec: PreprocessingSpec, box: Box | None = None) -> Pixels:
+    """The same from pixels as `decode` or `decode_stored` gives them: 0-255, shape (height, width, 1 or 3).
 
     `box` is what `kept_box` says of them, for whoever knows it already.
     """
@@ -66,14 +68,14 @@ def prepare(pixels: Pixels, spec: PreprocessingSpec, box: Box | None = None) -> 
     top, bottom, left, right = box or kept_box(pixels, spec)
     pixels = pixels[top:bottom, left:right]
     if spec.contrast is not None:
-        pixels = stretch_contrast(pixels, *spec.contrast)
+        pixels = stretch_contrast(pixels.astype(np.float32, copy=False), *spec.contrast)
     pixels = resize(pixels, spec.image_size, spec.resample)
     # Last, so that it takes as long for an upload of 64 megapixels as for a small one.
     pixels = normalise_stain(pixels, spec.stain)
     return np.ascontiguousarray(np.broadcast_to(pixels, (spec.image_size, spec.image_size, 3)))
 
 
-def kept_box(pixels: Pixels, spec: PreprocessingSpec) -> Box:
+def kept_box(pixels: Stored, spec: PreprocessingSpec) -> Box:
     """The box of the part of a decoded picture that the network sees, in its own pixels."""
     if not spec.body_crop:
         return 0, pixels.shape[0], 0, pixels.shape[1]
@@ -107,7 +109,8 @@ def decode_stored(data: bytes, max_pixels: int | None = None) -> Stored:
             image.load()
             greatest = _greatest(image) if is_deep(image.mode, image.format) else None
             negative = _is_negative(image)
-            return _to_array(ImageOps.exif_transpose(image), greatest, negative)
+            ImageOps.exif_transpose(image, in_place=True)  # copies nothing that is upright
+            return _to_array(image, greatest, negative)
     except UnidentifiedImageError:
         # Its own message names a memory address.
         raise ImageError(f"not an image in a format this reads ({', '.join(FORMATS)}, DICOM)") from None
@@ -124,9 +127,14 @@ def is_deep(mode: str, kind: str | None) -> bool:
     return mode.startswith("I;16") or (mode == "I" and kind == "PPM")
 
 
-def to_grey(pixels: Pixels) -> Pixels:
-    """Luma of an image, shape (height, width, 1)."""
-    return pixels if pixels.shape[-1] == 1 else (pixels @ LUMA)[..., None]
+def to_grey(pixels: Stored) -> Pixels:
+    """Luma of an image, float32, shape (height, width, 1)."""
+    if pixels.shape[-1] == 1:
+        return pixels.astype(np.float32, copy=False)
+    grey = np.empty(pixels.shape[:2], np.float32)
+    for top in range(0, len(pixels), BAND):  # a product makes float32 of all that it is given
+        grey[top : top + BAND] = pixels[top : top + BAND] @ LUMA
+    return grey[..., None]
 
 
 def body_box(grey: Pixels, margin: float = 0.0) -> Box:
@@ -184,10 +192,10 @@ def stretch_contrast(pixels: Pixels, low: float, high: float) -> Pixels:
     return stretched
 
 
-def resize(pixels: Pixels, size: int, resample: str) -> Pixels:
+def resize(pixels: Stored, size: int, resample: str) -> Pixels:
     """Resize each channel to (size, size) with Pillow's antialiased filter, without rounding to bytes."""
     channels = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(channel)).resize((size, size), RESAMPLE[resample]))
+        np.asarray(Image.fromarray(np.ascontiguousarray(channel, np.float32)).resize((size, size), RESAMPLE[resample]))
         for channel in np.moveaxis(pixels, -1, 0)
     ]
     # Bicubic and Lanczos filters overshoot.
@@ -203,12 +211,25 @@ def _to_array(image: Image.Image, greatest: int | None, negative: bool) -> Store
     if image.mode in ("I", "F"):
         values = np.asarray(image, dtype=np.float64)
         return _stretch_range(-values if negative else values)[..., None]
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer)
-    if image.mode in ("1", "L"):
+    if image.mode in ("1", "L") and "transparency" not in image.info:
         return np.asarray(image.convert("L"))[..., None]
-    return np.asarray(image.convert("RGB"))
+    return _to_rgb(image)
+
+
+def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """Red, green and blue, in bands: Pillow and NumPy would hold the whole five times over."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, BAND):
+        band = image.crop((0, top, image.width, min(top + BAND, image.height)))
+        pixels[top : top + BAND] = np.asarray(_on_black(band).convert("RGB"))
+    return pixels
+
+
+def _on_black(image: Image.Image) -> Image.Image:
+    if image.mode not in ("LA", "La", "PA", "RGBA", "RGBa") and "transparency" not in image.info:
+        return image
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer)
 
 
 def _greatest(image: Image.Image) -> int:

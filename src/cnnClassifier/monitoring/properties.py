@@ -6,7 +6,7 @@ None of it shows a picture: it is what another scanner, export or display window
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnClassifier.preprocessing import Pixels, to_grey
+from cnnClassifier.preprocessing import Stored, to_grey
 
 PROPERTIES = ("width", "height", "mean", "contrast", "black", "white", "sharpness", "noise")
 
@@ -14,8 +14,8 @@ SAMPLED = 512  # pixels of a side, at most, that grey levels are taken from: eve
 TAIL = 4  # grey levels from the ends of the scale that still count as black or white
 
 
-def measure(pixels: Pixels) -> tuple[float, ...]:
-    """`PROPERTIES` of a decoded picture, float32 0-255, shape (height, width, 1 or 3).
+def measure(pixels: Stored) -> tuple[float, ...]:
+    """`PROPERTIES` of a decoded picture, 0-255, shape (height, width, 1 or 3).
 
     Width and height in pixels; mean and contrast (standard deviation) in grey levels; black and white are shares of
     the pixels; sharpness is the standard deviation of the Laplacian, noise Immerkær's estimate (1996, "Fast noise
@@ -36,7 +36,7 @@ def measure(pixels: Pixels) -> tuple[float, ...]:
     )
 
 
-def _middle(pixels: Pixels) -> Pixels:
+def _middle(pixels: Stored) -> Stored:
     top, left = (max(0, (side - SAMPLED) // 2) for side in pixels.shape[:2])
     return pixels[top : top + SAMPLED, left : left + SAMPLED]
 

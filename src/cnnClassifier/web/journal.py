@@ -18,7 +18,7 @@ from cnnClassifier.monitoring.feedback import Agreement, Correction, agreement, 
 from cnnClassifier.monitoring.properties import measure
 from cnnClassifier.monitoring.reading import Checked, last_checks
 from cnnClassifier.monitoring.writer import LogWriter, Rotation
-from cnnClassifier.preprocessing import Pixels
+from cnnClassifier.preprocessing import Stored
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Journal:
         rotation = Rotation(config.log_days, config.log_rows)
         self.writer = LogWriter(config.prediction_log, rotation) if config.prediction_log else None
 
-    def look(self, pixels: Pixels, data: bytes) -> Seen | None:
+    def look(self, pixels: Stored, data: bytes) -> Seen | None:
         """Measure a picture, decoded and as a file: some milliseconds, and the picture is let go."""
         if self.writer is None:
             return None

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cnnClassifier import dicom
 from cnnClassifier.inference import Classifier
-from cnnClassifier.preprocessing import Pixels, decode, kept_box, prepare
+from cnnClassifier.preprocessing import Pixels, Stored, decode_stored, kept_box, prepare
 from cnnClassifier.web.answers import AskQuery, DicomAnswer, PictureAnswer, WindowAnswer
 
 SHOWN_SIDE = 1024  # pixels: the longer side of pictures that are sent back at most
@@ -16,9 +16,9 @@ SHOWN_SIDE = 1024  # pixels: the longer side of pictures that are sent back at m
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded file: float32 0-255, (height, width, 1 or 3), and what it is if it is DICOM."""
+    """A decoded file: 0-255, (height, width, 1 or 3), and what it is if it is DICOM."""
 
-    pixels: Pixels
+    pixels: Stored
     dicom: DicomAnswer | None = None
 
     def shown_to(self, classifier: Classifier) -> tuple[PictureAnswer, Pixels]:
@@ -33,7 +33,7 @@ class Picture:
 def read_picture(data: bytes, ask: AskQuery, max_pixels: int) -> Picture:
     """Decode a file, a DICOM file through the window and at the frame asked for; ImageError if that cannot be."""
     if not dicom.is_dicom(data):
-        return Picture(decode(data, max_pixels))
+        return Picture(decode_stored(data, max_pixels))
     facts = dicom.describe(data, ask.frame)
     window = _window(ask) or facts.default_window
     pixels = dicom.decode_dicom(data, window=window, frame=ask.frame, max_pixels=max_pixels)
@@ -41,7 +41,7 @@ def read_picture(data: bytes, ask: AskQuery, max_pixels: int) -> Picture:
     return Picture(pixels, DicomAnswer(frames=facts.frames, frame=ask.frame, hounsfield=facts.hounsfield, window=shown))
 
 
-def as_png(pixels: Pixels) -> bytes:
+def as_png(pixels: Stored) -> bytes:
     """Pixels as a PNG whose longer side is at most SHOWN_SIDE."""
     levels = pixels.round().astype(np.uint8)
     image = Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels)
