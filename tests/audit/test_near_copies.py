@@ -2,6 +2,7 @@
 
 import io
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from cnnClassifier.audit.descriptor import _file_of_pictures, sketch_images
 from cnnClassifier.audit.examine import examine
 from cnnClassifier.audit.facts import gather_facts
 from cnnClassifier.audit.folder import list_images
-from cnnClassifier.audit.near_copies import find_matches
+from cnnClassifier.audit.near_copies import NEIGHBOURS, find_matches
+from cnnClassifier.audit.summary import summarise
 from cnnClassifier.config.data import DataAuditConfig
 from cnnClassifier.datasets.ingest import describe_readable
 
@@ -104,6 +106,23 @@ def test_the_order_of_listing_does_not_matter(collection, records, tmp_path):
     one, other = (examine(order, collection, tmp_path / "scratch", CONFIG)[0] for order in (records, shuffled))
     assert one.pairs == other.pairs
     assert {item.path: item.group for item in one.records} == {item.path: item.group for item in other.records}
+
+
+def test_a_picture_with_more_copies_than_neighbours_has_its_near_copies(collection, tmp_path):
+    """As many of it on both sides: whichever is asked, all its neighbours are itself."""
+    crowd = NEIGHBOURS + 1
+    for split, name in (("test", "p0.png"), ("train", "p0 recropped.png")):
+        for copy in range(crowd):
+            target = tmp_path / f"data/{split}/a/p0 {copy}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(collection / name, target)
+    for number in range(1, ORIGINALS):
+        shutil.copy(collection / f"p{number}.png", tmp_path / "data/train/a")
+    records = describe_readable(list_images(tmp_path / "data")[0])[0]
+    found, _ = examine(records, tmp_path / "data", tmp_path / "scratch", CONFIG)
+    assert summarise(found)["across_test"] == {"images": crowd, "exact": 0, "near": crowd}
+    assert not any("p0" in record.path for record in found.kept.records if record.split == "train")
+    assert len({record.group for record in found.records if "p0" in record.path}) == 1
 
 
 def test_planted_recropped_copies_are_found_and_hardly_anything_else(audited):

@@ -1,5 +1,6 @@
 """The whole audit of a set of images, from files to findings."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from cnnClassifier.audit.descriptor import sketch_images
 from cnnClassifier.audit.facts import Facts, gather_facts
 from cnnClassifier.audit.findings import Findings
 from cnnClassifier.audit.groups import assign_groups, copy_pairs, has_metadata, threshold_table
-from cnnClassifier.audit.near_copies import Match, find_matches
+from cnnClassifier.audit.near_copies import NEIGHBOURS, Match, find_matches
 from cnnClassifier.audit.policy import apply_policy
 from cnnClassifier.audit.shortcuts import find_shortcuts
 from cnnClassifier.audit.splits import compare_splits
@@ -88,9 +89,26 @@ def _match(
         (row for row, record in enumerate(records) if record.path not in strangers), key=lambda row: records[row].path
     )
     scans = [records[row] for row in rows]
-    hashes = np.ascontiguousarray(facts.phash[rows]).view(np.uint8).reshape(-1, 8)
+    chosen = _compared(scans)
+    compared = [scans[row] for row in chosen]
+    hashes = np.ascontiguousarray(facts.of(compared).phash).view(np.uint8).reshape(-1, 8)
     with scratch_folder(scratch) as folder:
-        return scans, find_matches(sketch_images(scans, images, folder), hashes)
+        matches = find_matches(sketch_images(compared, images, folder), hashes)
+    return scans, [replace(match, first=chosen[match.first], second=chosen[match.second]) for match in matches]
+
+
+def _compared(scans: Sequence[ImageRecord]) -> list[int]:
+    """The rows to compare: all, but one of each picture where one has so many copies that they are all its neighbours.
+
+    Nothing is lost by it: copies are one picture to the policy, and one patient's.
+    """
+    copies = Counter(record.pixel_hash for record in scans)
+    if max(copies.values(), default=0) <= NEIGHBOURS:
+        return list(range(len(scans)))
+    first: dict[str, int] = {}
+    for row, record in enumerate(scans):
+        first.setdefault(record.pixel_hash, row)
+    return list(first.values())
 
 
 def _grouping(scans: Sequence[ImageRecord], matches: Sequence[Match], same_patient: float) -> dict[str, Any]:
