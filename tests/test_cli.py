@@ -55,6 +55,13 @@ def test_help_imports_no_heavy_library(project):
     assert not loaded & {"tensorflow", "keras", "mlflow", "sklearn", "pandas", "scipy", "matplotlib"}
 
 
+@pytest.mark.parametrize("options", [["--ray="], ["--workers", "3"]])
+def test_options_of_a_cluster_that_is_not_named_are_refused(project, options):
+    done = project.main("features", *options, check=False)
+    assert done.returncode == 2
+    assert "--ray" in done.stderr.splitlines()[-1]
+
+
 def test_an_unknown_experiment_is_one_line_that_lists_those_there_are(project):
     done = project.main("--experiment", "chest_xt", check=False)
     assert done.returncode == 2

@@ -22,7 +22,6 @@ from cnnClassifier.explaining import explain
 from cnnClassifier.formats.kinds import Format
 from cnnClassifier.importing import end_at_once
 from cnnClassifier.project_root import project_root
-from cnnClassifier.ray_cluster import Cluster
 from cnnClassifier.scoring import command as scoring
 
 INTERRUPTED = 130
@@ -158,11 +157,11 @@ def features(
     """Say what the store of frozen features holds. Make it smaller, or fill it."""
     from cnnClassifier.pipeline import fill_features, print_features, share_features
 
+    cluster = commands.cluster_of(ray, workers, threads)
     if share:
         return typer.echo(share_features())
-    if ray:
-        return typer.echo(fill_features(Cluster(ray, workers, threads)))
-
+    if cluster:
+        return typer.echo(fill_features(cluster))
     return print_features(prune, limit_gb)
 
 
