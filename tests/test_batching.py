@@ -1,6 +1,5 @@
 """Many items a batch at a time: nothing is lost, and results come in order whoever is first."""
 
-import os
 import time
 
 import pytest
@@ -23,7 +22,7 @@ def test_results_come_in_the_items_order_whoever_is_first():
 
 
 def test_as_many_items_are_worked_on_at_a_time_as_there_are_cores(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(batching, "usable_cores", lambda: 2)
     busy, most = set(), []
 
     def work(item: int) -> None:

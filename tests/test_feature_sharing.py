@@ -1,5 +1,6 @@
 """Frozen features from a folder that DVC brought: whole shards of spaces that the store has not got, once."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -8,7 +9,7 @@ import numpy as np
 
 from cnnClassifier import feature_sharing
 from cnnClassifier.feature_sharing import take
-from cnnClassifier.features.locks import alone
+from cnnClassifier.features.locks import alone, hold
 from cnnClassifier.features.spaces import prune, survey
 from cnnClassifier.features.store import FeatureStore
 
@@ -64,6 +65,17 @@ def test_two_that_take_at_once_take_it_once_and_both_find_it_whole(tmp_path, mon
     monkeypatch.setattr(feature_sharing, "PATIENCE", 0.01)
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(found, range(4))) == [set()] * 4
+
+
+def test_nobody_waits_for_who_uses_a_space_that_is_not_there_yet(tmp_path):
+    """It computes it."""
+    space(tmp_path / "features/abc", ["one"])
+    descriptor = hold(tmp_path / "store/abc")
+    take(tmp_path / "store", tmp_path / "features")
+    os.close(descriptor)
+    assert not (tmp_path / "store/abc").exists()
+    take(tmp_path / "store", tmp_path / "features")
+    assert (tmp_path / "store/abc").is_dir()
 
 
 def test_what_a_killed_taking_left_is_no_space_and_is_pruned(tmp_path):

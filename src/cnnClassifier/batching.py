@@ -1,13 +1,14 @@
 """Work through many items a batch at a time, so that memory does not grow with their number, and say how far it is."""
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
+
+from cnnClassifier.cores import usable_cores
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -37,7 +38,7 @@ def map_in_threads(
     Threads keep all cores busy where the work releases the interpreter's lock, as decoding, hashing and aligning do.
     No more of them than cores: each may hold a picture of 89 million pixels, and more are no faster.
     """
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool, progress(len(items), description, unit) as done:
+    with ThreadPoolExecutor(workers or usable_cores()) as pool, progress(len(items), description, unit) as done:
         for batch in batches(items, IN_FLIGHT):
             for result in pool.map(function, batch):
                 done(1)

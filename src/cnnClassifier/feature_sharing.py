@@ -52,14 +52,17 @@ def take(store: Path, shared: Path = SHARED) -> None:
 
 
 def _taken(space: Path, place: Path) -> bool:
-    """Copy a space to its place unless it is there, or somebody is at it; whether it is there now."""
-    if not place.exists():
-        with alone(place) as free:
-            if free and not place.exists():
-                log.info("taking the frozen features of %s", space)
-                with new_folder(place) as folder:
-                    _copy(space, folder)
-    return place.exists()
+    """Copy a space to its place, unless it is there or is being filled by who uses it; False while another takes it."""
+    if place.exists():
+        return True
+    with alone(place.with_name(f"{place.name}.taking")) as first:
+        if first:
+            with alone(place) as unused:
+                if unused and not place.exists():
+                    log.info("taking the frozen features of %s", space)
+                    with new_folder(place) as folder:
+                        _copy(space, folder)
+        return first
 
 
 def _copy(space: Path, folder: Path) -> None:

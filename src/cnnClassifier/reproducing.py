@@ -42,8 +42,8 @@ def ingest_what_changed(config: DataIngestionConfig, paths: Paths) -> None:
     """
     from cnnClassifier.datasets.fingerprint import absent_part, fingerprint
 
-    if absent := absent_part(config.source):  # no error: a clone that pulled what was ingested needs no source
-        log.warning("%s is not here: what was ingested of it before is used, if anything was", absent)
+    if absent := absent_part(config):  # no error: a clone that pulled what was ingested needs no source
+        log.warning("%s is not here, or is empty: what was ingested of it before is used, if anything was", absent)
     if (now := fingerprint(config)) is None:
         return
     _repro("data_ingestion")

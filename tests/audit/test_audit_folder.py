@@ -76,6 +76,11 @@ def test_splits_of_several_sites_with_the_same_classes_below_them_are_one_set(tm
     assert places(tmp_path, *paths) == paths
 
 
+def test_patients_between_class_and_split_are_no_classes(tmp_path):
+    paths = ["malignant/patient 7/train/1.png", "malignant/patient 8/test/2.png", "benign/patient 9/train/3.png"]
+    assert places(tmp_path / "data", *paths) == {path: (path.split("/")[2], path.split("/")[0]) for path in paths}
+
+
 def test_where_the_class_may_be_above_the_splits_or_below_them_it_is_asked(tmp_path):
     with pytest.raises(DataError, match=r"above the splits \('normal', 'polyp'\) or the one below \('patient 2'\)"):
         places(tmp_path, "polyp/train/patient 1/x.png", "polyp/test/patient 3/x.png", "normal/train/patient 2/x.png")

@@ -9,7 +9,7 @@ import pytest
 
 from cnnClassifier import reproducing
 from cnnClassifier.config.loading import load_project, load_settings
-from cnnClassifier.datasets.fingerprint import fingerprint
+from cnnClassifier.datasets.fingerprint import absent_part, fingerprint
 from cnnClassifier.errors import DataError
 from cnnClassifier.reproducing import ingest_what_changed
 from environment import clean_environment
@@ -86,11 +86,12 @@ def test_of_a_source_that_cannot_change_or_is_not_here_nothing_is_said(source):
     assert fingerprint(configure(source)) is None
 
 
-def test_a_folder_that_was_emptied_has_changed(config, tmp_path):
-    before = fingerprint(config)
+def test_a_folder_that_is_empty_is_as_one_that_is_not_here(config, tmp_path):
     for picture in (tmp_path / "data").rglob("*.png"):
         picture.unlink()
-    assert fingerprint(config) not in (before, None)
+    (tmp_path / "data/.gitkeep").touch()
+    assert fingerprint(config) is None
+    assert absent_part(config) == tmp_path / "data"
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_of_a_source_that_is_gone_a_warning_says_that_what_was_ingested_is_used(
     (tmp_path / gone).rename(tmp_path / "elsewhere")
     with caplog.at_level(logging.WARNING):
         ingest_what_changed(of_table, paths_below(tmp_path))
-    assert f"{tmp_path / gone} is not here: what was ingested of it before is used" in caplog.text
+    assert f"{tmp_path / gone} is not here, or is empty: what was ingested of it before is used" in caplog.text
     assert not asked_of_dvc
 
 

@@ -161,13 +161,20 @@ def test_a_table_in_another_encoding_is_told(images):
     assert "not a CSV table in UTF-8" in refusal(images, ["müller.png,normal,test,p"], encoding="cp1252")
 
 
-@pytest.mark.parametrize(("row", "fault"), [
-    ('"benign/0.png,benign,train,', "unexpected end of data"),
-    ('benign/0.png,"benign"n,train,', "',' expected after '\"'"),
+@pytest.mark.parametrize(("first", "last", "fault"), [
+    ('benign/0.png,benign,train,"', "malignant/1.png,malignant,train,", "unexpected end of data"),
+    ('benign/0.png,benign,train,"3 mm', 'malignant/1.png,malignant,train,"4 mm', "',' expected after '\"'"),
 ])  # fmt: skip
-def test_a_stray_quote_does_not_swallow_the_rows_after_it(images, row, fault):
-    text = refusal(images, ["normal/2.png,normal,test,p7", row, "malignant/1.png,malignant,train,"])
+def test_a_stray_quote_does_not_swallow_the_rows_after_it(images, first, last, fault):
+    text = refusal(images, ["normal/2.png,normal,test,p7", first, last])
     assert f"table.csv, line 3 or below: {fault}; correct the double quotes" in text
+
+
+@pytest.mark.parametrize("cell", ['"p7" ', 'p7"', '"p"7'])
+def test_a_stray_quote_that_swallows_nothing_does_no_harm(images, cell):
+    candidates, _ = read(images, [f"normal/2.png,normal,test,{cell}", "benign/0.png,benign,train,"])
+    assert len(candidates) == 2
+    assert candidates[1].group.startswith("p7")
 
 
 def test_a_missing_table_is_told(images):

@@ -108,6 +108,16 @@ def test_two_members_of_one_name_are_refused_by_it(name, tmp_path):
     assert "'train/a/1.png' is in it 2 times" in refusal(tmp_path / "data.zip")
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_members_that_are_there_twice_do_no_harm_if_they_are_the_same_or_hidden(tmp_path):
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as packed:
+        for hidden in (b"x", b"y"):
+            packed.writestr("train/a/1.png", b"picture")
+            packed.writestr("train/a/.DS_Store", hidden)
+    unpack_zip(ZipSource(kind="zip", path=tmp_path / "data.zip"), tmp_path / "unpacked")
+    assert (tmp_path / "unpacked/train/a/1.png").read_bytes() == b"picture"
+
+
 def test_what_is_wrong_in_it_is_told_by_the_archives_name_not_by_a_folder_that_is_gone(archive, tmp_path):
     config = configure({"kind": "zip", "path": archive, "root": "Data"}, classes={"normal": ["[mn]*"], "b": ["x"]})
     with pytest.raises(DataError, match=rf"^{archive}/Data: 'benign/.*' belongs to no class"):

@@ -88,15 +88,19 @@ def test_what_is_older_than_so_many_days_is_dropped_and_gone_from_the_file(refer
     assert b"long-ago" not in log_file.read_bytes()
 
 
-def test_a_check_for_drift_is_dropped_with_the_answers_that_it_is_about(reference, log_file):
+def test_an_old_check_for_drift_is_dropped_with_the_last_answer_of_its_model(reference, log_file):
     entries = entries_of(TRAINED, reference)[:2]
     write_log(log_file, entries[:1])
     with closing(read_log(log_file)) as log:
-        for at, model in ((time.time() - 3 * DAY, "retired"), (time.time() - DAY, "served")):
+        for at, model in (
+            (time.time() - 3 * DAY, "retired"),
+            (time.time() - 3 * DAY, entries[0].model),
+            (time.time() - DAY, "new"),
+        ):
             save_check(log, Checked(at, model, "1", 50, ()))
     write_log(log_file, entries[1:], Rotation(days=2))
     with closing(read_log(log_file)) as log:
-        assert [each.model for each in last_checks(log)] == ["served"]
+        assert [each.model for each in last_checks(log)] == [entries[0].model, "new"]
 
 
 def test_a_file_stays_bounded(reference, log_file, monkeypatch):

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -13,7 +12,7 @@ import threading
 import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import pytest
 import requests
@@ -115,13 +114,18 @@ def test_who_fills_the_memory_while_others_send_is_refused_then_and_what_came_is
         connections = [open_ones.enter_context(_sending(address, HEAD + b"\r\n")) for _ in range(3)]
         _answer_to(address, HEAD + b"\r\n")  # by now these heads are read, and there is room for each
         for connection in connections:
-            with suppress(OSError):  # the refused one is closed
-                connection.sendall(bytes(3 * 2**20 - 100))
-        (refused,), _, _ = select.select(connections, [], [], 30)
-        connections.remove(refused)
-        for connection in connections:
+            connection.sendall(bytes(3 * 2**20 - 100))
+        answers = []
+        for connection in reversed(connections):  # what was sent before the last of them has been read when it is
             connection.sendall(bytes(100))
-            assert connection.recv(4096).startswith(b"HTTP/1.1 415")
+            answers.append(connection.recv(4096)[:12])
+        assert sorted(answers) == [b"HTTP/1.1 415", b"HTTP/1.1 415", b"HTTP/1.1 429"]
+
+
+@pytest.mark.parametrize("rest", [b"1;a=" + bytes(2**18), b"0\r\n" + b"a: b\r\n" * 43_691], ids=["chunk", "trailer"])
+def test_what_stands_between_chunks_may_not_be_long(classifier, rest):
+    with running(app_serving(classifier, ROOMY), ROOMY) as address:
+        assert _answer_to(address, CHUNKED + b"\r\n" + rest).startswith("HTTP/1.1 400")
 
 
 def test_heads_hold_no_memory_for_bodies_that_do_not_come(classifier):

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,9 @@ def list_images(folder: Path) -> Listing:
     places = {path: _place(path) for path in walk_files(folder, left_out=links)}
     classes = _classes_below_splits(places.values())
     _check_order(folder, classes)
+    shared = _shared_steps(places.values())
     candidates, refused = in_path_order(
-        refuse_name(path) or Candidate(folder / path, path, _label(place, classes), place.split, None)
+        refuse_name(path) or Candidate(folder / path, path, _label(place, classes, shared), place.split, None)
         for path, place in places.items()
     )
     refused += [refuse_name(path) or RejectedFile(path, LEADS_OUT) for path in links]
@@ -140,10 +142,20 @@ def _classes_below_splits(places: Iterable[_Place]) -> dict[str, set[str]]:
     return dict(classes)
 
 
-def _label(place: _Place, classes: Mapping[str, set[str]]) -> str:
-    """The folder below the split; the one above it where its splits hold images only; "" where there is neither."""
-    above = "" if place.above in classes else place.above.rpartition("/")[2]
+def _label(place: _Place, classes: Mapping[str, set[str]], shared: int) -> str:
+    """The folder below the split; where its splits hold images only the first above it that not all have in common;
+    "" where there is neither.
+    """
+    above = place.above.split("/")[shared] if place.above and place.above not in classes else ""
     return class_folder(place.below) or above
+
+
+def _shared_steps(places: Iterable[_Place]) -> int:
+    """How many folders all classes above splits lie in; none where images lie beside split folders, too."""
+    if any(not place.split for place in places):
+        return 0
+    lines = zip(*(place.above.split("/")[:-1] for place in places if place.above), strict=False)
+    return sum(1 for _ in takewhile(lambda steps: len(set(steps)) == 1, lines))
 
 
 def _check_order(folder: Path, classes: Mapping[str, set[str]]) -> None:

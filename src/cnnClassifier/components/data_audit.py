@@ -6,7 +6,7 @@ from cnnClassifier.audit.compliance import check_policy
 from cnnClassifier.audit.examine import examine
 from cnnClassifier.audit.facts import save_facts
 from cnnClassifier.audit.pairs import write_pairs
-from cnnClassifier.audit.policy import check_dealt, check_trainable
+from cnnClassifier.audit.policy import MASK, check_dealt, check_trainable
 from cnnClassifier.audit.report import write_report
 from cnnClassifier.audit.summary import summarise
 from cnnClassifier.components.base import Component
@@ -40,7 +40,8 @@ class DataAudit(Component[DataAuditConfig]):
         check_policy(found)
         check_trainable(records, found.kept.records)
         if classes.drawn:
-            check_dealt(found.records, classes)
+            masks = {item.path for item in found.kept.dropped if item.reason == MASK}
+            check_dealt([record for record in found.records if record.path not in masks], classes)
         write_manifest(found.kept.records, self.paths.audited_manifest)
         log.info(
             "%d of %d images kept; the report is %s", len(found.kept.records), len(records), self.paths.audit_report

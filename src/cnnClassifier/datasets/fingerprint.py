@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from cnnClassifier.config.data import CsvSource, DataIngestionConfig, FolderSource, Source, ZipSource
+from cnnClassifier.config.data import CsvSource, DataIngestionConfig, FolderSource, ZipSource
 from cnnClassifier.datasets.folders import walk_files
 from cnnClassifier.datasets.tables import list_table
 
@@ -20,10 +20,13 @@ def fingerprint(config: DataIngestionConfig) -> str | None:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def absent_part(source: Source) -> Path | None:
-    """The folder, archive or table of a source that is not here; None for one that is, or that nobody has to bring."""
-    match source:
-        case FolderSource(path=path) if not path.is_dir():
+def absent_part(config: DataIngestionConfig) -> Path | None:
+    """The folder, archive or table of a source that is not here; None for one that is, or that nobody has to bring.
+
+    A folder without files is as one that is not here: what is to be mounted in it is not.
+    """
+    match config.source:
+        case FolderSource(path=path) if not (path.is_dir() and any(walk_files(path, config.exclude))):
             return path
         case ZipSource(path=path) if not path.is_file():
             return path
@@ -35,7 +38,7 @@ def absent_part(source: Source) -> Path | None:
 
 
 def _files(config: DataIngestionConfig) -> list[Path] | None:
-    if absent_part(config.source):
+    if absent_part(config):
         return None
     match config.source:
         case FolderSource(path=path):

@@ -104,8 +104,10 @@ def _check_member(member: zipfile.ZipInfo, archive: Path) -> None:
 
 
 def _check_names_differ(members: Sequence[zipfile.ZipInfo], archive: Path) -> None:
-    """Of two members of one name, however they spell it, the later would replace the earlier without a word."""
-    names = Counter(PurePosixPath(member.filename).as_posix() for member in members if not member.is_dir())
+    """Of two different members of one name, however they spell it, the later would replace the earlier in silence."""
+    whole = [member for member in members if not member.is_dir()]
+    files = {(PurePosixPath(member.filename).as_posix(), member.CRC, member.file_size) for member in whole}
+    names = Counter(name for name, _, _ in files if not any(step.startswith(".") for step in name.split("/")))
     for name, times in names.items():
         if times > 1:
             raise DataError(f"{archive}: {name!r} is in it {times} times; pack it again with a name for each picture")

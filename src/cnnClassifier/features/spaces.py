@@ -150,7 +150,7 @@ def _remove_leftovers(root: Path) -> int:
 def _remove_begun(folder: Path) -> int:
     """Remove what a killed process had begun to take, unless another has the space's place and so is taking it now."""
     with alone(folder.with_suffix("")) as free:
-        return _remove_all(folder) if free else 0
+        return _remove_all(folder) if free and folder.is_dir() else 0  # it may have been taken by now
 
 
 def _remove_all(folder: Path) -> int:

@@ -134,15 +134,16 @@ class LogWriter:
         return self._connection
 
     def _rotate(self, connection: sqlite3.Connection) -> None:
-        """Drop what is old, and checks of it. Keys grow with time, so the newest are those of the highest keys."""
+        """Drop what is old. Keys grow with time, so the newest are those of the highest keys."""
         if time.monotonic() - self._rotated < ROTATED and self._since_rotated < ROTATED_ENTRIES:
             return
         self._rotated, self._since_rotated = time.monotonic(), 0
         newest = "SELECT id FROM predictions ORDER BY id DESC LIMIT 1 OFFSET ?"
         connection.execute(f"DELETE FROM predictions WHERE id <= ({newest})", (self._rotation.rows,))  # noqa: S608
         oldest = time.time() - DAY * self._rotation.days
-        for table in ("predictions", "drift"):  # a model that nobody serves any more would alarm for ever
-            connection.execute(f"DELETE FROM {table} WHERE time < ?", (oldest,))  # noqa: S608
+        connection.execute("DELETE FROM predictions WHERE time < ?", (oldest,))
+        answering = "SELECT model FROM predictions"  # one that nobody asks any more would alarm for ever
+        connection.execute(f"DELETE FROM drift WHERE time < ? AND model NOT IN ({answering})", (oldest,))  # noqa: S608
 
     def _lose(self, reason: str, entries: int) -> None:
         with self._counting:

@@ -8,12 +8,13 @@ from http import HTTPStatus
 from weakref import WeakSet
 
 from waitress.parser import HTTPRequestParser
-from waitress.utilities import Error
+from waitress.utilities import BadRequest, Error
 
 from cnnClassifier.api_key import HEADER
 from cnnClassifier.web.limits import Guard, key_in
 
 KEY_HEADER = HEADER.upper().replace("-", "_")  # as Waitress writes it
+FULL = "the uploads of others fill the memory that is set aside for them"
 
 
 class TooManyUploads(Error):  # type: ignore[misc]  # noqa: N818 - Waitress' errors are no exceptions
@@ -51,11 +52,13 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     """
 
     completed: bool
+    error: Error | None
     # A subclass for each server says what these are.
     guard: Guard
     largest = 0  # bytes of a body that the app reads
     limit = 0  # bytes of all bodies together
     kept: "WeakSet[Parser]"  # until Waitress lets go of the request
+    refused: Error | None = None  # said once the rest has come: who is cut off while sending hears nothing
 
     def received(self, data: bytes) -> int:
         """Take a part of the request."""
@@ -64,8 +67,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         if not self.completed and self.headers_finished:
             if in_head:
                 self._begin_body()
-            elif self in self.kept:
+            else:
                 self._go_on()
+        if self.completed and self.refused and not self.error:
+            self.error = self.refused
         if self.error:
             self.expect_continue = False  # else Waitress would ask for the body of what is refused, and wait for it
         return consumed
@@ -80,10 +85,19 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             self._refuse()
 
     def _go_on(self) -> None:
-        if len(self.body_rcv) > self.largest:  # in chunks, whose sum no head says
+        if self._between_chunks() > self.adj.max_request_header_size:
+            self.error, self.completed = BadRequest("the line before a chunk, or the trailer, is too long"), True
+        elif self not in self.kept:
+            return
+        elif len(self.body_rcv) > self.largest:  # in chunks, whose sum no head says
             self._let_go()
         elif not self._is_room_for(0):
-            self._refuse()
+            self._let_go()
+            self.refused = TooManyUploads(FULL)
+
+    def _between_chunks(self) -> int:
+        """Bytes that Waitress keeps beside the body itself."""
+        return sum(len(getattr(self.body_rcv, name, b"")) for name in ("control_line", "trailer"))
 
     def _is_room_for(self, more: int) -> bool:
         held: int = sum(other.body_bytes_received for other in self.kept)
@@ -95,5 +109,5 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def _refuse(self) -> None:
         self._let_go()
-        self.error = TooManyUploads("the uploads of others fill the memory that is set aside for them")
+        self.error = TooManyUploads(FULL)
         self.completed = True
