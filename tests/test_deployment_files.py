@@ -60,6 +60,6 @@ def test_containers_are_not_killed_while_requests_may_be_finished():
 
 def test_make_ui_shows_no_password():
     environment = os.environ | {"MLFLOW_TRACKING_URI": "https://joe:secretpw@mlflow.example.org/team"}
-    command = ["make", "-o", ".venv/.run", "ui"]
+    command = ["make", "--no-print-directory", "-o", ".venv/.run", "ui"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "your runs are at https://***@mlflow.example.org/team\n"
