@@ -10,7 +10,7 @@ from cnnClassifier.ray_cluster import Cluster, connected, pool
 
 pytestmark = pytest.mark.cluster
 
-LATE, PARTS = 10, 40  # how many parts come late, one by one, and of how many
+LATE, PARTS = 10, 80  # how many parts come late, one by one, and of how many: so many that a late worker has some left
 
 
 def test_workers_that_waited_for_their_parts_are_all_at_work_in_the_end(cluster, node, monkeypatch):
