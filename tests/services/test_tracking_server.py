@@ -49,7 +49,8 @@ def test_the_pipeline_and_the_app_work_against_it(team, s3):
     ("dotenv", "shell", "said"),
     [
         ("MLFLOW_TRACKING_URI=http://of-dotenv:5000\n", {}, "your runs are at http://of-dotenv:5000"),
-        ("MLFLOW_TRACKING_URI=http://a$1b&c@of-dotenv\n", {}, "your runs are at http://a$1b&c@of-dotenv"),
+        ("MLFLOW_TRACKING_URI=http://of-dotenv/a$1b&c\n", {}, "your runs are at http://of-dotenv/a$1b&c"),
+        ("MLFLOW_TRACKING_URI=http://a$1b&c@of-dotenv\n", {}, "your runs are at http://***@of-dotenv"),
         ("MLFLOW_TRACKING_URI=http://of-dotenv\n", {"MLFLOW_TRACKING_URI": "http://of-shell"}, "at http://of-shell"),
         ("", {}, "your runs are at http://of-config"),
     ],
