@@ -8,7 +8,7 @@ from pathlib import Path
 def usable_cores(root: Path = Path("/")) -> int:
     """Those it may run on, or the time that its control group (version 2) allows, in cores rounded up; at least 1."""
     may_run_on = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(may_run_on, math.ceil(_quota(root))))
+    return max(1, math.ceil(min(may_run_on, _quota(root))))
 
 
 def _quota(root: Path) -> float:
@@ -16,5 +16,5 @@ def _quota(root: Path) -> float:
         group = (root / "proc/self/cgroup").read_text().rpartition("::/")[2].strip()
         allowed, period = (root / "sys/fs/cgroup" / group / "cpu.max").read_text().split()
         return int(allowed) / int(period)
-    except (OSError, ValueError):  # no Linux, no such group, or "max": no limit
-        return os.cpu_count() or 1
+    except (OSError, ValueError):  # no Linux, no such group, or "max"
+        return math.inf

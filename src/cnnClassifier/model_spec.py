@@ -19,6 +19,7 @@ from cnnClassifier.files import file_sha256
 
 SPEC_FILE = "model.json"
 ONNX_FILE = "model.onnx"
+PRETRAINED_DIGEST = "weights.sha256"  # of a base model: the digest of the file that its weights were read from
 WEIGHTS_FILE = "model.weights.h5"  # beside model.json where Keras is wanted: what is trained, not what is served
 OUTLIERS_FILE = "outliers.npz"
 CARD_FILE = "model_card.html"

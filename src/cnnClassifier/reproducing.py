@@ -1,4 +1,4 @@
-"""All stages that are out of date, through DVC; and what DVC does not know of: the source, and the registry."""
+"""All stages that are out of date, through DVC; and what it does not watch: source, file of weights, registry."""
 
 import logging
 import os
@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cnnClassifier.config.data import DataIngestionConfig
 from cnnClassifier.config.loading import load_project, load_settings
-from cnnClassifier.config.types import Paths
+from cnnClassifier.config.types import Paths, PrepareBaseModelConfig
 from cnnClassifier.environment import WITHIN_PIPELINE
 from cnnClassifier.errors import CnnClassifierError
-from cnnClassifier.files import read_json
+from cnnClassifier.files import file_sha256, read_json
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ def reproduce() -> None:
     connection.check()
     log.info("running the pipeline for %s", settings.registration.name)
     ingest_what_changed(settings.data_ingestion, project.paths)
+    prepare_what_changed(settings.prepare_base_model, project.paths)
     _repro()
     if registered_as(connection, project.paths.registration) is None:
         log.info("%s has not heard of this model, which was registered elsewhere", connection.title)
@@ -44,12 +45,29 @@ def ingest_what_changed(config: DataIngestionConfig, paths: Paths) -> None:
 
     if absent := absent_part(config):  # no error: a clone that pulled what was ingested needs no source
         log.warning("%s is not here, or is empty: what was ingested of it before is used, if anything was", absent)
+        return
     if (now := fingerprint(config)) is None:
         return
     _repro("data_ingestion")
     if read_json(paths.source)["fingerprint"] != now:
         log.info("the source has changed since it was ingested")
         _repro("--force", "--single-item", "data_ingestion")
+
+
+def prepare_what_changed(config: PrepareBaseModelConfig, paths: Paths) -> None:
+    """Build the base model again if the file that `weights` names is another by now: DVC does not watch that either.
+
+    A file that is not here is no error: a clone that pulled the base model needs none.
+    """
+    from cnnClassifier.model_spec import PRETRAINED_DIGEST
+
+    file = config.weights_file
+    if file is None or not file.is_file():
+        return
+    _repro("prepare_base_model")
+    if (paths.base_model / PRETRAINED_DIGEST).read_text() != file_sha256(file):
+        log.info("%s has changed since the base model was built", file)
+        _repro("--force", "--single-item", "prepare_base_model")
 
 
 def _repro(*options: str) -> None:

@@ -12,8 +12,9 @@ from dvc.utils.serialize import load_yaml
 from cnnClassifier.config.loading import load_settings, read_yaml
 from cnnClassifier.config.types import Settings
 from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.sweep.naming import study_name
 from cnnClassifier.sweep.plan import SweepPlan
-from cnnClassifier.sweep.space import Space, command, study_name
+from cnnClassifier.sweep.space import Space, command
 from imports import ROOT
 
 CHEST = ROOT / "config/experiments/chest_ct.yaml"
@@ -64,6 +65,17 @@ def test_a_study_is_named_by_what_makes_trials_comparable(settings):
         study_name("mine", plan(rate), settings, [replace(RECORD, group="p2")]),
     ]
     assert len({mine, *others}) == 5
+
+
+def test_a_file_of_weights_that_is_overwritten_gives_a_study_another_name(settings, tmp_path):
+    file = tmp_path / "own.weights.h5"
+    network = settings.prepare_base_model.model_copy(update={"weights": str(file)})
+    own = settings.model_copy(update={"prepare_base_model": network})
+    named = set()
+    for content in ("first", "second", "first"):
+        file.write_text(content)
+        named.add(study_name("mine", plan({"training.learning_rate": [0.1, 0.2]}), own, [RECORD]))
+    assert len(named) == 2
 
 
 def test_the_command_sets_each_key_and_adds_those_that_the_file_does_not_have():

@@ -5,15 +5,15 @@ import logging
 from cnnClassifier.components.base import Component
 from cnnClassifier.config.types import PrepareBaseModelConfig
 from cnnClassifier.datasets.manifest import Classes, read_classes
-from cnnClassifier.files import new_folder, write_json, write_text
-from cnnClassifier.model_spec import ModelSpec
+from cnnClassifier.files import file_sha256, new_folder, write_json, write_text
+from cnnClassifier.model_spec import PRETRAINED_DIGEST, ModelSpec
 from cnnClassifier.modeling import build_classifier, count_parameters, save_model, summarise
 
 log = logging.getLogger(__name__)
 
 
 class PrepareBaseModel(Component[PrepareBaseModelConfig]):
-    """classes.json -> base model folder, with summary.txt and parameters.json in it."""
+    """classes.json -> base model folder, with summary.txt, parameters.json and perhaps weights.sha256 in it."""
 
     def run(self) -> None:
         """Build the untrained classifier and write it."""
@@ -24,6 +24,8 @@ class PrepareBaseModel(Component[PrepareBaseModelConfig]):
             save_model(model, base_spec(self.config, classes), folder)
             write_text(summarise(model), folder / "summary.txt")
             write_json(counts, folder / "parameters.json")
+            if self.config.weights_file:
+                write_text(file_sha256(self.config.weights_file), folder / PRETRAINED_DIGEST)
         log.info(
             "%s: %s parameters, %s of them trainable",
             model.name,

@@ -34,6 +34,11 @@ class PrepareBaseModelConfig(Section):
     head: HeadConfig = HeadConfig()
     preprocessing: PreprocessingSpec = PreprocessingSpec()
 
+    @property
+    def weights_file(self) -> Path | None:
+        """The file that `weights` is a path to; None for a name."""
+        return None if self.weights in {"imagenet", "bundled", "none"} else Path(self.weights)
+
     @model_validator(mode="after")
     def _eight_bits_are_not_trained(self) -> "PrepareBaseModelConfig":
         if self.precision == "int8" and self.freeze != "all":

@@ -16,7 +16,7 @@ from cnnClassifier.modeling import build_classifier, count_parameters
 from cnnClassifier.selection.plan import Candidate
 from cnnClassifier.sweep.interrupt import remembered_interrupts
 from cnnClassifier.sweep.judging import Bench, judge
-from cnnClassifier.sweep.space import SWEPT
+from cnnClassifier.sweep.naming import swept_sections
 from cnnClassifier.tracking.values import digest_of
 
 RESULT, TABLE, SCRATCH = "result.json", "out_of_fold.csv", "scratch"
@@ -68,8 +68,7 @@ def judge_all(candidates: Sequence[Candidate], bench: Bench, folder: Path) -> It
 def _key(candidate: Candidate, bench: Bench) -> str:
     """Names everything that a candidate's result depends on but the code: rows and columns of its table, too."""
     images = [bench.classes.names, *([r.path, r.sha256, r.label, r.group, r.votes] for r in bench.records)]
-    sections = candidate.settings.model_dump(mode="json", include=set(SWEPT))
-    return f"{candidate.name}-{digest_of([images, sections])}"
+    return f"{candidate.name}-{digest_of([images, swept_sections(candidate.settings)])}"
 
 
 def _count_parameters(candidate: Candidate, bench: Bench) -> dict[str, int]:

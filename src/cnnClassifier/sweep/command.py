@@ -5,11 +5,12 @@ import math
 from cnnClassifier.config.loading import PARAMS_FILE, read_yaml
 from cnnClassifier.config.types import Paths, Settings
 from cnnClassifier.sweep.judging import open_bench
+from cnnClassifier.sweep.naming import study_name
 from cnnClassifier.sweep.plan import load_plan, plan_file
 from cnnClassifier.sweep.report import next_command, terminal_report, write_table
 from cnnClassifier.sweep.results import finished
 from cnnClassifier.sweep.search import Search
-from cnnClassifier.sweep.space import Space, study_name
+from cnnClassifier.sweep.space import Space
 from cnnClassifier.sweep.study import GRACE_SECONDS, importances, open_study, sqlite_url
 from cnnClassifier.terminal import console
 from cnnClassifier.tracking.connection import Connection

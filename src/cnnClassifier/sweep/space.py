@@ -11,10 +11,8 @@ from typing import Any, Protocol
 
 from cnnClassifier.config.loading import validate
 from cnnClassifier.config.types import Settings
-from cnnClassifier.datasets.manifest import ImageRecord
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.sweep.plan import FloatRange, IntRange, Parameter, SweepPlan
-from cnnClassifier.tracking.values import digest_of
 
 SWEPT = ("prepare_base_model", "training")
 # All trials are judged on the same folds, from the same seeds: else the luckiest deal would win.
@@ -83,16 +81,6 @@ def settings_with(base: Settings, values: Values, source: Path, where: str = "")
     for name, value in values.items():
         _set(tree, name, value, f"{source}: {where}{name}")
     return validate(tree, Settings, source)
-
-
-def study_name(name: str, plan: SweepPlan, base: Settings, records: Sequence[ImageRecord]) -> str:
-    """Names what makes trials comparable: images and groups, base parameters, the space and how it is judged.
-
-    How many trials are wanted is no part of it, so that more can be asked for; nor is the code.
-    """
-    images = sorted(f"{record.sha256} {record.label} {record.group}" for record in records)
-    sections = base.model_dump(mode="json", include=set(SWEPT))
-    return f"{name}-{digest_of([images, sections, plan.model_dump(mode='json', exclude={'trials'})])}"
 
 
 def extremes(parameter: Parameter) -> Sequence[Any]:
