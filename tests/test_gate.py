@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnClassifier.config.types import RegistrationConfig
-from cnnClassifier.gate import COMMON, Decision, Rival, decide, meet, with_way_round
+from cnnClassifier.gate import COMMON, Decision, Rival, compare_with_champion, decide_promotion, with_way_round
 from cnnClassifier.metrics.predictions import Predictions
 
 CLASSES = ("disc", "square", "star")
@@ -49,7 +49,7 @@ def predictions(wrong: int = 0, classes: tuple[str, ...] = CLASSES, images: rang
 def judge(
     rival: Rival | None, score: float = 0.9, metrics: Any = None, audit: Any = SATISFIED, **changes: Any
 ) -> Decision:
-    return decide(score, rival, calibrated() if metrics is None else metrics, audit, bars(**changes))
+    return decide_promotion(score, rival, calibrated() if metrics is None else metrics, audit, bars(**changes))
 
 
 # --- better -------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def test_the_first_model_becomes_champion():
 
 
 def test_a_champion_falls_to_a_clearly_better_model():
-    decision = judge(meet(3, predictions(wrong=6), predictions(wrong=40), bars()))
+    decision = judge(compare_with_champion(3, predictions(wrong=6), predictions(wrong=40), bars()))
     assert decision.promote
     assert "0.9499 against 0.6667 of version 3: a gain of +0.2833" in decision.reason
     assert decision.numbers["low"] > 0.1
@@ -71,14 +71,14 @@ def test_a_champion_falls_to_a_clearly_better_model():
 
 
 def test_a_gain_that_chance_may_explain_moves_nothing():
-    decision = judge(meet(3, predictions(wrong=10), predictions(wrong=11), bars()))
+    decision = judge(compare_with_champion(3, predictions(wrong=10), predictions(wrong=11), bars()))
     assert not decision.promote
     assert decision.numbers["gain"] > 0 >= decision.numbers["low"]
     assert "not more than the margin" in decision.reason
 
 
 def test_equal_predictions_leave_the_champion_where_it_is():
-    decision = judge(meet(3, predictions(wrong=9), predictions(wrong=9), bars()))
+    decision = judge(compare_with_champion(3, predictions(wrong=9), predictions(wrong=9), bars()))
     assert not decision.promote
     assert decision.numbers["gain"] == decision.numbers["low"] == 0
     assert decision.numbers["probability_better"] == 0.5
@@ -86,12 +86,12 @@ def test_equal_predictions_leave_the_champion_where_it_is():
 
 def test_the_same_gain_passes_a_lower_bar_of_confidence_but_not_a_wide_margin():
     pair = predictions(wrong=6), predictions(wrong=12)
-    assert judge(meet(3, *pair, bars(confidence=0.8))).promote
-    assert not judge(meet(3, *pair, bars(confidence=0.8)), margin=0.2).promote
+    assert judge(compare_with_champion(3, *pair, bars(confidence=0.8))).promote
+    assert not judge(compare_with_champion(3, *pair, bars(confidence=0.8)), margin=0.2).promote
 
 
 def test_a_worse_model_stays_challenger():
-    assert not judge(meet(3, predictions(wrong=30), predictions(wrong=6), bars())).promote
+    assert not judge(compare_with_champion(3, predictions(wrong=30), predictions(wrong=6), bars())).promote
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
@@ -106,18 +106,22 @@ def test_a_score_that_is_no_number_never_wins(score):
 
 def test_images_are_matched_by_content_whatever_their_order():
     backwards = predictions(wrong=40, images=range(IMAGES - 1, -1, -1))
-    assert meet(3, predictions(wrong=6), backwards, bars()) == meet(3, predictions(wrong=6), predictions(40), bars())
+    assert compare_with_champion(3, predictions(wrong=6), backwards, bars()) == compare_with_champion(
+        3, predictions(wrong=6), predictions(40), bars()
+    )
 
 
 def test_classes_may_be_in_another_order():
     turned = predictions(wrong=40, classes=("star", "disc", "square"))
-    assert meet(3, predictions(6), turned, bars()) == meet(3, predictions(6), predictions(40), bars())
+    assert compare_with_champion(3, predictions(6), turned, bars()) == compare_with_champion(
+        3, predictions(6), predictions(40), bars()
+    )
 
 
 def test_models_of_other_classes_are_not_compared():
     champion = predictions(classes=CLASSES)
     other = Predictions(**{**vars(champion), "classes": ("disc", "square", "ring")})
-    decision = judge(meet(3, predictions(), other, bars()))
+    decision = judge(compare_with_champion(3, predictions(), other, bars()))
     assert not decision.promote
     assert "cannot be compared with champion version 3" in decision.reason
     assert "disc, square, ring" in decision.reason
@@ -125,7 +129,7 @@ def test_models_of_other_classes_are_not_compared():
 
 @pytest.mark.parametrize(("common", "comparable"), [(int(COMMON * IMAGES), True), (int(COMMON * IMAGES) - 1, False)])
 def test_too_few_common_images_are_not_compared(common, comparable):
-    rival = meet(3, predictions(), predictions(wrong=40, images=range(common)), bars())
+    rival = compare_with_champion(3, predictions(), predictions(wrong=40, images=range(common)), bars())
     assert (rival.comparison is not None) is comparable
     assert comparable or f"{common} of the {IMAGES} images" in rival.obstacle
 
@@ -133,20 +137,22 @@ def test_too_few_common_images_are_not_compared(common, comparable):
 def test_images_that_the_metric_is_not_about_do_not_count():
     half = range(IMAGES // 2)
     left_out = {f"id{row}" for row in range(IMAGES // 2, IMAGES)}
-    of_half = meet(3, predictions(wrong=6), predictions(wrong=40), bars(), left_out)
-    assert of_half == meet(3, predictions(wrong=6, images=half), predictions(wrong=40, images=half), bars())
-    assert of_half != meet(3, predictions(wrong=6), predictions(wrong=40), bars())
+    of_half = compare_with_champion(3, predictions(wrong=6), predictions(wrong=40), bars(), left_out)
+    assert of_half == compare_with_champion(
+        3, predictions(wrong=6, images=half), predictions(wrong=40, images=half), bars()
+    )
+    assert of_half != compare_with_champion(3, predictions(wrong=6), predictions(wrong=40), bars())
 
 
 def test_nothing_in_common_is_told_and_not_divided_by():
     everything = {f"id{row}" for row in range(IMAGES)}
-    assert meet(3, predictions(), predictions(), bars(), everything).comparison is None
+    assert compare_with_champion(3, predictions(), predictions(), bars(), everything).comparison is None
 
 
 # --- calibrated, and the audit's policy -----------------------------------------------------
 
 
-@pytest.mark.parametrize("rival", [None, meet(3, predictions(wrong=6), predictions(wrong=40), bars())])
+@pytest.mark.parametrize("rival", [None, compare_with_champion(3, predictions(wrong=6), predictions(wrong=40), bars())])
 def test_a_model_above_the_bar_of_calibration_stays_challenger(rival):
     decision = judge(rival, metrics=calibrated(0.081))
     assert not decision.promote
@@ -177,7 +183,7 @@ def test_an_audit_that_says_nothing_of_its_policy_does_not_pass():
 
 
 def test_every_obstacle_is_told():
-    worse = meet(3, predictions(wrong=30), predictions(wrong=6), bars())
+    worse = compare_with_champion(3, predictions(wrong=30), predictions(wrong=6), bars())
     reason = judge(worse, metrics=calibrated(0.2), audit={}).reason
     assert "not more than the margin" in reason
     assert "above the bar" in reason

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cnnClassifier.errors import DataError, ModelError
-from cnnClassifier.metrics.outliers import CURVE, gate_report
+from cnnClassifier.metrics.outliers import CURVE, outlier_report
 from cnnClassifier.outliers import (
     FEWEST,
     LARGEST,
@@ -117,7 +117,7 @@ def test_a_pickle_is_never_run(tmp_path):
 
 
 def test_the_report_gives_auroc_and_the_curve_of_refusals():
-    report = gate_report(np.arange(100.0), {"far": np.full(10, 200.0), "mixed": np.array([98.5, 0.5])}, threshold=98)
+    report = outlier_report(np.arange(100.0), {"far": np.full(10, 200.0), "mixed": np.array([98.5, 0.5])}, threshold=98)
     assert report["own_refused"] == 0.01
     assert report["kinds"]["far"] == {"auroc": 1.0, "refused": 1.0, "images": 10}
     assert report["kinds"]["mixed"]["refused"] == 0.5

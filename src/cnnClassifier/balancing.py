@@ -88,7 +88,7 @@ class Balancing:
     def _weighed(
         self, read: Callable[[Integers, np.random.Generator], np.ndarray], labels: Integers, weights: Floats
     ) -> Examples:
-        """Weighed anew where classes are balanced: as they are equally many now, they must not be corrected twice."""
+        """Recompute class weights: after balancing, the classes are equal and must not be corrected twice."""
         if self.config.class_weights == "balanced":
             weights = balanced_weights(labels, len(self.spec.classes), weights)
         return Examples(read, labels, weights)

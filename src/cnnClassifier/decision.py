@@ -76,7 +76,7 @@ def decide(
     """Answer, abstain or refuse, from one image's uncalibrated probabilities (classes,).
 
     `distance` is how far its features lie from the training images (outliers.distances). ValueError if the model
-    has a rule for it and it is None: no image passes a gate unmeasured.
+    has a rule for it and it is None: no image passes the detector unmeasured.
     """
     values = calibrate(probabilities[np.newaxis], spec.temperature)[0]
     by_class = dict(zip(classes, map(float, values), strict=True))

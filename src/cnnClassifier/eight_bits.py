@@ -29,7 +29,7 @@ def quantise(source: Path, destination: Path, images: Iterable[Pixels]) -> None:
     overflow on processors without VNNI, and answers would depend on the machine. ModelError without convolutions.
     """
     with scratch_folder(destination.with_name(f"{destination.name}.eight_bits")) as scratch, errors_only():
-        # The quantiser advises, on the root logger, to do what was just done.
+        # The quantiser logs advice, on the root logger, that is already followed here.
         rounded, prepared = scratch / "rounded.onnx", scratch / "prepared.onnx"
         round_to_half(source, rounded)
         quant_pre_process(rounded, prepared, skip_symbolic_shape=True)

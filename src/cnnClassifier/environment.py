@@ -9,7 +9,7 @@ WITHIN_PIPELINE = "CNNCLASSIFIER_WITHIN_PIPELINE"  # set for the stages that `py
 
 @contextmanager
 def environment(**values: str) -> Iterator[None]:
-    """For the length of a block these variables have these values; then what they had before, or none."""
+    """Set environment variables for the length of a block, then restore them."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

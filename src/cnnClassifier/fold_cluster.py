@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "CNNCLASSIFIER_TRAINING_RAY"  # in the environment, not among the parameters: it says where, not what
 MUST_BE_EQUAL = ("keras", "numpy", "tensorflow")
-# How often a worker comes back and a fold is tried again before the command ends. Ray Data would go on for ever.
+# How often a worker comes back and a fold is tried again before the command ends. By default Ray Data retries for ever.
 ATTEMPTS = {"max_restarts": 3, "max_task_retries": 3}
 FITTED = pa.schema({"number": pa.int64(), "probabilities": pa.binary(), "error": pa.string()})
 
@@ -64,8 +64,8 @@ class FoldWorker:
     def __init__(self, job: Any, shards: Sequence[Sent], threads: int) -> None:
         import ray
 
-        # Read by TensorFlow with its first operation. Sums in another order would give other last digits; and of a
-        # GPU each worker would take all memory.
+        # Read by TensorFlow with its first operation. Sums in another order would give other last digits; and each
+        # worker would claim a GPU's whole memory.
         os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         self._job: FoldJob = ray.get(job)

@@ -42,7 +42,7 @@ def deal_folds(records: Sequence[ImageRecord], folds: int, seed: int) -> NDArray
     for a class whose images are all of one group, or where no deal keeps every class in what is fitted on.
     """
     of_class = check_groups(records)
-    folds = min(folds, max(map(len, of_class.values())))  # scikit-learn deals no more than that
+    folds = min(folds, max(map(len, of_class.values())))  # scikit-learn allows no more folds than groups
     labels = np.array([record.label for record in records])
     groups = [record.group for record in records]
     for attempt in range(DEALS):

@@ -39,7 +39,7 @@ class _Check:
     numbers: Mapping[str, float]
 
 
-def decide(
+def decide_promotion(
     score: float,
     rival: Rival | None,
     metrics: Mapping[str, Any],
@@ -68,7 +68,7 @@ def with_way_round(reason: str, promoted: bool, version: int, name: str | None =
     return f'{reason}. `python main.py promote {version}{named} --because "..."` makes it champion all the same'
 
 
-def meet(
+def compare_with_champion(
     version: int,
     challenger: Predictions,
     champion: Predictions,

@@ -58,7 +58,7 @@ class Prediction:
     """One image's answer (as `decision.Answer` describes it) and who gave it.
 
     `distance` from the training images, and `components` on the axes of the model's training reference, are what its
-    features come down to for the prediction log; None and empty for a model without a gate or a reference.
+    features come down to for the prediction log; None and empty for a model without an outlier rule or a reference.
     """
 
     state: Literal["answer", "abstained", "refused"]

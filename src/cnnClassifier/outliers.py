@@ -1,4 +1,4 @@
-"""The gate against other kinds of image: how far a picture's features lie from those of the training images.
+"""The detector of other kinds of image: how far an image's features lie from those of the training images.
 
 k-nearest-neighbour distance of normalised features (Sun et al. 2022, "Out-of-Distribution Detection with Deep
 Nearest Neighbors"). It is fitted on the model's own images alone: nobody knows what else will be uploaded.
@@ -34,22 +34,22 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Gate:
-    """A fitted gate; `held_out` (n,) is each training image's distance from the images of other groups."""
+class OutlierDetector:
+    """A fitted outlier detector; `held_out` (n,) is each training image's distance from the images of other groups."""
 
     reference: Reference
     threshold: float
     held_out: NDArray[np.float64]
 
 
-def fit_outliers(features: NDArray[np.floating], groups: Sequence[str], share: float, seed: int) -> Gate:
-    """Fit the gate on training images' features (n, d): at most `share` of a new group's images should be refused.
+def fit_outliers(features: NDArray[np.floating], groups: Sequence[str], share: float, seed: int) -> OutlierDetector:
+    """Fit the detector on training images' features (n, d): at most `share` of a new group's images should be refused.
 
     The threshold is a quantile of leave-group-out distances, so that a patient's own images are never what makes
     that patient look near. DataError if there are fewer than two groups.
     """
     held_out = held_out_distances(features, groups, seed)
-    return Gate(build_reference(features, groups, seed), quantile_above(held_out, share), held_out)
+    return OutlierDetector(build_reference(features, groups, seed), quantile_above(held_out, share), held_out)
 
 
 def build_reference(features: NDArray[np.floating], groups: Sequence[str], seed: int) -> Reference:
@@ -59,7 +59,7 @@ def build_reference(features: NDArray[np.floating], groups: Sequence[str], seed:
     deviation = (deviation + LEAST_DEVIATION * deviation.mean() + np.finfo(np.float32).tiny).astype(np.float32)
     most = max(FEWEST, LARGEST // features.shape[1])
     rows = _unit(features[_spread(groups, seed)[:most]], deviation)
-    # Rounded to what the file holds, so that a gate is the same before and after it is saved.
+    # Rounded to what the file holds, so that a detector is the same before and after it is saved.
     return Reference(rows.astype(np.float16).astype(np.float32), deviation)
 
 
@@ -90,8 +90,8 @@ def held_out_refused(features: NDArray[np.floating], groups: Sequence[str], shar
     """
     refused = np.empty(len(features), dtype=bool)
     for rest, fold in _folds(groups, seed):
-        gate = fit_outliers(features[rest], [groups[row] for row in rest], share, seed)
-        refused[fold] = ~(distances(gate.reference, features[fold]) <= gate.threshold)
+        detector = fit_outliers(features[rest], [groups[row] for row in rest], share, seed)
+        refused[fold] = ~(distances(detector.reference, features[fold]) <= detector.threshold)
     return float(refused.mean())
 
 
@@ -148,7 +148,9 @@ def _folds(groups: Sequence[str], seed: int) -> Iterator[tuple[NDArray[np.intp],
     """Rows to fit on and rows held out, fold by fold; no group is on both sides."""
     names, numbers = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < 2:
-        raise DataError("the gate against other kinds of image needs images of at least two groups (patients or scans)")
+        raise DataError(
+            "the detector against other kinds of image needs images of at least two groups (patients or scans)"
+        )
     fold_of_group = np.random.default_rng(seed).permutation(len(names)) % FOLDS
     folds = fold_of_group[numbers]
     for fold in np.unique(folds):

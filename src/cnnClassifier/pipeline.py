@@ -46,7 +46,7 @@ def run_stage(stage: str) -> None:
     """Run one stage on the active parameters and log what its files say to the pipeline's MLflow run."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.tracking.connection import connect
-    from cnnClassifier.tracking.ending import told_if_it_fails
+    from cnnClassifier.tracking.ending import failure_recorded
     from cnnClassifier.tracking.released import import_if_empty
     from cnnClassifier.tracking.run import open_run, record_stage
 
@@ -56,7 +56,7 @@ def run_stage(stage: str) -> None:
         # Before the registry has anything else: then the model that comes with the code would stay out of it.
         import_if_empty(connection, project.serving.released, project.paths.cache)
     run = open_run(connection, settings, project.paths.cache)
-    with told_if_it_fails(run):
+    with failure_recorded(run):
         feature_sharing.take(spaces.root_of(project.paths.cache))
         with heavy_imports():
             component = load_component(stage)

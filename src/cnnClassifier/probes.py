@@ -1,6 +1,6 @@
-"""Pictures of other kinds to try the gate on: photographs, plots and documents, drawn or cut out from a seed.
+"""Images of other kinds to try the outlier detector on: photographs, plots and documents, drawn or cut out by seed.
 
-They come with the libraries or are drawn here, so nothing is fetched; the gate is measured on them and never fitted.
+They come with the libraries or are drawn here, so nothing is fetched; the detector is measured on them, never fitted.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Hold back what libraries say that is no news."""
+"""Silence library messages that carry no information."""
 
 import logging
 import os
@@ -32,11 +32,11 @@ def native_stderr_held() -> Iterator[None]:
 
 @contextmanager
 def errors_only(logger: str | None = None) -> Iterator[None]:
-    """For the length of a block a library's logger, or the root one, tells of errors alone."""
-    told = logging.getLogger(logger)
-    level = told.level
-    told.setLevel(logging.ERROR)
+    """For the length of a block a library's logger, or the root one, logs only errors."""
+    silenced = logging.getLogger(logger)
+    level = silenced.level
+    silenced.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        told.setLevel(level)
+        silenced.setLevel(level)

@@ -1,4 +1,4 @@
-"""The learning rate of each epoch. A function of the settings and of what has been: a resumed fit needs no more."""
+"""The learning rate of each epoch, from the settings and the history: a resumed fit needs nothing else."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ History = Sequence[Mapping[str, float]]
 
 
 def changes(config: TrainingConfig) -> bool:
-    """Whether the rate is not the same in all epochs."""
+    """Whether the learning rate varies."""
     return config.schedule != "constant" or config.warmup > 0
 
 

@@ -9,9 +9,9 @@ from synthetic import CLASSES, predictions
 
 from cnnClassifier.metrics.calibration import calibration_report
 from cnnClassifier.metrics.conformal import conformal_report
-from cnnClassifier.metrics.decision_plots import plot_decisions, plot_gate
+from cnnClassifier.metrics.decision_plots import plot_decisions, plot_outliers
 from cnnClassifier.metrics.operating import operating_report
-from cnnClassifier.metrics.outliers import gate_report
+from cnnClassifier.metrics.outliers import outlier_report
 
 SETTINGS = {"resamples": 100, "confidence": 0.95, "seed": 0}
 
@@ -89,8 +89,8 @@ def test_two_classes_and_certain_predictions_can_be_drawn(tmp_path):
 
 def test_the_gate_is_drawn_as_what_its_own_images_pay_for_the_others(tmp_path):
     own, others = np.linspace(0, 1, 100), {"plots": np.full(5, 2.0), "photographs": np.linspace(0.5, 1.5, 5)}
-    found = gate_report(own, others, threshold=0.99)
-    plot_gate(found, tmp_path)
+    found = outlier_report(own, others, threshold=0.99)
+    plot_outliers(found, tmp_path)
     rows = read_csv(tmp_path / "gate.csv")
     assert (tmp_path / "gate.png").stat().st_size > 5000
     assert [float(row["own_refused"]) for row in rows] == [

@@ -11,7 +11,7 @@ from finished_project import EPOCHS, NAME
 from cnnClassifier.errors import ConfigError, TrackingError
 from cnnClassifier.tracking.client import import_mlflow
 from cnnClassifier.tracking.connection import connect
-from cnnClassifier.tracking.ending import UNCHANGED_TAG, finish_skipped, told_if_it_fails
+from cnnClassifier.tracking.ending import UNCHANGED_TAG, failure_recorded, finish_skipped
 from cnnClassifier.tracking.run import open_run, record_stage
 from cnnClassifier.tracking.values import VALUE_LENGTH
 from mlflow_servers import PASSWORD, USER, free_port
@@ -109,7 +109,7 @@ def test_a_failed_run_goes_on_when_the_pipeline_is_repeated(local, settings, pat
 @pytest.mark.parametrize(("error", "status"), [(ConfigError, "FAILED"), (KeyboardInterrupt, "KILLED")])
 def test_a_run_whose_stage_fails_says_so_at_once_and_goes_on_when_repeated(local, settings, paths, error, status):
     run = open_run(local, settings, paths.cache)
-    with pytest.raises(error), told_if_it_fails(run):
+    with pytest.raises(error), failure_recorded(run):
         raise error
     assert local.client.get_run(run.run_id).info.status == status
     assert open_run(local, settings, paths.cache).run_id == run.run_id
@@ -119,7 +119,7 @@ def test_a_lost_server_does_not_hide_why_a_stage_failed(settings, paths, trackin
     run = open_run(local, settings, paths.cache)
     os.environ |= {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}"}
     lost = replace(run, connection=connect(tracking))
-    with pytest.raises(ConfigError, match="unknown layer"), told_if_it_fails(lost):
+    with pytest.raises(ConfigError, match="unknown layer"), failure_recorded(lost):
         raise ConfigError("unknown layer")
     assert "cannot mark the run as FAILED" in caplog.text
 

@@ -43,15 +43,15 @@ def examine(
     facts = gather_facts(records, images)
     suspects = find_suspects(records, facts)
     # Masks of neighbouring slices are alike, and are a finding of their own: compared with scans they would pass for
-    # copies, a shortcut, or a difference between splits. Whoever keeps them says that they are scans; but all black
-    # pictures are one, and would make one patient of all who have such a slice.
-    strangers = {suspect.path for suspect in suspects if suspect.kind == "blank" or config.masks != "keep"}
-    scans, matches = _match(records, facts, strangers, images, scratch)
+    # copies, a shortcut, or a difference between splits. With `masks: keep` they count as scans. Blank images stay
+    # out: all are equal, and would merge the patients who have one into one group.
+    not_scans = {suspect.path for suspect in suspects if suspect.kind == "blank" or config.masks != "keep"}
+    scans, matches = _match(records, facts, not_scans, images, scratch)
     pairs = copy_pairs(scans, matches, config.near_copy)
     grouped = assign_groups(records, scans, matches, pairs, config.same_patient)
     if drawn:
-        grouped = _deal(grouped, strangers if config.masks == "drop" else (), drawn)
-    proper = [record for record in grouped if record.path not in strangers]
+        grouped = _deal(grouped, not_scans if config.masks == "drop" else (), drawn)
+    proper = [record for record in grouped if record.path not in not_scans]
     labels, groups = [record.label for record in proper], [record.group for record in proper]
     findings = Findings(
         records=grouped,
@@ -81,12 +81,12 @@ def _deal(records: Sequence[ImageRecord], dropped: Collection[str], drawn: Drawn
 
 
 def _match(
-    records: Sequence[ImageRecord], facts: Facts, strangers: Collection[str], images: Path, scratch: Path
+    records: Sequence[ImageRecord], facts: Facts, not_scans: Collection[str], images: Path, scratch: Path
 ) -> tuple[list[ImageRecord], list[Match]]:
-    """The images that are not among the strangers, and which of them are alike."""
+    """The images that are scans, and which of them are alike."""
     # In path order: aligning one picture to another is not quite the same as the other way round.
     rows = sorted(
-        (row for row, record in enumerate(records) if record.path not in strangers), key=lambda row: records[row].path
+        (row for row, record in enumerate(records) if record.path not in not_scans), key=lambda row: records[row].path
     )
     scans = [records[row] for row in rows]
     chosen = _compared(scans)

@@ -54,8 +54,8 @@ def apply_policy(
         (config.conflicts, _conflicts),
         (config.copies, _in_test),
         (config.near_copies, _near_test),
-        (config.copies, _spare),
-        (config.near_copies, _near_spare),
+        (config.copies, _redundant_copies),
+        (config.near_copies, _redundant_near_copies),
     ]
     trainable = {record.path for record in records if is_trainable(record)}
     leaving = {MASK: {record.path for record in records}} if drawn else {}
@@ -111,13 +111,13 @@ def _near_test(copies: Copies, _: Collection[str]) -> Iterator[Dropped]:
         yield from (Dropped(record.path, NEAR_TEST, tested[0]) for record in files if tested)
 
 
-def _spare(copies: Copies, left: Collection[str]) -> Iterator[Dropped]:
+def _redundant_copies(copies: Copies, left: Collection[str]) -> Iterator[Dropped]:
     for files in copies.sets:
         paths = [record.path for record in files if record.path in left]
         yield from (Dropped(path, SPARE, paths[0]) for path in paths[1:])
 
 
-def _near_spare(copies: Copies, left: Collection[str]) -> Iterator[Dropped]:
+def _redundant_near_copies(copies: Copies, left: Collection[str]) -> Iterator[Dropped]:
     """Keep a picture unless one near it is already kept: nothing kept is near, nothing dropped is without its copy."""
     kept: dict[int, str] = {}
     for number, files in enumerate(copies.pictures):

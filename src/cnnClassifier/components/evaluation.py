@@ -1,6 +1,7 @@
 """evaluation: what the model says of images it did not learn from, what that is worth, and how it will answer."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,10 +24,10 @@ from cnnClassifier.metrics.answers import answers_report
 from cnnClassifier.metrics.calibration import calibration_report
 from cnnClassifier.metrics.conformal import conformal_report
 from cnnClassifier.metrics.controls import verdicts
-from cnnClassifier.metrics.decision_plots import plot_decisions, plot_gate
+from cnnClassifier.metrics.decision_plots import plot_decisions, plot_outliers
 from cnnClassifier.metrics.evaluation_plots import plot_evaluation
 from cnnClassifier.metrics.operating import operating_report
-from cnnClassifier.metrics.outliers import gate_report
+from cnnClassifier.metrics.outliers import outlier_report
 from cnnClassifier.metrics.prediction_plots import plot_distribution, plot_report
 from cnnClassifier.metrics.predictions import Predictions, folds_of, read_predictions, write_predictions
 from cnnClassifier.metrics.protocols import Judged, Reporting, report_controls, report_protocol
@@ -34,21 +35,21 @@ from cnnClassifier.model_spec import ModelSpec
 from cnnClassifier.modeling import Cut, cut, forward, load_model
 from cnnClassifier.monitoring.measuring import measure_files
 from cnnClassifier.monitoring.reference import TrainingReference, build_reference, save_training_reference
-from cnnClassifier.outliers import Gate, distances, fit_outliers, save_reference
+from cnnClassifier.outliers import OutlierDetector, distances, fit_outliers, save_reference
 from cnnClassifier.probes import probes
 
 log = logging.getLogger(__name__)
 
-PROBES = 20  # pictures of each other kind that the gate is tried on
-GATE_IMAGES = 4096  # training images are enough to fit the gate; keeps memory flat
+PROBES = 20  # images of each other kind that the detector is tried on
+DETECTOR_IMAGES = 4096  # training images are enough to fit the detector; keeps memory flat
 
 
 class Evaluation(Component[EvaluationConfig]):
     """Model, manifests, out-of-fold predictions -> predictions.csv, metrics.json, what goes into the model, plots.
 
-    Protocols: `grouped_cv`, train+valid by models that saw nobody's other images, the number to believe; `published`,
-    the test split as given; `without_exact_copies` and `deduplicated`, less the test images whose picture also is in
-    train or valid as published: pixel for pixel, or re-cropped, re-windowed or drawn on, too.
+    Protocols: `grouped_cv`, train+valid by models that saw no other image of that group, the number to believe;
+    `published`, the test split, as given or as the audit drew it; `without_exact_copies` and `deduplicated`, less the
+    test images whose picture also is in train or valid: pixel for pixel, or re-cropped, re-windowed or drawn on, too.
     """
 
     def run(self) -> None:
@@ -64,18 +65,18 @@ class Evaluation(Component[EvaluationConfig]):
         probabilities = predict_tail(forward(parts.tail), features, test)
         metrics = self._protocols(features, trained, out_of_fold, test, probabilities, how)
         metrics |= self._rules(out_of_fold, how)
-        sample = slice(None, None, -(-len(trained) // GATE_IMAGES))
+        sample = slice(None, None, math.ceil(len(trained) / DETECTOR_IMAGES))
         pooled = pooled_features(parts, features, trained[sample])
-        gate = self._fit_gate(pooled, trained[sample])
-        metrics["gate_of_kind"] = self._try_gate(gate, parts, features, test)
-        decision = self._decision(metrics, gate)
+        detector = self._fit_detector(pooled, trained[sample])
+        metrics["gate_of_kind"] = self._try_detector(detector, parts, features, test)
+        decision = self._decision(metrics, detector)
         metrics["answers"] = answers_report(out_of_fold, decision)
         metrics["data"] = {"test_sha256": digest_records(test), "synthetic": spec.synthetic}
 
         write_predictions(test, probabilities, spec.classes, self.paths.predictions)
-        save_reference(gate.reference, self.paths.outliers)
+        save_reference(detector.reference, self.paths.outliers)
         calibrated = calibrate(out_of_fold.probabilities[sample], decision.temperature)
-        save_training_reference(self._reference(trained[sample], pooled, calibrated, gate), self.paths.reference)
+        save_training_reference(self._reference(trained[sample], pooled, calibrated, detector), self.paths.reference)
         write_text(decision.model_dump_json(indent=2) + "\n", self.paths.decision)
         self._plot(metrics, test, probabilities, out_of_fold)
         write_json(metrics, self.paths.metrics)
@@ -136,34 +137,35 @@ class Evaluation(Component[EvaluationConfig]):
             found["operating"] = operating_report(*judged, *kinds, how.positive, target, **draws)
         return found
 
-    def _fit_gate(self, pooled: np.ndarray, sample: Sequence[ImageRecord]) -> Gate:
+    def _fit_detector(self, pooled: np.ndarray, sample: Sequence[ImageRecord]) -> OutlierDetector:
         groups = [record.group for record in sample]
         return fit_outliers(pooled, groups, self.config.refused, self.config.seed)
 
     def _reference(
-        self, sample: Sequence[ImageRecord], pooled: np.ndarray, calibrated: np.ndarray, gate: Gate
+        self, sample: Sequence[ImageRecord], pooled: np.ndarray, calibrated: np.ndarray, detector: OutlierDetector
     ) -> TrainingReference:
         """What the images in use will be compared with: the training images, each held out with its group."""
         properties = measure_files([self.paths.images / record.path for record in sample])
         groups = [record.group for record in sample]
-        return build_reference(pooled, groups, calibrated, gate.held_out, properties, self.config.seed)
+        return build_reference(pooled, groups, calibrated, detector.held_out, properties, self.config.seed)
 
-    def _try_gate(
-        self, gate: Gate, parts: Cut, features: FeatureExtractor, test: Sequence[ImageRecord]
+    def _try_detector(
+        self, detector: OutlierDetector, parts: Cut, features: FeatureExtractor, test: Sequence[ImageRecord]
     ) -> dict[str, Any]:
-        """How well the gate tells other kinds of picture from its own, and how many of the test split it refuses."""
+        """How well the detector tells other kinds of image apart, and what share of the test split it refuses."""
         others = {
-            kind: distances(gate.reference, pooled_features_of_files(parts, features, files))
+            kind: distances(detector.reference, pooled_features_of_files(parts, features, files))
             for kind, files in probes(PROBES, self.config.seed).items()
         }
-        refused = float((distances(gate.reference, pooled_features(parts, features, test)) > gate.threshold).mean())
-        return {**gate_report(gate.held_out, others, gate.threshold), "test_refused": round(refused, 6)}
+        of_test = distances(detector.reference, pooled_features(parts, features, test))
+        refused = round(float((of_test > detector.threshold).mean()), 6)
+        return {**outlier_report(detector.held_out, others, detector.threshold), "test_refused": refused}
 
-    def _decision(self, metrics: Mapping[str, Any], gate: Gate) -> DecisionSpec:
+    def _decision(self, metrics: Mapping[str, Any], detector: OutlierDetector) -> DecisionSpec:
         point = metrics.get("operating")
         return DecisionSpec(
             temperature=metrics["calibration"]["temperature"],
-            outliers=OutlierRule(threshold=gate.threshold),
+            outliers=OutlierRule(threshold=detector.threshold),
             operating=point and OperatingPoint(positive=tuple(point["positive"]), threshold=point["threshold"]),
             conformal=ConformalRule(coverage=self.config.coverage, quantile=metrics["conformal"]["quantile"]),
             abstain=self.config.abstain,
@@ -174,7 +176,7 @@ class Evaluation(Component[EvaluationConfig]):
     ) -> None:
         classes, by_groups = held_out.classes, "grouped cross-validation"
         judged = {
-            "published": (truth_of(test, classes), probabilities, classes, "published test split"),
+            "published": (truth_of(test, classes), probabilities, classes, "test split"),
             "grouped_cv": (held_out.truth, held_out.probabilities, classes, by_groups),
         }
         with new_folder(self.paths.evaluation_plots) as folder:
@@ -186,4 +188,4 @@ class Evaluation(Component[EvaluationConfig]):
             plot_decisions(
                 *judged["grouped_cv"][:2], folds_of(held_out), classes, metrics, by_groups, folder / "grouped_cv"
             )
-            plot_gate(metrics["gate_of_kind"], folder)
+            plot_outliers(metrics["gate_of_kind"], folder)

@@ -27,7 +27,7 @@ from cnnClassifier.features.engine import ranging_pixels, ranging_records
 from cnnClassifier.features.network import open_features
 from cnnClassifier.files import file_sha256, new_folder, read_json, scratch_folder, write_json
 from cnnClassifier.finished_run import digests
-from cnnClassifier.gate import Decision, Rival, decide, meet, with_way_round
+from cnnClassifier.gate import Decision, Rival, compare_with_champion, decide_promotion, with_way_round
 from cnnClassifier.metrics.classification import OVERALL
 from cnnClassifier.metrics.predictions import Predictions, read_predictions
 from cnnClassifier.model_card.card import PROTOCOLS, Registered, write_card
@@ -56,7 +56,7 @@ class Registration(Component[RegistrationConfig]):
         self.pipeline_run = pipeline_run
 
     def run(self) -> None:
-        """Log what earlier stages could not, export and check, register as challenger, decide on champion."""
+        """Log what earlier stages could not, export and check, register as challenger, decide_promotion on champion."""
         metrics = read_json(self.paths.metrics)
         score = find_metric(metrics, self.config.metric)
         self.pipeline_run.complete(self.paths)
@@ -66,7 +66,7 @@ class Registration(Component[RegistrationConfig]):
         twin = self._twin()
         version = self._register(spec, score, metrics["data"]["test_sha256"])
         audit = read_json(self.paths.audit)
-        decision = succeed(twin) if twin else decide(score, self._rival(), metrics, audit, self.config)
+        decision = succeed(twin) if twin else decide_promotion(score, self._rival(), metrics, audit, self.config)
         self._carry_out(decision, version)
         with new_folder(self.paths.model_card) as folder:
             decided = replace(registered, version=version, champion=decision.promote, reason=decision.reason)
@@ -133,7 +133,7 @@ class Registration(Component[RegistrationConfig]):
         matrix = "confusion_matrix.png"
         pictures = {
             "Confusion matrix, grouped cross-validation": self.paths.evaluation_plots / "grouped_cv" / matrix,
-            "Confusion matrix, published test split": self.paths.evaluation_plots / matrix,
+            "Confusion matrix, test split": self.paths.evaluation_plots / matrix,
             "Training: loss and accuracy by epoch": self.paths.training_plots / "history.png",
         }
         write_card(folder, self.config, spec, audit, metrics, registered, pictures)
@@ -175,7 +175,7 @@ class Registration(Component[RegistrationConfig]):
             if theirs is None:
                 return Rival(champion.version, None, f"its run keeps no {artifact}")
             try:
-                return meet(champion.version, table, read_predictions(theirs), self.config, left_out)
+                return compare_with_champion(champion.version, table, read_predictions(theirs), self.config, left_out)
             except DataError as error:
                 return Rival(champion.version, None, str(error))
 

@@ -1,4 +1,4 @@
-"""What models are judged by: known before anything is trained, so a misspelt metric or class is told at once."""
+"""What models are evaluated by, validated before training, so that a misspelt metric or class fails at once."""
 
 from collections.abc import Collection, Sequence
 from typing import Annotated

@@ -128,7 +128,7 @@ class EvaluationConfig(Section):
     how few of them may be missed (null: the most probable class is the answer). `coverage` is how often the
     conformal set must hold the true class. `abstain` refers an image to a person: "never", or when the set holds
     several classes ("ambiguous"), or positive and other classes at once ("undecided"). `refused` is the share of
-    this kind of image that the gate against other kinds may refuse.
+    this kind of image that the outlier detector may refuse.
     """
 
     seed: int

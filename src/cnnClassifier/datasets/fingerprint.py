@@ -1,4 +1,4 @@
-"""What lies in a source that somebody brings, in short: DVC watches no folder, archive or table outside of its own."""
+"""A digest of a source that a user brings: DVC does not watch folders, archives or tables outside the project."""
 
 import hashlib
 from pathlib import Path
@@ -11,8 +11,8 @@ from cnnClassifier.datasets.tables import list_table
 def fingerprint(config: DataIngestionConfig) -> str | None:
     """A digest of names, sizes and times of change: of a folder's files, an archive, a table and the files it names.
 
-    None for a source that is drawn or pinned, and for one that is not here (`absent_part`): there is nothing to look
-    at. Raises DataError for one that is refused, with the words in which data_ingestion would refuse it.
+    None for a generated, pinned or missing source (`absent_part`): there is nothing to watch. Raises DataError for one
+    that is refused, with the words in which data_ingestion would refuse it.
     """
     if (files := _files(config)) is None:
         return None

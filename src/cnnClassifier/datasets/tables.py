@@ -97,8 +97,8 @@ def _find_split(value: str, config: DataIngestionConfig, where: str) -> Split:
     raise DataError(f"{where}: unknown split {value!r}; `data_ingestion.splits` names {', '.join(splits.values())}")
 
 
-def _has_a_line_a_row(table: Path) -> bool:
-    """Whether each line is a row, so that a stray quote does no harm. Else it may have taken rows for a cell."""
+def _one_row_per_line(table: Path) -> bool:
+    """Whether each line is one row, so that a stray quote did no harm. Otherwise it may have swallowed rows."""
     with table.open(newline="", encoding="utf-8-sig") as file:
         lines = sum(1 for line in file if line.strip())
         file.seek(0)
@@ -111,7 +111,7 @@ def _read_rows(source: CsvSource) -> Iterator[tuple[int, dict[str, str]]]:
     line = 0
     try:
         with source.table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=not _has_a_line_a_row(source.table))
+            reader = csv.DictReader(file, strict=not _one_row_per_line(source.table))
             missing = [column for column in wanted if column and column not in (reader.fieldnames or [])]
             if missing:
                 raise DataError(f"{source.table}: no column {missing[0]!r}; it has {reader.fieldnames}")

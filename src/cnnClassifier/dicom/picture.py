@@ -51,7 +51,7 @@ def decode_dicom(data: bytes, *, window: Window | None, frame: int, max_pixels: 
     try:
         stored = read_frame(form, frame)
     except FRAME_ERRORS as error:
-        # Not its words: they may quote the file.
+        # Without the decoder's message, which may quote patient data.
         raise ImageError(f"not a readable DICOM file: its pixel data is damaged ({type(error).__name__})") from None
     if form.photometric in GREY:
         return _grey(stored, form, found, window, frame)

@@ -26,7 +26,7 @@ from cnnClassifier.ensembles.merging import check_equal, merge
 from cnnClassifier.ensembles.rules import Fitted, fit_rules, mean_of
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.files import read_json, write_json
-from cnnClassifier.gate import Decision, Rival, decide, meet, with_way_round
+from cnnClassifier.gate import Decision, Rival, compare_with_champion, decide_promotion, with_way_round
 from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.predictions import read_predictions, write_again
 from cnnClassifier.model_card.card import Registered, write_card
@@ -175,7 +175,7 @@ def _decide(
         return Decision(False, f"nothing says how good it is: {why}", {})
     champion = registry.find(run.connection, bars.name, registry.CHAMPION)
     rival = None if champion is None else _meet(run, champion, fitted, bars, paths, work)
-    return decide(score, rival, fitted.metrics, audit, bars)
+    return decide_promotion(score, rival, fitted.metrics, audit, bars)
 
 
 def _meet(
@@ -192,7 +192,7 @@ def _meet(
     if theirs is None:
         return Rival(champion.version, None, f"its run keeps no {artifact}")
     try:
-        return meet(champion.version, fitted.table, read_predictions(theirs), bars)
+        return compare_with_champion(champion.version, fitted.table, read_predictions(theirs), bars)
     except DataError as error:
         return Rival(champion.version, None, str(error))
 

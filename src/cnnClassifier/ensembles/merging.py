@@ -25,7 +25,7 @@ PICTURES = 4
 
 
 def merge(packages: Sequence[Path], temperatures: Sequence[float], destination: Path, *, features: bool) -> None:
-    """Write the graph: `probabilities` and, if asked for, the first member's `features`, for its gate.
+    """Write the graph: `probabilities` and, if asked for, the first member's `features`, for its outlier rule.
 
     Maps are left out: they say where a member's evidence lies, and a mean of probabilities has none of its own.
     ModelError for members written in different versions of ONNX.

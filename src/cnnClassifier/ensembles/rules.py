@@ -38,7 +38,7 @@ def mean_of(tables: Sequence[Predictions], temperatures: Sequence[float]) -> Pre
 
 
 def fit_rules(table: Predictions, config: EvaluationConfig, outliers: OutlierRule | None) -> Fitted:
-    """Report on the mean, and fit threshold and conformal set on it; `outliers` is the gate it takes over.
+    """Report on the mean, and fit threshold and conformal set on it; `outliers` is the rule it takes over.
 
     What is reported of a rule is cross-fitted: each fold is judged by the rule that the other folds would choose.
     ConfigError for a positive class that is none of the table's.

@@ -11,8 +11,8 @@ from cnnClassifier.metrics.predictions import Predictions
 def answers_report(out_of_fold: Predictions, spec: DecisionSpec) -> dict[str, Any]:
     """Shares of images answered and referred to a person, how often the answers are right, how many a rule changed.
 
-    Without the gate: every image here is of the model's kind. The rules were chosen on these images, but none of
-    the models saw them.
+    Without the outlier rule: every image here is of the model's kind. The rules were chosen on these images, but none
+    of the models saw them.
     """
     rules = spec.model_copy(update={"outliers": None})
     answers = [decide(row, rules, out_of_fold.classes) for row in out_of_fold.probabilities]

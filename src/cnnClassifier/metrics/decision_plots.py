@@ -120,7 +120,7 @@ def _plot_conformal(found: Mapping[str, Any], title: str, path: Path) -> None:
     write_csv(path.with_suffix(".csv"), columns, map(_conformal_cells, rows))
 
 
-def plot_gate(found: Mapping[str, Any], folder: Path) -> None:
+def plot_outliers(found: Mapping[str, Any], folder: Path) -> None:
     """Write gate, as PNG and as CSV: how many of its own images refuse what share of each other kind.
 
     `found` is `gate_of_kind` of metrics.json.
@@ -137,7 +137,7 @@ def plot_gate(found: Mapping[str, Any], folder: Path) -> None:
     _in_percent(axes)
     label_axes(axes, "own held-out images refused", "other pictures refused")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
-    _finish(figure, "Gate against other kinds of image", path)
+    _finish(figure, "Outlier detector against other kinds of image", path)
     columns = ("threshold", "own_refused", *(f"{kind}_refused" for kind in found["kinds"]))
     cells = (_digits((row["threshold"], row["own_refused"], *row["refused"].values())) for row in rows)
     write_csv(path.with_suffix(".csv"), columns, cells)

@@ -1,4 +1,4 @@
-"""What the gate against other kinds of image is worth: how well it parts them from its own kind, and at what cost."""
+"""What the outlier detector is worth: how well it tells other kinds of image from its own, and at what cost."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +12,11 @@ Distances = NDArray[np.floating]
 CURVE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # shares of own images refused, one threshold each
 
 
-def gate_report(own: Distances, others: Mapping[str, Distances], threshold: float) -> dict[str, Any]:
+def outlier_report(own: Distances, others: Mapping[str, Distances], threshold: float) -> dict[str, Any]:
     """AUROC and share refused for each other kind, and the refusal curve, from distances of images.
 
-    `own` are leave-group-out distances of the model's own images (outliers.Gate.held_out) or those of its test
-    images; `others` the distances of each other kind's images. `curve` has a row a threshold: what share of own
+    `own` are leave-group-out distances of the model's own images (outliers.OutlierDetector.held_out) or those of its
+    test images; `others` the distances of each other kind's images. `curve` has a row a threshold: what share of own
     images it refuses, and of each other kind. ValueError if there are no images of a kind.
     """
     return {

@@ -56,8 +56,8 @@ def check(log_file: Path, classifier: Classifier, period: Period, out: Path) -> 
 
 def compare_window(classifier: Classifier, reference: TrainingReference, window: Window) -> Checked:
     """What the comparisons of a window find."""
-    gate = classifier.spec.decision.outliers
-    findings = compare(reference, window, gate.threshold if gate else None, Null(reference, len(window)))
+    rule = classifier.spec.decision.outliers
+    findings = compare(reference, window, rule.threshold if rule else None, Null(reference, len(window)))
     return Checked(time.time(), classifier.name, classifier.version, len(window), tuple(findings))
 
 

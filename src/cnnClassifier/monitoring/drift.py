@@ -172,7 +172,7 @@ def measures(reference: TrainingReference, window: Window, refused_from: float |
 def _refused(reference: TrainingReference, refused_from: float) -> Floats:
     """Which training images the model would have refused, 1 or 0, and with them all of the group that lies farthest.
 
-    The gate is fitted so that hardly any are: a bootstrap of none would hold one unusual patient for impossible.
+    The detector is fitted so that hardly any are: a bootstrap of none would hold one unusual patient for impossible.
     """
     farthest = reference.groups == reference.groups[reference.distances.argmax()]
     refused: Floats = ((reference.distances > refused_from) | farthest).astype(float)

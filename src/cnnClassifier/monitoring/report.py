@@ -56,8 +56,8 @@ def write_report(
     path: Path,
 ) -> None:
     """Write the page; `period` in seconds since 1970."""
-    gate = classifier.spec.decision.outliers
-    compared = measures(reference, window, gate.threshold if gate else None)
+    rule = classifier.spec.decision.outliers
+    compared = measures(reference, window, rule.threshold if rule else None)
     rows = [_row(*pair, classifier.spec.classes) for pair in zip(checked.findings, compared, strict=True)]
     page = (
         templates_of("cnnClassifier.monitoring")

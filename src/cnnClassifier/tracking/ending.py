@@ -19,7 +19,7 @@ UNCHANGED_TAG = "registration.unchanged"
 
 
 @contextmanager
-def told_if_it_fails(run: PipelineRun) -> Iterator[None]:
+def failure_recorded(run: PipelineRun) -> Iterator[None]:
     """For the length of a block, an error makes the run FAILED and Ctrl+C makes it KILLED; both are raised on."""
     try:
         yield
