@@ -99,6 +99,7 @@ def test_a_package_without_a_reference_says_so(tmp_path):
         ((), "no prediction log: name one with --log"),
         (("--log", "nowhere.db"), "nowhere.db: no prediction log"),
         (("--log", "x", "--since", "sometime"), "--since sometime: expected a time"),
+        (("--log", "x", "--since", "0m", "--until", "7d"), "--since must be before --until"),
     ],
 )
 def test_what_is_missing_is_one_line(package, tmp_path, arguments, said):

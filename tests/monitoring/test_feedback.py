@@ -125,10 +125,21 @@ def test_a_log_of_the_former_format_keeps_its_labels_and_takes_more(log_file):
         with closing(read_log(log_file)) as log:
             found = [(kept.prediction, kept.sha256, kept.label) for kept in corrections(log)]
             assert found == [(None, "image0", "a"), (7, "image1", "b"), (8, "image2", "c")]
-            assert log.execute("PRAGMA user_version").fetchone() == (2,)
+            assert log.execute("PRAGMA user_version").fetchone() == (3,)
+            assert log.execute("SELECT digest FROM predictions").fetchall() == [(None,), (None,)]
     with closing(read_log(log_file)) as log:
         correct(log, "ward-7", 0, "a")
         assert [kept.label for kept in corrections(log)] == ["a", "b", "a"]
+
+
+def test_images_in_linked_folders_are_found_as_predict_finds_them(log, log_file, tmp_path):
+    content = write_picture(tmp_path / "store/scan.png", 1).read_bytes()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/linked").symlink_to(tmp_path / "store")
+    log.execute("UPDATE predictions SET sha256 = ? WHERE request_id = 'r1'", (hashlib.sha256(content).hexdigest(),))
+    correct(log, "r1", 0, "b")
+    export_feedback(log_file, tmp_path / "manifest.csv", tmp_path / "images", None)
+    assert (tmp_path / "manifest.csv").read_text().splitlines()[1].startswith("linked/scan.png,b,")
 
 
 def test_the_manifest_is_read_by_data_ingestion(log, log_file, tmp_path):

@@ -74,6 +74,32 @@ def test_answers_from_before_the_reference_do_not_count(reference, log_file):
         read_window(log, "drawn", "1", *ALL, reference)
 
 
+def test_answers_of_another_model_under_the_same_name_and_version_do_not_count(reference, log_file):
+    """As after a registry was removed and a new model became its version 1."""
+    entries = entries_of(TRAINED, reference)[:6]
+    digests = ["new", "old", "old", "new", "new", None]  # None: from before digests were logged
+    write_log(log_file, [replace(entry, digest=digest) for entry, digest in zip(entries, digests, strict=True)])
+    with closing(read_log(log_file)) as log:
+        assert len(read_window(log, "drawn", "1", *ALL, reference, "new")) == 4
+        assert len(read_window(log, "drawn", "1", *ALL, reference, "third")) == 1
+
+
+def test_answers_of_other_classes_do_not_count(reference, log_file):
+    entries = entries_of(TRAINED, reference)[:4]
+    others = [replace(entry, probabilities={"a": 0.4, "b": 0.6}) for entry in entries[:3]]
+    write_log(log_file, [*others, entries[3]])
+    with closing(read_log(log_file)) as log:
+        assert len(read_window(log, "drawn", "1", *ALL, reference)) == 1
+
+
+def test_a_damaged_answer_is_one_error(reference, log_file):
+    write_log(log_file, entries_of(TRAINED, reference)[:2])
+    with closing(read_log(log_file)) as log:
+        log.execute("UPDATE predictions SET probabilities = '{' WHERE id = 2")
+    with closing(read_log(log_file)) as log, pytest.raises(DataError, match="has a damaged answer"):
+        read_window(log, "drawn", "1", *ALL, reference)
+
+
 def test_the_oldest_beyond_so_many_are_dropped(reference, log_file, monkeypatch):
     monkeypatch.setattr(module, "ROTATED", 0.0)
     entries = entries_of(TRAINED, reference)[:50]
@@ -258,7 +284,9 @@ def test_times_of_the_clock():
     assert parse_moment("2026-11-26T08:00:00+00:00", "--since") == 1795680000.0
 
 
-@pytest.mark.parametrize("text", ["tomorrow", "9999999999d", "99999999d", f"{'9' * 5000}w", "0001-01-01", ""])
+@pytest.mark.parametrize(
+    "text", ["tomorrow", "9999999999d", "99999999d", f"{'9' * 5000}w", "0001-01-01", "9999-12-31T23:59-05:00", ""]
+)
 def test_what_is_no_time_is_told_with_its_option(text):
     with pytest.raises(ConfigError, match=rf"^--until {text:.80}: expected a time such as 7d"):
         parse_moment(text, "--until")

@@ -80,10 +80,11 @@ def test_nothing_is_noted_unless_asked_for(client, tmp_path, monkeypatch):
     assert "Answers are noted" not in client.get("/").text
 
 
-def test_an_answer_is_noted_with_its_numbers(logged):
+def test_an_answer_is_noted_with_its_numbers(logged, watched):
     answer = predict(logged.test_client(), coloured(PURE), **{"X-Request-ID": "ward-7"}).json
     (row,) = noted(logged)
     assert (row["request_id"], row["item"], row["model"], row["version"]) == ("ward-7", 0, "watched", "11")
+    assert row["digest"] == watched.digest
     assert (row["state"], row["label"]) == ("answer", "adenocarcinoma")
     assert json.loads(row["probabilities"]) == pytest.approx(answer["probabilities"], abs=1e-5)
     assert row["distance"] == pytest.approx(0, abs=1e-3)

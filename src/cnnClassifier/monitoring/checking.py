@@ -24,10 +24,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Period:
-    """From when to when, in seconds since 1970."""
+    """From when to when, in seconds since 1970; ConfigError if it ends before it begins."""
 
     since: float
     until: float
+
+    def __post_init__(self) -> None:
+        """Refuse one that runs backwards."""
+        if self.since >= self.until:
+            raise ConfigError("--since must be before --until: 7d is seven days ago, 0m is now")
 
 
 def log_path(named: Path | None, environ: Mapping[str, str], configured: Path | None) -> Path:
@@ -47,7 +52,8 @@ def check(log_file: Path, classifier: Classifier, period: Period, out: Path) -> 
     reference = training_reference(classifier)
     place = check_new_file(out, read=[log_file])
     with closing(read_log(log_file)) as connection, naming_database(log_file):
-        window = read_window(connection, classifier.name, classifier.version, period.since, period.until, reference)
+        model = classifier.name, classifier.version
+        window = read_window(connection, *model, period.since, period.until, reference, classifier.digest)
         checked = compare_window(classifier, reference, window)
         write_report(checked, reference, window, classifier, (period.since, period.until), place)
         save_check(connection, checked)

@@ -11,7 +11,7 @@ from cnnClassifier.errors import DataError
 from cnnClassifier.monitoring.moving import make_room
 
 APPLICATION = 0x434E4E4C  # "CNNL": which SQLite files are logs; nothing is written into any other
-FORMAT = 2
+FORMAT = 3
 TABLES = {"predictions", "feedback", "drift"}
 SECONDS = 10.0  # that somebody else's writing is waited for
 
@@ -19,7 +19,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS predictions (
     id INTEGER PRIMARY KEY, time REAL NOT NULL, request_id TEXT NOT NULL, item INTEGER NOT NULL,
     model TEXT NOT NULL, version TEXT NOT NULL, state TEXT NOT NULL, label TEXT, probabilities TEXT NOT NULL,
-    distance REAL, components TEXT NOT NULL, properties TEXT NOT NULL, sha256 TEXT);
+    distance REAL, components TEXT NOT NULL, properties TEXT NOT NULL, sha256 TEXT, digest TEXT);
 CREATE INDEX IF NOT EXISTS predictions_by_request ON predictions (request_id, item);
 CREATE INDEX IF NOT EXISTS predictions_by_time ON predictions (time);
 CREATE TABLE IF NOT EXISTS feedback (
@@ -39,6 +39,9 @@ UPDATE feedback SET prediction = (
     AND answer.item = feedback.item AND answer.time <= feedback.time AND answer.sha256 IS feedback.sha256);
 """
 
+# Until format 2 a model was its name and version, which a registry that was removed and made again gives to another.
+TO_FORMAT_3 = "ALTER TABLE predictions ADD COLUMN digest TEXT"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -46,6 +49,7 @@ class Entry:
 
     `components` and `properties` are empty where the model has no training reference to compare them with;
     `sha256` of the file is kept only where readers may correct answers, to find the image again on their side.
+    `digest` is of the model's files: a name and a version may come to mean another model.
     """
 
     time: float
@@ -60,13 +64,14 @@ class Entry:
     components: tuple[float, ...] = ()
     properties: tuple[float, ...] = ()
     sha256: str | None = None
+    digest: str | None = None
 
     def as_row(self) -> tuple[object, ...]:
         """The values of its row, but the key."""
         start = (self.time, self.request_id, self.item, self.model, self.version, self.state, self.label)
         lists = (json.dumps([_single(each) for each in values]) for values in (self.components, self.properties))
         probabilities = json.dumps({name: _single(value) for name, value in self.probabilities.items()})
-        return (*start, probabilities, self.distance, *lists, self.sha256)
+        return (*start, probabilities, self.distance, *lists, self.sha256, self.digest)
 
 
 def _single(value: float) -> float:
@@ -79,7 +84,7 @@ def _single(value: float) -> float:
 
 
 INSERT = """INSERT INTO predictions (time, request_id, item, model, version, state, label, probabilities, distance,
-    components, properties, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    components, properties, sha256, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
 def open_log(path: Path) -> sqlite3.Connection:
@@ -107,13 +112,18 @@ def _make_tables(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for statement in SCHEMA.split(";"):
         connection.execute(statement)
-    columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('feedback')")}
-    if "prediction" not in columns:
+    if "prediction" not in _columns(connection, "feedback"):
         for statement in TO_FORMAT_2.split(";"):
             connection.execute(statement)
+    if "digest" not in _columns(connection, "predictions"):
+        connection.execute(TO_FORMAT_3)
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
     connection.execute(f"PRAGMA user_version = {FORMAT}")
     connection.execute("COMMIT")
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
 
 
 def _is_log(connection: sqlite3.Connection, path: Path) -> bool:

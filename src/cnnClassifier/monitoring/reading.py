@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -45,33 +46,37 @@ def parse_moment(text: str, option: str) -> float:
         if ago := re.fullmatch(r"(\d+)([mhdw])", text):
             return (datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})).timestamp()
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.astimezone()).timestamp()
+        return moment.astimezone(UTC).timestamp()  # the machine's time zone, unless it says another
     except (ValueError, OverflowError):
         raise ConfigError(f"{option} {text:.80}: expected a time such as 7d, 24h or 2026-11-26T08:00") from None
 
 
 def read_window(
-    log: sqlite3.Connection, model: str, version: str, since: float, until: float, reference: TrainingReference
+    log: sqlite3.Connection,
+    model: str,
+    version: str,
+    since: float,
+    until: float,
+    reference: TrainingReference,
+    digest: str | None = None,
 ) -> Window:
     """The newest answers of a model's version in a time, MOST at most; DataError that says what there is instead.
 
-    Answers without numbers to compare, from before the model had a reference, do not count.
+    Answers without numbers to compare, from before the model had a reference, do not count; nor, with `digest`, those
+    of other files under that name and version, unless they are so old that their digest was not logged.
     """
     rows = log.execute(
         "SELECT probabilities, distance, components, properties, state FROM predictions "
-        "WHERE model = ? AND version = ? AND time >= ? AND time <= ? ORDER BY id DESC LIMIT ?",
-        (model, version, since, until, MOST),
+        "WHERE model = ? AND version = ? AND time >= ? AND time <= ? AND (? IS NULL OR digest IS NULL OR digest = ?) "
+        "ORDER BY id DESC LIMIT ?",
+        (model, version, since, until, digest, digest, MOST),
     ).fetchall()
-    width = len(PROPERTIES)
-    parsed = [
-        (list(json.loads(probabilities).values()), distance, json.loads(components), json.loads(properties), state)
-        for probabilities, distance, components, properties, state in rows
-    ]
     axes = reference.components.shape[1]
-    parsed = [row for row in parsed if len(row[2]) == axes and len(row[3]) == width]
+    widths = reference.probabilities.shape[1], axes, len(PROPERTIES)
+    parsed = [row for row in map(_parsed, rows) if tuple(map(len, row[:3])) == widths]
     if not parsed:
         raise DataError(f"no answers of {model} version {version} in that time; {_what_there_is(log)}")
-    probabilities, distances, components, properties, states = zip(*parsed, strict=True)
+    probabilities, components, properties, distances, states = zip(*parsed, strict=True)
     return Window(  # in the reference's precision: equal images are equal numbers
         probabilities=np.array(probabilities, np.float32),
         distances=np.array([np.nan if far is None else far for far in distances], np.float32),
@@ -79,6 +84,14 @@ def read_window(
         properties=np.array(properties, np.float32),
         refused=np.array([state == "refused" for state in states]),
     )
+
+
+def _parsed(row: tuple[str, float | None, str, str, str]) -> tuple[list[float], list[float], list[float], Any, str]:
+    probabilities, distance, components, properties, state = row
+    try:
+        return list(json.loads(probabilities).values()), json.loads(components), json.loads(properties), distance, state
+    except ValueError as error:
+        raise DataError(f"the prediction log has a damaged answer ({error}); restore it or begin a new one") from None
 
 
 def save_check(log: sqlite3.Connection, checked: Checked) -> None:

@@ -51,8 +51,8 @@ class Journal:
             return None
         return Seen(measure(pixels), hashlib.sha256(data).hexdigest() if self.feedback else None)
 
-    def note(self, prediction: Prediction, seen: Seen | None, request_id: str, item: int) -> None:
-        """Have an answer written in the background."""
+    def note(self, prediction: Prediction, seen: Seen | None, digest: str, request_id: str, item: int) -> None:
+        """Have an answer of the model with this digest written in the background."""
         if self.writer is None or seen is None:
             return
         self.writer.put(
@@ -69,6 +69,7 @@ class Journal:
                 components=prediction.components,
                 properties=seen.properties,
                 sha256=seen.sha256,
+                digest=digest,
             )
         )
 

@@ -148,7 +148,7 @@ class Service:
             return *picture.shown_to(classifier), self.journal.look(picture.pixels, data) if look else None
 
     def _note(self, found: Found, classifier: Classifier, request_id: str, item: int = 0) -> Answer:
-        self.journal.note(found.prediction, found.seen, request_id, item)
+        self.journal.note(found.prediction, found.seen, classifier.digest, request_id, item)
         return self._tell(found.prediction, found.picture, classifier, request_id)
 
     def _tell(self, prediction: Prediction, picture: PictureAnswer, classifier: Classifier, request_id: str) -> Answer:
