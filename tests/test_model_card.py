@@ -16,6 +16,7 @@ from cnnClassifier.config.data import SPLITS
 from cnnClassifier.config.network import PreprocessingSpec
 from cnnClassifier.config.types import RegistrationConfig
 from cnnClassifier.datasets.manifest import ImageRecord
+from cnnClassifier.fit_state import FitState
 from cnnClassifier.metrics.calibration import calibration_report
 from cnnClassifier.metrics.conformal import conformal_report
 from cnnClassifier.metrics.operating import operating_report
@@ -103,9 +104,18 @@ OPTIONAL = {
 }
 
 
+SEARCH = FitState(
+    [
+        {"accuracy": 0.61, "loss": 1.02, "val_accuracy": 0.55, "val_loss": 1.11},
+        {"accuracy": 0.834, "loss": 0.512, "val_accuracy": 0.707, "val_loss": 0.803},
+        {"accuracy": 0.95, "loss": 0.2, "val_accuracy": 0.7, "val_loss": 0.9},
+    ]
+)
+
+
 def card(metrics: dict[str, Any] = METRICS, audit: dict[str, Any] = AUDIT, **changes: Any) -> str:
     config, spec = changes.pop("config", CONFIG), changes.pop("spec", SPEC)
-    return card_text(config, spec, audit, metrics, changes.pop("registered", REGISTERED))
+    return card_text(config, spec, audit, metrics, changes.pop("registered", REGISTERED), changes.pop("search", None))
 
 
 def test_it_says_what_the_settings_say():
@@ -127,6 +137,35 @@ def test_results_by_class_are_those_of_the_protocol_that_the_gate_looks_at():
     text = card()
     assert "By `grouped_cv`:" in text
     assert "| spiculated_mass | 228 | 0.741 (0.691-0.771) |" in text
+
+
+def test_precision_is_told_beside_recall_as_the_mean_over_the_classes_that_have_images():
+    metrics = copy.deepcopy(METRICS)
+    values = zip(metrics["grouped_cv"]["per_class"].values(), (0.9, 0.6, None), strict=True)
+    for of_class, value in values:
+        of_class["precision"] = {"value": value, "low": None, "high": None}
+    (row,) = [line for line in card(metrics).splitlines() if line.startswith("| grouped_cv | 685 | 228 |")]
+    assert row.startswith("| grouped_cv | 685 | 228 | 0.751 (0.701-0.781) | 0.750 | 0.751 (0.701-0.781) |")
+
+
+def test_train_valid_and_test_stand_in_one_table_and_what_each_is_of():
+    text = card(search=SEARCH)
+    table = text.partition("### Train, valid, test")[2].partition("##")[0]
+    assert [line for line in table.splitlines() if line.startswith(("| t", "| valid"))] == [
+        "| train | 0.512 | 0.834 |",
+        "| valid | 0.803 | 0.707 |",
+        "| test | 0.953 (0.903-0.983) | 0.953 (0.903-0.983) |",
+    ]
+    assert "at its best epoch (2 of 3)" in table
+    assert "`training.refit`" in table
+    assert "### Train, valid, test" not in card()
+
+
+def test_without_a_published_test_split_the_table_has_no_row_of_it():
+    metrics = {name: values for name, values in METRICS.items() if name != "published"}
+    table = card(metrics, search=SEARCH).partition("### Train, valid, test")[2].partition("##")[0]
+    assert "| valid |" in table
+    assert "test split" not in table
 
 
 def test_faults_of_the_data_are_told_with_the_verdict():
@@ -168,7 +207,7 @@ def test_a_section_that_metrics_do_not_have_is_left_out(section):
 
 
 def test_what_evaluation_and_audit_really_write_is_told_without_a_gap():
-    text = card(measured(), summarised())
+    text = card(measured(), summarised(), search=SEARCH)
     assert all(heading in text for name, heading in OPTIONAL.items() if name not in ("gate_of_kind", "controls"))
     assert "### Any positive class" in text
     assert "unknown" not in text
@@ -229,7 +268,7 @@ def test_a_synthetic_model_is_told_apart_at_the_top():
 
 
 def test_tables_have_as_many_cells_in_every_row():
-    for table in re.findall(r"(?:^\|.*\n)+", card(), re.MULTILINE):
+    for table in re.findall(r"(?:^\|.*\n)+", card(search=SEARCH), re.MULTILINE):
         assert len({re.sub(r"\\.", "", row).count("|") for row in table.splitlines()}) == 1, table
 
 

@@ -13,7 +13,7 @@ from cnnClassifier.errors import DataError
 from cnnClassifier.files import read_json, write_json
 from cnnClassifier.finished_run import digests
 from cnnClassifier.model_spec import WEIGHTS_FILE, ModelSpec, write_spec
-from cnnClassifier.results import CONTROLS, SHOWN, markdown_table, terminal_report
+from cnnClassifier.results import CONTROLS, SHOWN, keep_sample, markdown_table, samples_section, terminal_report
 from cnnClassifier.tracking.registry import RegisteredModel
 from cnnClassifier.tracking.standing import Standing
 from ingestion import paths_below
@@ -141,6 +141,22 @@ def test_the_markdown_table_has_a_row_for_each_protocol_there_is_and_its_control
     assert [row.split(" | ")[1] for row in rows[1:3]] == ["published test split", "less exact copies"]
     assert rows[3].startswith("| phantom (synthetic) | published test split | 9 | 1.000 (.900-1.000) |")
     assert len(rows) == 4
+
+
+def test_of_samples_precision_is_told_beside_recall(tmp_path):
+    metrics = results(published=(9, 1.0))
+    of_classes = ({"precision": {"value": value}} for value in (0.25, 0.75, None))
+    metrics["published"]["per_class"] = dict(zip("abc", of_classes, strict=True))
+    keep_sample(write(tmp_path / "metrics.json", metrics), "nine drawings", tmp_path / "kept/one.json")
+    header, _, row, _, seen = samples_section(tmp_path / "kept").splitlines()
+    assert "| images | balanced accuracy | mean precision | accuracy |" in header
+    assert row.startswith("| one | published test split | 9 | 1.000 (.900-1.000) | .500 | 1.000 (.900-1.000) |")
+    assert seen == "- one: nine drawings"
+
+
+def write(path: Path, content: dict[str, Any]) -> Path:
+    write_json(content, path)
+    return path
 
 
 def test_a_metric_that_cannot_be_said_is_called_unknown_and_one_without_limits_stands_alone(tmp_path):

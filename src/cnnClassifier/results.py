@@ -14,6 +14,7 @@ from cnnClassifier.errors import DataError
 from cnnClassifier.files import read_json, write_json
 from cnnClassifier.finished_run import read_finished
 from cnnClassifier.gate import with_way_round
+from cnnClassifier.mean_precision import mean_precision
 from cnnClassifier.model_spec import read_spec
 from cnnClassifier.tracking.standing import Standing
 
@@ -63,11 +64,12 @@ def _place(registration: Mapping[str, Any], standing: Standing) -> str:
     return "champion" if won else "challenger"
 
 
-def markdown_table(results: Mapping[str, Path]) -> str:
-    """Experiments' metrics.json files as one Markdown table, a row for each protocol."""
+def markdown_table(results: Mapping[str, Path], precision: bool = False) -> str:
+    """Experiments' metrics.json files as one Markdown table, a row for each protocol; with mean precision if asked."""
     controls = [f"{label}, {SHOWN[CONTROL_METRIC]}" for label in CONTROLS.values()]
-    header = ["experiment", "protocol", "images", *SHOWN.values(), *controls]
-    rows = [row for name, path in results.items() for row in _markdown_rows(name, read_json(path))]
+    recall, *others = SHOWN.values()
+    header = ["experiment", "protocol", "images", recall, *["mean precision"] * precision, *others, *controls]
+    rows = [row for name, path in results.items() for row in _markdown_rows(name, read_json(path), precision)]
     return "".join(f"| {' | '.join(row)} |\n" for row in [header, ["---"] * len(header), *rows])
 
 
@@ -79,10 +81,13 @@ def results_section(folder: Path) -> str:
 
 
 def samples_section(folder: Path) -> str:
-    """A table of every <experiment>.json of a folder of `keep_sample`, and in its words what each run saw."""
+    """A table of every <experiment>.json of a folder of `keep_sample`, and in its words what each run saw.
+
+    Precision stands beside recall (balanced accuracy): brain_ct_mri asks for the one first and for the other second.
+    """
     files = {path.stem: path for path in sorted(folder.glob("*.json"))}
     seen = "".join(f"- {name}: {read_json(path)['seen']}\n" for name, path in files.items())
-    return f"{markdown_table(files)}\n{seen}"
+    return f"{markdown_table(files, precision=True)}\n{seen}"
 
 
 def keep_sample(metrics: Path, seen: str, path: Path) -> None:
@@ -113,14 +118,17 @@ def _table(metrics: Mapping[str, Any], title: str) -> Table:
     return table
 
 
-def _markdown_rows(name: str, metrics: Mapping[str, Any]) -> list[list[str]]:
+def _markdown_rows(name: str, metrics: Mapping[str, Any], precision: bool) -> list[list[str]]:
+    recall, *others = SHOWN
     kind = " (synthetic)" if metrics["data"].get("synthetic") else ""
     return [
         [
             name + kind,
             label,
             str(metrics[protocol]["images"]),
-            *(_cell(metrics[protocol][metric]) for metric in SHOWN),
+            _cell(metrics[protocol][recall]),
+            *[_short(mean_precision(metrics[protocol]))] * precision,
+            *(_cell(metrics[protocol][metric]) for metric in others),
             *(_control(metrics, protocol, control) for control in CONTROLS),
         ]
         for protocol, label in _present(metrics)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import balanced_accuracy_score, precision_score
 
 from cnnClassifier.asking.evaluate import evaluate_folder
 from cnnClassifier.asking.labelled import list_labelled
@@ -62,6 +62,19 @@ def test_the_metrics_are_scikit_learns_on_the_answers(evaluated):
     )
     assert found["balanced_accuracy"]["low"] <= found["balanced_accuracy"]["value"]
     assert [row["file"].rpartition("/")[2] for row in found["unreadable"]] == ["notes.txt"]
+
+
+def test_mean_precision_is_told_beside_mean_recall_as_scikit_learn_gives_it(evaluated):
+    rows = list(csv.DictReader((evaluated / "out/answers.csv").open()))
+    read = [row for row in rows if row["state"] != "error"]
+    called = [max(CLASSES, key=lambda name: float(row[f"probability of {name}"])) for row in read]
+    expected = precision_score([row["true_label"] for row in read], called, average="macro", zero_division=0)
+    page = (evaluated / "out/report.html").read_text()
+    recall, precision = (
+        page.index(f">{label}</th>") for label in ("balanced accuracy (mean recall)", "mean precision")
+    )
+    assert recall < precision
+    assert page[precision:].split("<td>")[1].startswith(f"{expected:.3f}</td>")
 
 
 def test_answers_are_those_of_the_model(evaluated, data):

@@ -19,6 +19,7 @@ from cnnClassifier.datasets.manifest import ImageRecord, write_manifest
 from cnnClassifier.decision import DecisionSpec
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.files import read_json, write_json, write_text
+from cnnClassifier.fit_state import FitState, history_table
 from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.classification import OVERALL
 from cnnClassifier.metrics.predictions import write_predictions
@@ -118,6 +119,8 @@ def write_results(
     calibration = {"temperature": 1.2, "ece": {"before": 0.1, "debiased": ece}}
     write_json({**metrics, "calibration": calibration}, paths.metrics)
     write_json({"verdict": "Clean.", "policy": {"satisfied": not broken, "broken": list(broken)}}, paths.audit)
+    epoch = {"accuracy": 0.9, "loss": 0.3, "val_accuracy": 0.8, "val_loss": 0.4}
+    write_text(history_table(FitState([epoch])), paths.history)
     write_text(DecisionSpec(temperature=1.2).model_dump_json(), paths.decision)
     blind = Axes(np.zeros(FEATURES, np.float32), np.zeros((4, FEATURES), np.float32))
     save_training_reference(replace(reference_of(TRAINED_PATIENTS), axes=blind), paths.reference)
@@ -133,6 +136,7 @@ def test_a_first_good_model_becomes_champion_and_carries_its_card_and_its_decisi
     card = (trained.paths.model_card / "model_card.md").read_text()
     assert card.startswith("# Model card: shapes, version 1\n")
     assert "champion: there was no champion before" in card
+    assert "| train | 0.300 | 0.900 |\n| valid | 0.400 | 0.800 |\n| test | 0.950 (" in card
     assert "version" not in (served / "model_card.md").read_text().splitlines()[0]
 
 

@@ -13,7 +13,7 @@ from cnnClassifier.asking.answers import Answer, ask
 from cnnClassifier.asking.formats import as_csv
 from cnnClassifier.asking.labelled import Labelled, experiment_of, list_labelled
 from cnnClassifier.asking.models import choose_model
-from cnnClassifier.asking.report import SHOWN, in_words, write_report
+from cnnClassifier.asking.report import rows_of, write_report
 from cnnClassifier.asking.training_images import training_images
 from cnnClassifier.batching import followed
 from cnnClassifier.config.types import ProjectConfig
@@ -145,8 +145,8 @@ def _summary(metrics: dict[str, Any], classifier: Classifier, data: Path) -> Tab
     table = Table(title=f"{classifier.name} version {classifier.version} on {data}", title_justify="left")
     table.add_column("")
     table.add_column(f"value ({CONFIDENCE:.0%} interval)", justify="right")
-    for key, label in SHOWN.items():
-        table.add_row(label, in_words(metrics[key]))
+    for label, value in rows_of(metrics):
+        table.add_row(label, value)
     table.add_row("images", str(metrics["images"]))
     if metrics["copies_of_training_images"]:
         table.add_row("of them in training, too", str(metrics["copies_of_training_images"]))

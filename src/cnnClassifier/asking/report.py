@@ -11,9 +11,10 @@ from cnnClassifier.audit.pictures import thumbnail
 from cnnClassifier.files import write_text
 from cnnClassifier.html_pages import templates_of
 from cnnClassifier.inference import Prediction
+from cnnClassifier.mean_precision import mean_precision
 
 SHOWN = {
-    "balanced_accuracy": "balanced accuracy",
+    "balanced_accuracy": "balanced accuracy (mean recall)",
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
     "macro_roc_auc": "macro ROC-AUC",
@@ -45,7 +46,7 @@ def write_report(
             title=title,
             metrics=metrics,
             headline=in_words(metrics["balanced_accuracy"]),
-            rows=[(label, in_words(metrics[name])) for name, label in SHOWN.items()],
+            rows=rows_of(metrics),
             warnings=warnings_on(metrics),
             plots=[(name.replace("_", " "), words, _address(plots / f"{name}.png")) for name, words in PLOTS.items()],
             mistakes=shown,
@@ -54,6 +55,13 @@ def write_report(
         )
     )
     write_text(page, path)
+
+
+def rows_of(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The overall metrics in words, by what they are called; mean precision stands after the mean recall."""
+    first, *rest = [(label, in_words(metrics[name])) for name, label in SHOWN.items()]
+    precision = {"value": mean_precision(metrics), "low": None, "high": None}
+    return [first, ("mean precision", in_words(precision)), *rest]
 
 
 def warnings_on(metrics: Mapping[str, Any]) -> list[str]:

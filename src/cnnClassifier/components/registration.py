@@ -27,6 +27,7 @@ from cnnClassifier.features.engine import ranging_pixels, ranging_records
 from cnnClassifier.features.network import open_features
 from cnnClassifier.files import file_sha256, new_folder, read_json, scratch_folder, write_json
 from cnnClassifier.finished_run import digests
+from cnnClassifier.fit_state import read_history
 from cnnClassifier.gate import Decision, Rival, compare_with_champion, decide_promotion, with_way_round
 from cnnClassifier.metrics.classification import OVERALL
 from cnnClassifier.metrics.predictions import Predictions, read_predictions
@@ -136,7 +137,8 @@ class Registration(Component[RegistrationConfig]):
             "Confusion matrix, test split": self.paths.evaluation_plots / matrix,
             "Training: loss and accuracy by epoch": self.paths.training_plots / "history.png",
         }
-        write_card(folder, self.config, spec, audit, metrics, registered, pictures)
+        search = read_history(self.paths.history)
+        write_card(folder, self.config, spec, audit, metrics, registered, pictures, search)
 
     def _register(self, spec: ModelSpec, score: float, test_data: str) -> int:
         destination = self.paths.work / "pyfunc"

@@ -17,6 +17,8 @@ from markdown_it import MarkdownIt
 from cnnClassifier import DISCLAIMER
 from cnnClassifier.config.types import RegistrationConfig
 from cnnClassifier.files import write_text
+from cnnClassifier.fit_state import FitState
+from cnnClassifier.mean_precision import mean_precision
 from cnnClassifier.model_spec import CARD_FILE, ModelSpec
 
 MARKDOWN, HTML = "model_card.md", CARD_FILE
@@ -50,12 +52,14 @@ def write_card(
     metrics: Mapping[str, Any],
     registered: Registered,
     pictures: Mapping[str, Path] = MappingProxyType({}),
+    search: FitState | None = None,
 ) -> None:
     """Write model_card.md and model_card.html, one file that needs nothing else, from audit.json and metrics.json.
 
-    `pictures` (PNG files by caption) stand at the end of the page; those that are not there are left out.
+    `pictures` (PNG files by caption) stand at the end of the page; those that are not there are left out. `search` is
+    the fit that early stopping watched, if there was one.
     """
-    text = card_text(config, spec, audit, metrics, registered)
+    text = card_text(config, spec, audit, metrics, registered, search)
     write_text(text, folder / MARKDOWN)
     shown = {caption: file.read_bytes() for caption, file in pictures.items() if file.is_file()}
     write_text(as_page(text, f"Model card: {config.name}", shown), folder / HTML)
@@ -67,6 +71,7 @@ def card_text(
     audit: Mapping[str, Any],
     metrics: Mapping[str, Any],
     registered: Registered,
+    search: FitState | None = None,
 ) -> str:
     """The card as Markdown."""
     protocols = {name: meaning for name, meaning in PROTOCOLS.items() if name in metrics}
@@ -80,6 +85,7 @@ def card_text(
         metrics=metrics,
         protocols=protocols,
         registered=registered,
+        search=search,
         spec=spec,
         with_rates=[name for name in protocols if "any_positive" in metrics[name]],
     )
@@ -102,6 +108,7 @@ def _template(name: str) -> Template:
         keep_trailing_newline=True,
     )
     environment.filters |= {"interval": _interval, "number": _number, "percent": _percent, "plain": _plain}
+    environment.filters["mean_precision"] = mean_precision
     return environment.get_template(name)
 
 
