@@ -4,16 +4,16 @@
 #   docker run -p 8080:8080 -v "$PWD/artifacts/registration/package:/model:ro" -e CNNCLASSIFIER_MODEL_DIR=/model cnnclassifier
 #   docker build --target training -t cnnclassifier-training .
 #   docker run --user "$(id -u):$(id -g)" -v "$PWD:/project" cnnclassifier-training    # the pipeline in this clone
-# More ways to give it a model: docs/serving.md.
+# Other ways to provide a model: docs/serving.md.
 
 FROM python:3.11-bookworm AS serving-packages
 WORKDIR /build
 COPY requirements-serve.lock .
 RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --require-hashes -r requirements-serve.lock
-# Half of it nobody uses: tests, debugging symbols, what scipy.ndimage does not need of SciPy, onnxruntime's library for C programs, box's compiled twins of its
-# modules, gdcm's programs, and the copies of its libraries that are links until a wheel is made of them. What lies in
-# *.libs was changed by auditwheel and does not load any more once it is stripped.
+# Remove what serving never loads: tests, debugging symbols, the parts of SciPy that scipy.ndimage does not need, onnxruntime's library for C programs,
+# box's compiled duplicates of its modules, gdcm's programs, and the copies of its libraries (links, until a wheel is built from them). Libraries in
+# *.libs were changed by auditwheel and no longer load once they are stripped.
 WORKDIR /opt/venv/lib/python3.11/site-packages
 RUN find . -type d -name tests -prune -exec rm -r {} + \
     && find scipy -mindepth 1 -maxdepth 1 -type d -not -name '_lib' -not -name linalg -not -name ndimage \
@@ -22,7 +22,7 @@ RUN find . -type d -name tests -prune -exec rm -r {} + \
     && for full in _gdcm/lib*.so.*.*.*; do \
          ln -sf "${full##*/}" "${full%.*}" && ln -sf "${full##*/}" "${full%.*.*.*}" || exit 1; done \
     && find . -type f -name '*.so*' -not -path './*.libs/*' -exec strip --strip-unneeded {} +
-# Bytecode of what a start imports and no more: the server may write none.
+# Compile only what is imported at start-up: the server may not write bytecode.
 WORKDIR /build
 COPY src src/
 RUN PYTHONPATH=src /opt/venv/bin/python -c "import onnxruntime, cnnClassifier.web.factory, cnnClassifier.web.server"
@@ -46,7 +46,7 @@ COPY models models/
 COPY app.py ./
 USER 10001
 EXPOSE 8080
-# /ready answers 503 until the model has passed its self-test. No proxy: Docker hands the site's on to containers.
+# /ready answers 503 until the model has passed its self-test. No proxy: Docker passes the host's proxy settings on to containers.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['PORT'] + '/ready', timeout=4)"]
 CMD ["python", "app.py"]
@@ -54,20 +54,20 @@ CMD ["python", "app.py"]
 FROM python:3.11-bookworm AS training-packages
 WORKDIR /build
 COPY requirements-uv.lock requirements.lock ./
-# uv, not pip: ai-edge-litert asks for a release of backports-strenum that says it is for Python below 3.11; pip minds.
-# Compiled at once: its user may not write bytecode, and every stage of the pipeline would compile TensorFlow again.
+# uv, not pip: ai-edge-litert needs a release of backports-strenum that is declared for Python below 3.11; pip refuses it.
+# Bytecode is compiled here: the user may not write it, and every stage of the pipeline would compile TensorFlow again.
 RUN python -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r requirements-uv.lock \
     && python -m venv --without-pip /opt/venv \
     && /opt/uv/bin/uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python \
          --require-hashes -r requirements.lock
 
-# The environment of requirements.lock, and git, which DVC asks; the project itself is mounted at /project.
+# The environment of requirements.lock, and git, which DVC calls; the project itself is mounted at /project.
 FROM python:3.11-slim-bookworm AS training
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends git && rm -rf /var/lib/apt/lists/*
 COPY --from=training-packages /opt/venv /opt/venv
-# Any user may run it: whoever owns the clone. Most have no name here, and DVC asks for one. What libraries write about
-# themselves goes with the container.
+# Run it as the user who owns the clone. Most users have no name in this image, and DVC needs one. Caches and settings that
+# libraries write disappear with the container.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/project/src \
     PYTHONUNBUFFERED=1 \
@@ -80,5 +80,5 @@ WORKDIR /project
 USER 10001
 CMD ["python", "main.py"]
 
-# What `docker build .` makes.
+# What `docker build .` builds.
 FROM serving

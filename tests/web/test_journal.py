@@ -77,7 +77,7 @@ def test_nothing_is_noted_unless_asked_for(client, tmp_path, monkeypatch):
     assert predict(client, picture()).status_code == 200
     assert list(tmp_path.iterdir()) == []
     assert "cnnclassifier_log" not in client.get("/metrics").text
-    assert "Answers are noted" not in client.get("/").text
+    assert "Answers are logged" not in client.get("/").text
 
 
 def test_an_answer_is_noted_with_its_numbers(logged, watched):

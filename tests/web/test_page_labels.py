@@ -28,8 +28,8 @@ def labels(browser, asking_readers) -> Iterator[Page]:
 
 
 def give(page: Page, label: str) -> None:
-    page.get_by_label("What a reader says it is").select_option(label=label)
-    page.get_by_role("button", name="Keep this label").click()
+    page.get_by_label("Correct label (reader's opinion)").select_option(label=label)
+    page.get_by_role("button", name="Save label").click()
 
 
 def test_a_reader_says_what_an_image_is_and_hears_what_was_kept(labels):
@@ -72,14 +72,14 @@ def test_a_chosen_label_waits_while_the_page_is_drawn_again(labels):
     choose(labels, picture())
     expect_answer(labels, "Adenocarcinoma")
     give(labels, "Normal")
-    said, chosen = labels.locator("#feedback-said"), labels.get_by_label("What a reader says it is")
+    said, chosen = labels.locator("#feedback-said"), labels.get_by_label("Correct label (reader's opinion)")
     expect(said).to_contain_text("Kept: normal.")
     chosen.select_option(label="Squamous cell carcinoma")
     expect(said).to_have_text("")
     # As when a picture or a map of this image comes.
     labels.evaluate("import('/static/items.js').then(({ choice }) => choice.changed(choice.selected))")
     expect(chosen).to_have_value("squamous_cell_carcinoma")
-    labels.get_by_role("button", name="Keep this label").click()
+    labels.get_by_role("button", name="Save label").click()
     expect(said).to_have_text("Kept: squamous cell carcinoma. The model said adenocarcinoma.")
     held = []
     labels.route("**/api/v1/feedback", lambda route: held.append(route))
@@ -88,7 +88,7 @@ def test_a_chosen_label_waits_while_the_page_is_drawn_again(labels):
     chosen.select_option(label="Large cell carcinoma")
     with labels.expect_response("**/api/v1/feedback"):
         held[0].continue_()
-    expect(labels.get_by_role("button", name="Keep this label")).to_be_enabled()
+    expect(labels.get_by_role("button", name="Save label")).to_be_enabled()
     expect(chosen).to_have_value("large_cell_carcinoma")
 
 

@@ -34,7 +34,7 @@ def test_a_server_that_wants_a_key_is_given_it_once_and_only_this_tab_knows_it(b
             expect(page.get_by_label("API key", exact=True)).to_be_focused()
             page.keyboard.type("wrong")
             page.keyboard.press("Enter")
-            expect(page.get_by_role("dialog")).to_contain_text("It does not take this key")
+            expect(page.get_by_role("dialog")).to_contain_text("This key was not accepted")
             page.keyboard.type("open-sesame")
             page.keyboard.press("Enter")
             expect_answer(page, "Normal")
@@ -76,7 +76,7 @@ def test_a_key_that_cannot_be_sent_is_refused_in_the_form_and_the_next_one_is_tr
             choose(page, picture("normal"))
             page.get_by_label("API key", exact=True).fill("open-sesame…")
             page.keyboard.press("Enter")
-            expect(page.get_by_role("dialog")).to_contain_text("It does not take this key")
+            expect(page.get_by_role("dialog")).to_contain_text("This key was not accepted")
             page.keyboard.type("open-sesame")  # in its place
             page.keyboard.press("Enter")
             expect_answer(page, "Normal")
