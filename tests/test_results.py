@@ -65,7 +65,7 @@ def test_the_report_says_results_version_and_what_to_type_next(tmp_path):
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if "│" in line]
     assert rows == [
         ["grouped cross-validation", "600", ".500 (.400-1.000)", ".500 (.400-1.000)", ".250"],
-        ["published test split", "315", ".925 (.825-1.000)", ".925 (.825-1.000)", ".463"],
+        ["test split", "315", ".925 (.825-1.000)", ".925 (.825-1.000)", ".463"],
         ["less exact copies", "269", ".900 (.800-1.000)", ".900 (.800-1.000)", ".450"],
     ]
     assert "Registered chest_ct version 3 (champion): better by 0.02" in text
@@ -138,8 +138,8 @@ def test_the_markdown_table_has_a_row_for_each_protocol_there_is_and_its_control
     assert line == "|" + " --- |" * 8
     cells = " | ".join([".500 (.400-1.000)"] * 3)
     assert rows[0] == f"| chest_ct | grouped cross-validation | 600 | {cells} | .250 | .250 |"
-    assert [row.split(" | ")[1] for row in rows[1:3]] == ["published test split", "less exact copies"]
-    assert rows[3].startswith("| phantom (synthetic) | published test split | 9 | 1.000 (.900-1.000) |")
+    assert [row.split(" | ")[1] for row in rows[1:3]] == ["test split", "less exact copies"]
+    assert rows[3].startswith("| phantom (synthetic) | test split | 9 | 1.000 (.900-1.000) |")
     assert len(rows) == 4
 
 
@@ -150,7 +150,7 @@ def test_of_samples_precision_is_told_beside_recall(tmp_path):
     keep_sample(write(tmp_path / "metrics.json", metrics), "nine drawings", tmp_path / "kept/one.json")
     header, _, row, _, seen = samples_section(tmp_path / "kept").splitlines()
     assert "| images | balanced accuracy | mean precision | accuracy |" in header
-    assert row.startswith("| one | published test split | 9 | 1.000 (.900-1.000) | .500 | 1.000 (.900-1.000) |")
+    assert row.startswith("| one | test split | 9 | 1.000 (.900-1.000) | .500 | 1.000 (.900-1.000) |")
     assert seen == "- one: nine drawings"
 
 

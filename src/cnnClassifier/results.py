@@ -25,7 +25,7 @@ NOT_TOLD = Standing()
 START, END = "<!-- results -->", "<!-- /results -->"
 PROTOCOLS = {
     "grouped_cv": "grouped cross-validation",
-    "published": "published test split",
+    "published": "test split",
     "without_exact_copies": "less exact copies",
     "deduplicated": "less all copies",
 }

@@ -24,7 +24,7 @@ from cnnClassifier.model_spec import CARD_FILE, ModelSpec
 MARKDOWN, HTML = "model_card.md", CARD_FILE
 TEMPLATES = Path(__file__).parent
 PROTOCOLS = {
-    "published": "the test split as it was published",
+    "published": "the test split: the source's own, or drawn by whole groups where it has none",
     "without_exact_copies": "the same, without images whose pixels are also in training",
     "deduplicated": "the same, without exact and near copies of training images",
     "grouped_cv": "cross-validation: all images of a group (patient or scan) are held out at once",
