@@ -123,6 +123,11 @@ def test_a_key_that_dvc_overlooks_in_its_cache_of_runs_is_refused(key, tmp_path)
     assert f"prepare_base_model.preprocessing.{key}: DVC does not look at keys of this name" in text
 
 
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_that_not_every_library_takes_is_refused(seed, tmp_path):
+    assert "evaluation.seed: " in complaint(write(params(evaluation__seed=seed), tmp_path))
+
+
 def test_all_wrong_keys_are_told_at_once(tmp_path):
     text = complaint(write(params(training__epochs=0, evaluation__seed=...), tmp_path))
     assert "training.epochs" in text

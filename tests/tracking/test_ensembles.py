@@ -288,6 +288,7 @@ def test_a_second_ensemble_meets_the_first_and_may_be_a_member(members, local, s
     said = make("pair", ["pair", "tiny_chest_ct/2"], settings, paths, local)
     assert said.startswith("pair version 2, challenger: ")
     assert "of version 1: a gain of" in said
+    assert "policy" not in said  # the first member, an ensemble, keeps the audit of its own first member
     both = served(local, "pair", tmp_path / "served")
     about = read_json(both.folder / ENSEMBLE_FILE)
     assert [(each["name"], each["version"]) for each in about["members"]] == [("pair", 1), ("tiny_chest_ct", 2)]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, PositiveInt, model_validator
 
-from cnnClassifier.config.section import Fraction, Section
+from cnnClassifier.config.section import Fraction, Section, Seed
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -28,7 +28,7 @@ class PhantomSource(Section):
     """A procedural four-class chest CT, made from a seed in seconds."""
 
     kind: Literal["phantom"]
-    seed: int = 0
+    seed: Seed = 0
     patients_per_class: int = Field(default=24, ge=3)
     slices_per_patient: PositiveInt = 4
     image_size: int = Field(default=256, ge=64, le=1024, validation_alias=AliasChoices("image_size", "size"))
@@ -108,7 +108,7 @@ class DataIngestionConfig(Section):
     `group_pattern` is a regular expression whose first capture in a path names the patient or scan.
     """
 
-    seed: int
+    seed: Seed
     source: Source
     classes: dict[str, list[str]] = Field(min_length=2)
     splits: dict[Split, str] | None = None
@@ -185,7 +185,7 @@ class DataAuditConfig(Section):
     never changed; from one that `random_split` draws, masks are dropped, too.
     """
 
-    seed: int = 0
+    seed: Seed = 0
     near_copy: float = Field(default=0.95, gt=0, le=1)
     same_patient: float = Field(default=0.75, ge=0.5, le=1)
     copies: Policy = "drop"

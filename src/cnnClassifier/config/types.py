@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt, model_validator
 from cnnClassifier.config.data import DataAuditConfig, DataIngestionConfig
 from cnnClassifier.config.judging import ComparedBy, OperatingConfig
 from cnnClassifier.config.network import HeadConfig, PreprocessingSpec
-from cnnClassifier.config.section import Fraction, Section
+from cnnClassifier.config.section import Fraction, Section, Seed
 
 # --- prepare_base_model -------------------------------------------------------------------
 
@@ -26,7 +26,7 @@ class PrepareBaseModelConfig(Section):
     what the network in eight bits says, and the same network is served. It takes a wholly frozen one.
     """
 
-    seed: int
+    seed: Seed
     backbone: str
     weights: str = "imagenet"
     freeze: str = "all"
@@ -92,7 +92,7 @@ class TrainingConfig(Section):
     `precision` is what the trainable part computes in while it learns; what is saved is float32.
     """
 
-    seed: int
+    seed: Seed
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
@@ -131,7 +131,7 @@ class EvaluationConfig(Section):
     this kind of image that the outlier detector may refuse.
     """
 
-    seed: int
+    seed: Seed
     resamples: int = Field(default=1000, ge=100)
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     operating: OperatingConfig | None = None

@@ -71,7 +71,7 @@ def make_ensemble(name: str, asked: Sequence[str], settings: Settings, paths: Pa
             audit = _audit(run, found[0].run_id, paths, work)
             registered = Registered(_today(), run.run_id, run_tags().get("mlflow.source.git.commit"))
             write_card(package, bars, spec, audit, metrics, registered)
-            _log_results(run, work, package, fitted, metrics, paths)
+            _log_results(run, work, package, fitted, metrics, audit, paths)
             version = _register(run, package, spec, bars, metrics, members, work)
             decision = _decide(run, fitted, obstacle, audit, bars, paths, work)
             _carry_out(run, version, decision, bars)
@@ -205,7 +205,13 @@ def _carry_out(run: PipelineRun, version: int, decision: Decision, bars: Registr
 
 
 def _log_results(
-    run: PipelineRun, work: Path, package: Path, fitted: Fitted | None, metrics: dict[str, Any], paths: Paths
+    run: PipelineRun,
+    work: Path,
+    package: Path,
+    fitted: Fitted | None,
+    metrics: dict[str, Any],
+    audit: dict[str, Any],
+    paths: Paths,
 ) -> None:
     """Keep in the run what a pipeline's run keeps, under the same names: later gates and ensembles look there.
 
@@ -214,6 +220,9 @@ def _log_results(
     files = [Artifact(package / ENSEMBLE_FILE, "registration")]
     write_json(metrics, work / paths.metrics.name)
     files.append(Artifact(work / paths.metrics.name, "evaluation"))
+    if audit:
+        write_json(audit, work / paths.audit.name)
+        files.append(Artifact(work / paths.audit.name, "data_audit"))
     if fitted is not None:
         write_again(fitted.table, work / paths.out_of_fold.name)
         files.append(Artifact(work / paths.out_of_fold.name, "training"))
