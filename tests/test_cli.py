@@ -130,10 +130,10 @@ def test_a_stage_without_its_input_says_what_to_run_first(project):
 def test_any_folder_can_be_audited_without_a_configuration(project, tmp_path):
     root = write_tree(tmp_path / "data", splits=["train", "test"])
     (root / "test/normal/copy.png").write_bytes((root / "train/normal/p002_0.png").read_bytes())
-    done = project.main("audit", str(root), "--out", str(tmp_path / "out"))
-    shown = " ".join(done.stdout.split())
-    assert "The published test split shares 1 of 7 images with training" in shown
-    assert "13 images (train 6, test 7) of 3 classes (benign, malignant, normal)" in shown
+    shown = project.main("audit", str(root), "--out", str(tmp_path / "out")).stdout
+    assert "The published test split shares 1 of 7 images with training" in " ".join(shown.split())
+    assert "13 images (train 6, test 7) of 3 classes (benign, malignant, normal)" in " ".join(shown.split())
+    assert f"Report with pictures: {tmp_path}/out/audit.html\n" in shown  # piped, a long line is not folded
     assert (tmp_path / "out/audit.html").is_file()
     refused = project.main("audit", str(tmp_path / "out"), check=False)
     assert refused.returncode == 2
