@@ -211,9 +211,9 @@ def pass_over(records: Sequence[ImageRecord], call: Any, paths: Paths, spec: Any
 
 def train(options: argparse.Namespace, rate: float) -> dict[str, float]:
     """Run the component with so many times its learning rate; seconds of imports, search, folds and refit."""
-    from cnnClassifier.importing import end_at_once, heavy_imports
+    from cnnClassifier.importing import heavy_imports, skip_final_collection
 
-    end_at_once()  # as main.py does
+    skip_final_collection()  # as main.py does
     started = time.perf_counter()
     with heavy_imports():
         from cnnClassifier.components import training

@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 from cnnClassifier.cli import app as command_line
 from cnnClassifier.config.types import ProjectConfig, ServingConfig, Settings
 from cnnClassifier.errors import ModelError
+from cnnClassifier.help_sections import SECTIONS
 from cnnClassifier.shipped import HOME
 from cnnClassifier.web import ModelHolder, Models, create_app
 
@@ -171,15 +172,24 @@ def _commands() -> Iterator[str]:
     group = typer.main.get_command(command_line)
     yield "`python main.py` in a clone and `cnnclassifier` where the package is installed are the same program."
     yield "[From the command line](../command_line.md) tells more about train, predict and evaluate."
-    for name, command in getattr(group, "commands").items():  # noqa: B009
-        context = click.Context(command, info_name=f"python main.py {name}")
-        yield from ("", f"## {name}", "", *(line.strip() for line in (command.help or "").splitlines()), "")
-        yield from ("```text", command.get_usage(context), "```", "")
-        options = [each.get_help_record(context) for each in command.get_params(context)]
-        rows = [record for record in options if record and record[0] != "--help"]
-        if rows:
-            yield from ("| option | meaning |", "|---|---|")
-            yield from (f"| {_code(option)} | {_cell(meaning)} |" for option, meaning in rows)
+    yield from ("", "## Without a command", "", *_command(group, "python main.py"))
+    for section, names in SECTIONS.items():
+        yield from ("", f"## {section}")
+        for name in names:
+            command = getattr(group, "commands")[name]  # noqa: B009
+            yield from ("", f"### {name}", "", *_command(command, f"python main.py {name}"))
+
+
+def _command(command: click.Command, called: str) -> Iterator[str]:
+    """The help, the usage and a table of options."""
+    context = click.Context(command, info_name=called)
+    yield from (*(line.strip() for line in (command.help or "").splitlines()), "")
+    yield from ("```text", command.get_usage(context), "```", "")
+    options = [each.get_help_record(context) for each in command.get_params(context)]
+    rows = [record for record in options if record and record[0] != "--help"]
+    if rows:
+        yield from ("| option | meaning |", "|---|---|")
+        yield from (f"| {_code(option)} | {_cell(meaning)} |" for option, meaning in rows)
 
 
 def _code(text: str) -> str:

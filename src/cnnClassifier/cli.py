@@ -7,20 +7,28 @@ import logging
 import os
 import sys
 import traceback
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from dotenv import load_dotenv
 
-from cnnClassifier import commands, serving_command, team_commands, watching_commands
+from cnnClassifier import (
+    __version__,
+    commands,
+    data_commands,
+    model_commands,
+    serving_command,
+    team_commands,
+    watching_commands,
+)
 from cnnClassifier.components import STAGES
 from cnnClassifier.environment import WITHIN_PIPELINE
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.explaining import explain
-from cnnClassifier.formats.kinds import Format
-from cnnClassifier.importing import end_at_once
+from cnnClassifier.help_sections import SectionedGroup
+from cnnClassifier.importing import skip_final_collection
+from cnnClassifier.option_checks import not_empty
 from cnnClassifier.project_root import project_root
 from cnnClassifier.scoring import command as scoring
 
@@ -31,18 +39,26 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 log = logging.getLogger(__name__)
 
 
-class Split(StrEnum):
-    """Whose images are asked about."""
+STAGE_HELP = {
+    "data_ingestion": "Stage 1: fetch the images and list them in a manifest.",
+    "data_audit": "Stage 2: find copies and shortcuts, apply the policy.",
+    "prepare_base_model": "Stage 3: build the backbone and an untrained head.",
+    "training": "Stage 4: train the unfrozen layers and cross-validate.",
+    "evaluation": "Stage 5: compute metrics, calibration, decision rules.",
+    "registration": "Stage 6: export to ONNX, register, promote if better.",
+}
 
-    TRAIN = "train"
-    TEST = "test"
-
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(
+    cls=SectionedGroup,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def main() -> int:
-    """Run the command line; 0 when all went well, 2 for an error that the message explains."""
+    """Run the command line. Returns 0 on success, 2 for an error that the message explains."""
     try:
         code = app(standalone_mode=False, obj=_set_up())
     except (typer.Exit, typer.Abort) as ended:
@@ -59,22 +75,31 @@ def main() -> int:
         if log.isEnabledFor(logging.DEBUG):
             from cnnClassifier.tracking.client import masked
 
-            log.debug("where it was raised\n%s", masked(traceback.format_exc()))
+            log.debug("raised at\n%s", masked(traceback.format_exc()))
         return 2
-    # typer makes codes of Ctrl+C and of `typer.Exit`, and only returns them
+    # With standalone_mode=False, typer returns exit codes instead of raising.
     return _interrupted() if code == INTERRUPTED else code or 0
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cnnClassifier {__version__}")
+        raise typer.Exit
 
 
 @app.callback(invoke_without_command=True)
 def pipeline(
     context: typer.Context,
     experiment: Annotated[
-        str | None, typer.Option(help="Make config/experiments/<name>.yaml the active params.yaml first.")
+        str | None, typer.Option(help="First make config/experiments/<name>.yaml the active params.yaml.")
     ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback prints it
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
 ) -> None:
-    """Run every stage that is out of date, through DVC, and print the results.
+    """Run the pipeline: every stage that is out of date, through DVC. Then print the results.
 
-    Without a command: the whole pipeline. With one: that stage or tool alone.
+    With a command: run only that.
     """
     if context.invoked_subcommand is not None:
         commands.refuse_experiment(experiment, context.invoked_subcommand)
@@ -94,7 +119,9 @@ def _add_stage(stage: str) -> None:
 
         run_stage(stage)
 
-    app.command(stage, help=f"Run the stage {stage} alone. dvc.yaml calls this.")(run)
+    app.command(stage, help=f"{STAGE_HELP[stage]} dvc.yaml runs it; `python main.py` skips it if it is up to date.")(
+        run
+    )
 
 
 for _stage in STAGES:
@@ -102,169 +129,32 @@ for _stage in STAGES:
 
 
 @app.command()
-def audit(
-    folder: Annotated[Path, typer.Argument(help="Class folders, with or without train/valid/test above them.")],
-    out: Annotated[Path, typer.Option(help="Where audit.html, audit.json and pairs.csv go.")] = Path("audit"),
-    near_copy: Annotated[
-        float, typer.Option(min=0.5, max=1, help="Correlation from which two are one picture.")
-    ] = 0.95,
-    same_patient: Annotated[float, typer.Option(min=0.5, max=1, help="... from which they are one patient's.")] = 0.75,
-) -> None:
-    """Say what is wrong with a folder of images. Copies, conflicts, masks, shortcuts; needs no configuration."""
-    from cnnClassifier.pipeline import audit_images
-
-    audit_images(folder, out, near_copy, same_patient)
-
-
-@app.command()
-def robustness(
-    images: Annotated[int, typer.Option(min=1, help="At most so many, of as many groups as there are.")] = 200,
-    split: Annotated[
-        Split, typer.Option(help="train: out of fold, over groups; test: the trained model on the test split.")
-    ] = Split.TRAIN,
-    strongest: Annotated[int, typer.Option(min=1, max=5, help="Measure up to this strength; 2 is mild.")] = 5,
-    deals: Annotated[int, typer.Option(min=1, help="How often the folds are dealt anew.")] = 3,
-) -> None:
-    """Measure what noise, blur and other corruptions cost. Again to go on where it stopped."""
-    from cnnClassifier.pipeline import print_robustness
-
-    print_robustness(split.value, images, strongest, deals)
-
-
-@app.command()
 def results() -> None:
-    """Print the last run's results and what to type next."""
+    """Print the last run's results and what to do next."""
     from cnnClassifier.pipeline import print_results
 
     print_results()
 
 
 @app.command()
-def features(
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Remove what killed runs left, then what was used longest ago.")
-    ] = False,
-    limit_gb: Annotated[float | None, typer.Option(min=0, help="Prune to this size, not config.yaml's.")] = None,
-    share: Annotated[bool, typer.Option("--share", help="Only copy it to features/, for `dvc push`.")] = False,
-    ray: Annotated[
-        str | None, typer.Option(help="Only fill it for the active experiment, on the Ray cluster at this address.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="With --ray: how many hold the network (default: as there is room).")
-    ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="With --ray: cores of each of them.")] = 1,
-) -> None:
-    """Say what the store of frozen features holds. Make it smaller, or fill it."""
-    from cnnClassifier.pipeline import fill_features, print_features, share_features
-
-    cluster = commands.cluster_of(ray, workers, threads)
-    if share:
-        return typer.echo(share_features())
-    if cluster:
-        return typer.echo(fill_features(cluster))
-    return print_features(prune, limit_gb)
-
-
-@app.command()
 def readme(
     sample: Annotated[
-        str | None, typer.Option(help="What the run saw, if not its whole data; for docs/results.md, not README.md.")
+        str | None,
+        typer.Option(
+            callback=not_empty,
+            help="In words, the part of the data that the run used: its metrics then go to docs/results.md only.",
+        ),
     ] = None,
 ) -> None:
-    """Write the tables of results in README.md and docs/. The last run's metrics are kept in docs/results/."""
+    """Update the tables of results in README.md and docs/. The last run's metrics are kept in docs/results/."""
     from cnnClassifier.pipeline import write_readme
 
     write_readme(sample)
 
 
-@app.command()
-def sweep(
-    name: Annotated[str, typer.Argument(help="Which of config/sweeps/<name>.yaml.")] = "head",
-    trials: Annotated[int | None, typer.Option(min=1, help="How many in all; the file says it otherwise.")] = None,
-    timeout: Annotated[float | None, typer.Option(min=0, help="Minutes after which no trial is begun.")] = None,
-    storage: Annotated[
-        str | None, typer.Option(envvar="CNNCLASSIFIER_SWEEP_STORAGE", help="Where trials are kept: an SQL address.")
-    ] = None,
-) -> None:
-    """Search better parameters by cross-validation. By groups, on cached features; again to go on where it stopped."""
-    from cnnClassifier.pipeline import run_sweep
-
-    run_sweep(name, trials, timeout, storage)
-
-
-@app.command()
-def compare(
-    candidates: Annotated[
-        str | None, typer.Option(help="A file, or which of config/compare/<name>.yaml; else the experiment's name.")
-    ] = None,
-    register: Annotated[
-        bool, typer.Option(help="Then make the best one's parameters params.yaml and run the pipeline with them.")
-    ] = True,
-) -> None:
-    """Train candidates on the same folds, register the best. Say how sure it is that it is best."""
-    from cnnClassifier.pipeline import run_compare
-
-    run_compare(candidates, register)
-
-
-@app.command()
-def ensemble(
-    name: Annotated[str, typer.Argument(help="Under which name it is registered; a member's own name will do.")],
-    of: Annotated[list[str], typer.Option(help="Members: model, model@alias or model/version, two or more.")],
-    more: Annotated[list[str] | None, typer.Argument(help="Further members, after --of.", show_default=False)] = None,
-) -> None:
-    """Register the mean of several models as one model. It is the mean of their calibrated probabilities."""
-    from cnnClassifier.pipeline import make_ensemble
-
-    typer.echo(make_ensemble(name, [*of, *(more or [])]))
-
-
-@app.command()
-def promote(
-    version: Annotated[int, typer.Argument(help="Which version of the active experiment's model.")],
-    because: Annotated[str, typer.Option(help="Why; recorded with the version.")],
-    name: Annotated[str | None, typer.Option(help="Which model's, if it is not the active experiment's.")] = None,
-) -> None:
-    """Make a version champion although the gate did not. The reason is kept with it."""
-    from cnnClassifier.pipeline import promote_version
-
-    typer.echo(promote_version(version, because, name))
-
-
-@app.command()
-def release() -> None:
-    """Make the finished run's model a folder to commit. models/<name>: half precision, metrics, parameters."""
-    from cnnClassifier.pipeline import release
-
-    typer.echo(release())
-
-
-@app.command("import-model")
-def import_model() -> None:
-    """Register the model that comes with the code. As version 1 and champion, also in a server of your own."""
-    from cnnClassifier.pipeline import import_released
-
-    typer.echo(import_released())
-
-
-@app.command()
-def export(
-    kind: Annotated[Format, typer.Option("--format", help="What other programs are to read.")],
-    out: Annotated[Path, typer.Option(help="The folder to write: the model, model.json, and what was compared.")],
-    model: Annotated[str | None, typer.Option(help="A registered model's name; otherwise the finished run's.")] = None,
-    version: Annotated[int | None, typer.Option(min=1, help="Its version; otherwise what has the alias.")] = None,
-    alias: Annotated[str | None, typer.Option(help="... such as challenger; otherwise champion.")] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="A folder of images to compare on; otherwise the last run's test images.")
-    ] = None,
-) -> None:
-    """Write the model as ONNX, LiteRT, .keras or SavedModel. Only if it says the same on real images."""
-    from cnnClassifier.formats.command import Wish, export_model
-
-    typer.echo(export_model(kind, out, Wish(model, version, alias), images))
-
-
 commands.add_to(app)
+data_commands.add_to(app)
+model_commands.add_to(app)
 scoring.add_to(app)
 team_commands.add_to(app)
 watching_commands.add_to(app)
@@ -272,28 +162,31 @@ serving_command.add_to(app)
 
 
 def _interrupted() -> int:
-    if WITHIN_PIPELINE not in os.environ:  # else `python main.py`, which started this stage, says it
+    if WITHIN_PIPELINE not in os.environ:  # Inside the pipeline the parent process prints this.
         print("interrupted; run the same command again to go on", file=sys.stderr)  # noqa: T201
     return INTERRUPTED
 
 
 def _set_up() -> dict[str, str]:
-    """Ready this process for any command; the environment as it was given, for `serve`, which reads .env again."""
-    end_at_once()
-    given = dict(os.environ)
+    """Prepare this process for any command.
+
+    Returns the environment as it was before .env was read: `serve` reads .env again.
+    """
+    skip_final_collection()
+    original = dict(os.environ)
     load_dotenv(project_root(Path.cwd()) / ".env")
-    # TensorFlow's start-up notes are no news, and without a GPU its first line is an error about that.
+    # Hide TensorFlow's start-up messages; without a GPU the first one is an error that means nothing here.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
     logging.basicConfig(level=_log_level(), format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    # It warns of functions traced often, and counts those of different models as one.
+    # TensorFlow warns about frequent retracing but counts different models as one function.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     for noisy in ("alembic", "absl", "faiss", "h5py", "matplotlib", "mlflow.store.db.utils", "tf2onnx", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    return given
+    return original
 
 
 def _log_level() -> str:
     level = os.environ.get(LOG_LEVEL) or "info"
     if level.lower() not in LEVELS:
-        raise ConfigError(f"{LOG_LEVEL}={level}: no level of the log; it may be {', '.join(LEVELS)}")
+        raise ConfigError(f"{LOG_LEVEL}={level}: unknown log level; expected one of {', '.join(LEVELS)}")
     return level.upper()

@@ -1,4 +1,4 @@
-"""Commands with the habits of other projects' scripts: train, predict and evaluate. `add_to` puts them on the app.
+"""Commands that look like ordinary training scripts: train, predict and evaluate. `add_to` puts them on the app.
 
 Each calls one function of the package; heavy imports happen inside.
 """
@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 
 from cnnClassifier.errors import ConfigError
+from cnnClassifier.option_checks import not_empty, refuse_without
 from cnnClassifier.ray_cluster import Cluster
 
 
 class Format(StrEnum):
-    """How answers are written."""
+    """The format of predictions."""
 
     TABLE = "table"
     JSON = "json"
@@ -30,7 +31,7 @@ class Schedule(StrEnum):
 
 
 class Precision(StrEnum):
-    """What the trainable part computes in."""
+    """The number format of the trainable part."""
 
     FLOAT32 = "float32"
     MIXED_FLOAT16 = "mixed_float16"
@@ -39,10 +40,15 @@ class Precision(StrEnum):
 
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", help="A registered model's name; its champion is asked (default: as served)."),
+    typer.Option(
+        "--model",
+        callback=not_empty,
+        help="Registered model whose champion to use (default: the model `serve` would use).",
+    ),
 ]
 PackageOption = Annotated[
-    Path | None, typer.Option("--package", help="A folder with model.onnx and model.json; no registry is asked.")
+    Path | None,
+    typer.Option("--package", help="Use this folder (model.onnx, model.json) instead of the registry."),
 ]
 
 
@@ -62,48 +68,58 @@ def refuse_experiment(experiment: str | None, command: str) -> None:
         )
 
 
-def cluster_of(ray: str | None, workers: int | None, threads: int) -> Cluster | None:
+def cluster_of(ray: str | None, workers: int | None, threads: int | None) -> Cluster | None:
     """The Ray cluster that a command's options name, None without one.
 
-    ConfigError for an empty address, as of a variable that is not set, and for workers of no cluster.
+    ConfigError for an empty address, as of a variable that is not set, and for --workers without a cluster.
     """
+    refuse_without("--workers", workers, "--ray", ray is not None)
     if ray is None:
-        if workers is not None:
-            raise ConfigError("--workers: says how many of a Ray cluster's workers; name the cluster with --ray")
         return None
     if not ray.strip():
         raise ConfigError("--ray: the address is empty; give one such as 10.0.0.5:6379, or leave the option out")
-    return Cluster(ray, workers, threads)
+    return Cluster(ray, workers, threads or 1)
 
 
 def train(
     experiment: Annotated[
-        str | None, typer.Option(help="Make config/experiments/<name>.yaml the active params.yaml first.")
+        str | None, typer.Option(help="First make config/experiments/<name>.yaml the active params.yaml.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="training.epochs: at most; early stopping may end it.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="training.epochs: the most epochs; early stopping may end sooner.")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="training.learning_rate.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="training.batch_size.")] = None,
-    patience: Annotated[int | None, typer.Option(help="training.patience: epochs without a better loss.")] = None,
-    schedule: Annotated[Schedule | None, typer.Option(help="training.schedule of the learning rate.")] = None,
-    warmup: Annotated[int | None, typer.Option(help="training.warmup: epochs in which the rate rises.")] = None,
-    precision: Annotated[Precision | None, typer.Option(help="training.precision of the trainable part.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="training.patience: stop after this many epochs without improvement.")
+    ] = None,
+    schedule: Annotated[Schedule | None, typer.Option(help="training.schedule: how the learning rate changes.")] = None,
+    warmup: Annotated[
+        int | None, typer.Option(help="training.warmup: epochs over which the learning rate rises.")
+    ] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="training.precision: number format of the trainable part.")
+    ] = None,
     model_name: Annotated[
-        str | None, typer.Option(help="registration.name; .h5 or .keras at its end is dropped.")
+        str | None, typer.Option(help="registration.name: name in the registry; a final .h5 or .keras is dropped.")
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="prepare_base_model.backbone, such as DenseNet201.")] = None,
     transfer_learning: Annotated[
         bool | None,
         typer.Option(
             "--transfer-learning/--no-transfer-learning",
-            help="Pretrained weights, frozen; or none, and the whole network is trained.",
+            help="Freeze pretrained weights, or train the whole network from scratch.",
         ),
     ] = None,
     image_size: Annotated[
         int | None, typer.Option(help="prepare_base_model.preprocessing.image_size, in pixels.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes and stop.")] = False,
 ) -> None:
-    """Change values of params.yaml and run the pipeline. Comments stay; your own edits are kept aside."""
+    """Change params.yaml and run the pipeline.
+
+    A params.yaml that you edited is backed up first; its comments are kept.
+    """
     from cnnClassifier.config.loading import PARAMS_FILE, experiment_file, load_settings
     from cnnClassifier.overrides import for_model_name, for_network, plan_edit
     from cnnClassifier.pipeline import activate, keep_edits_aside, print_results
@@ -144,11 +160,12 @@ def predict(
     model: ModelOption = None,
     package: PackageOption = None,
     format: Annotated[  # noqa: A002
-        Format | None, typer.Option(help="How answers are written (default: as the file ends, or a table).")
+        Format | None,
+        typer.Option(help="Output format (default: by the ending of --out, .json or .csv; else a table)."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="A file to write them to; the terminal otherwise.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write (default: the terminal).")] = None,
 ) -> None:
-    """Say what a model makes of images. 0: all were answered; 1: a file could not be read (its row says why)."""
+    """Classify images. Exit code 0: all answered; 1: some files were unreadable."""
     from cnnClassifier.asking.predict import predict_files
 
     ending = out.suffix.removeprefix(".").lower() if out else ""
@@ -158,15 +175,18 @@ def predict(
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="A folder of class folders.")],
+    data: Annotated[Path, typer.Option(help="Folder with one subfolder per class.")],
     model: ModelOption = None,
     package: PackageOption = None,
-    out: Annotated[Path, typer.Option(help="Where report.html, metrics.json, answers.csv and plots go.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for report.html, metrics.json, answers.csv and plots.")] = Path(
         "artifacts/evaluate"
     ),
-    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap draws for each interval.")] = 1000,
+    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples for each confidence interval.")] = 1000,
 ) -> None:
-    """Judge a model on labelled images in class folders. Metrics with intervals, and every usual plot."""
+    """Evaluate a model on labelled images in class folders.
+
+    Metrics with confidence intervals, and the usual plots.
+    """
     from cnnClassifier.asking.evaluate import evaluate_folder
 
     evaluate_folder(data, model, package, out, resamples)

@@ -1,20 +1,20 @@
-"""What the command line says of an error: a line for what its user can mend; a fault of the program has a traceback."""
+"""How the command line reports an error: one line for what its user can fix, a traceback for a bug."""
 
 import sqlite3
 
 from cnnClassifier.errors import CnnClassifierError, one_line
 from cnnClassifier.extras import advice_for
 
-# What only a wrong program makes SQLite say.
+# SQLite raises these only for a bug.
 FAULTS = (sqlite3.IntegrityError, sqlite3.InternalError, sqlite3.NotSupportedError, sqlite3.ProgrammingError)
-WHERE = "CNNCLASSIFIER_LOG_LEVEL=debug says where in the program"
+WHERE = "CNNCLASSIFIER_LOG_LEVEL=debug shows where in the program"
 
 
 def explain(error: Exception) -> str | None:
-    """The line that explains an error; None for one that only its traceback does.
+    """The line that explains an error; None for one that needs its traceback.
 
-    What the system refuses (a full disk, missing rights, a folder where a file should be, a lost connection) may come
-    up anywhere, so it is no error of ours at each place: the line has the file and the system's words.
+    A full disk, missing rights or a lost connection may come up anywhere, so no other module wraps such errors: the
+    line gives the file and the system's message.
     """
     match error:
         case CnnClassifierError():

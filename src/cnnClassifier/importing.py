@@ -1,7 +1,7 @@
-"""Import TensorFlow and its like without their notes in four fifths of the time, and leave them in a tenth.
+"""Import TensorFlow and similar libraries quietly and quickly.
 
-A million objects come to stay with them. Python would look through all of them for garbage again and again while they
-come, at every full collection afterwards, and once more at the end, which alone takes a second.
+They create about a million objects that live as long as the process. The garbage collector is switched off while they
+load and told to ignore them afterwards (gc.freeze): imports take a fifth less time, and exit a tenth of it.
 """
 
 import atexit
@@ -14,7 +14,7 @@ from cnnClassifier.quiet import native_stderr_held
 
 @contextmanager
 def heavy_imports() -> Iterator[None]:
-    """For the length of a block, import without what libraries print, and leave what comes out of the search."""
+    """Within a block, silence what libraries print, and keep what they create out of garbage collection."""
     gc.disable()
     try:
         with native_stderr_held():
@@ -24,6 +24,6 @@ def heavy_imports() -> Iterator[None]:
         gc.enable()
 
 
-def end_at_once() -> None:
-    """Let this process end without a last search."""
+def skip_final_collection() -> None:
+    """Skip the garbage collection at interpreter exit; it alone takes a second."""
     atexit.register(gc.freeze)

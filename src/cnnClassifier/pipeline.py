@@ -1,4 +1,4 @@
-"""What commands do: one stage in this process, and all that is made of a run."""
+"""What the commands do: run one stage in this process, or work on the results of a run."""
 
 import logging
 import shutil
@@ -9,12 +9,13 @@ from typing import Literal
 from cnnClassifier import feature_sharing
 from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
-from cnnClassifier.errors import ConfigError
+from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.features import spaces
 from cnnClassifier.files import new_file, write_text
 from cnnClassifier.importing import heavy_imports
 from cnnClassifier.ray_cluster import Cluster
 from cnnClassifier.reproducing import reproduce
+from cnnClassifier.terminal import console
 
 README = Path("README.md")
 RESULTS = Path("docs/results")
@@ -25,25 +26,25 @@ log = logging.getLogger(__name__)
 
 
 def activate(experiment: str) -> None:
-    """Make a shipped experiment the active params.yaml; edits that are nowhere else are kept aside first."""
+    """Make a shipped experiment the active params.yaml. Edits that no shipped experiment has are backed up first."""
     wanted = experiment_file(experiment)
     load_settings(wanted)
     keep_edits_aside()
-    with new_file(PARAMS_FILE) as partial:  # in the place of a link, which may lead to a shipped experiment
+    with new_file(PARAMS_FILE) as partial:  # replaces a link, which may point to a shipped experiment
         shutil.copyfile(wanted, partial)
     log.info("params.yaml is now %s", wanted)
 
 
 def keep_edits_aside() -> None:
-    """Copy params.yaml if what it says stands in no shipped experiment."""
+    """Back up params.yaml if it equals no shipped experiment."""
     if PARAMS_FILE.is_file() and not _is_shipped(PARAMS_FILE):
         aside = PARAMS_FILE.with_name(f"params.yaml.bak-{time.strftime('%Y%m%d-%H%M%S')}")
         shutil.copyfile(PARAMS_FILE, aside)
-        log.warning("your edited params.yaml is kept as %s", aside)
+        log.warning("your edited params.yaml is backed up as %s", aside)
 
 
 def run_stage(stage: str) -> None:
-    """Run one stage on the active parameters and log what its files say to the pipeline's MLflow run."""
+    """Run one stage on the active parameters and log its results to the pipeline's MLflow run."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.tracking.connection import connect
     from cnnClassifier.tracking.ending import failure_recorded
@@ -53,7 +54,7 @@ def run_stage(stage: str) -> None:
     connection = connect(project.tracking)
     connection.check()
     if stage == "registration" and project.serving.released:
-        # Before the registry has anything else: then the model that comes with the code would stay out of it.
+        # Now, while the registry is empty: the model shipped with the code is imported into no other.
         import_if_empty(connection, project.serving.released, project.paths.cache)
     run = open_run(connection, settings, project.paths.cache)
     with failure_recorded(run):
@@ -70,7 +71,7 @@ def run_stage(stage: str) -> None:
 
 
 def run_sweep(name: str, trials: int | None = None, minutes: float | None = None, storage: str | None = None) -> None:
-    """Search over a sweep's parameters on the active ones; goes on where an earlier call stopped."""
+    """Run a sweep that starts from the active parameters. Resumes where an earlier call stopped."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.tracking.connection import connect
 
@@ -83,7 +84,7 @@ def run_sweep(name: str, trials: int | None = None, minutes: float | None = None
 
 
 def run_compare(candidates: str | None, register: bool) -> None:
-    """Compare candidates on the active experiment's folds; with `register`, run the pipeline with the best of them."""
+    """Compare candidates on the active experiment's folds. With `register`, run the pipeline with the best of them."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.tracking.connection import connect
 
@@ -105,7 +106,7 @@ def run_compare(candidates: str | None, register: bool) -> None:
 
 
 def make_ensemble(name: str, members: list[str]) -> str:
-    """Register the mean of registered models as a model of that name; a line that says what it is."""
+    """Register the mean of registered models as a model of that name. Returns a line that says what it is."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.ensembles.command import make_ensemble
     from cnnClassifier.tracking.connection import connect
@@ -116,7 +117,10 @@ def make_ensemble(name: str, members: list[str]) -> str:
 
 
 def promote_version(version: int, because: str, model: str | None = None) -> str:
-    """Make a version of a model (default: the active experiment's) champion for a stated reason; what changed."""
+    """Make a version champion for a stated reason. Returns a line that says what changed.
+
+    `model` is a registered model's name (default: the active experiment's).
+    """
     if not because.strip():
         raise ConfigError('promote: `--because` must say why, as in --because "checked by hand on 40 new scans"')
     settings, project = load_settings(), load_project()
@@ -133,7 +137,7 @@ def promote_version(version: int, because: str, model: str | None = None) -> str
 
 
 def release() -> str:
-    """Make the finished run of the active experiment the released model of its name; a line that says what it is."""
+    """Make the active experiment's finished run the released model of its name. Returns a line that says what it is."""
     settings, project = load_settings(), load_project()
     from cnnClassifier.release.packing import MIB, MODELS, pack_release, size_of
     from cnnClassifier.tracking.connection import connect
@@ -149,7 +153,7 @@ def release() -> str:
 
 
 def import_released() -> str:
-    """Register the released model, also in a server's registry, as its name's first version and champion."""
+    """Register the released model, on a server too, as first version and champion. Returns a line that says so."""
     project = load_project()
     from cnnClassifier.tracking.connection import connect
     from cnnClassifier.tracking.released import import_release
@@ -163,47 +167,39 @@ def import_released() -> str:
 
 
 def audit_images(folder: Path, out: Path, near_copy: float, same_patient: float) -> None:
-    """Audit a folder of images, write the report into `out`, and print what it says in short."""
-    from rich.console import Console
-
+    """Audit a folder of images, write the report into `out`, and print a summary."""
     from cnnClassifier.audit.folder import REPORT, audit_folder
     from cnnClassifier.audit.terminal import terminal_summary
     from cnnClassifier.config.data import DataAuditConfig
 
     audit, found = audit_folder(folder, out, DataAuditConfig(near_copy=near_copy, same_patient=same_patient))
-    Console().print(terminal_summary(audit, found, out / REPORT))
+    console().print(terminal_summary(audit, found, out / REPORT))
 
 
 def print_robustness(split: Literal["train", "test"], images: int, strongest: int, deals: int) -> None:
-    """Measure what corruptions cost the active experiment's model, write the table, and print it."""
-    from rich.console import Console
-
+    """Measure how much corruptions cost the active experiment's model, write the table, and print it."""
     settings, project = load_settings(), load_project()
     with heavy_imports():
         from cnnClassifier.robustness import measure_robustness
         from cnnClassifier.robustness_report import robustness_table
     rows = measure_robustness(settings, project.paths, split, images, strongest, deals)
-    Console().print(robustness_table(rows))
+    console().print(robustness_table(rows))
     log.info("written to %s", project.paths.robustness / split)
 
 
 def print_results() -> None:
-    """Print a short table of the last results, the registered version, and what to type next."""
-    from rich.console import Console
-
+    """Print a short table of the last results, the registered version, and what to do next."""
     from cnnClassifier.results import terminal_report
     from cnnClassifier.tracking.connection import connect
     from cnnClassifier.tracking.standing import standing_if_told
 
     project = load_project()
     standing = standing_if_told(connect(project.tracking), project.paths.registration)
-    Console().print(terminal_report(project.paths, standing))
+    console().print(terminal_report(project.paths, standing))
 
 
 def print_features(prune: bool, limit_gb: float | None) -> None:
-    """Print what the feature store holds; with `prune` make it smaller first."""
-    from rich.console import Console
-
+    """Print what the feature store holds. With `prune`, make it smaller first."""
     from cnnClassifier.features.terminal import store_report
 
     project = load_project()
@@ -211,11 +207,11 @@ def print_features(prune: bool, limit_gb: float | None) -> None:
     limit = (project.features.limit_gb if limit_gb is None else limit_gb) * spaces.GB
     if prune:
         log.info("%s", spaces.prune(store, limit))
-    Console().print(store_report(store, limit))
+    console().print(store_report(store, limit))
 
 
 def fill_features(cluster: Cluster) -> str:
-    """Compute the active experiment's frozen features on a Ray cluster; a line that says how many."""
+    """Compute the active experiment's frozen features on a Ray cluster. Returns a line that says how many."""
     settings, project = load_settings(), load_project()
     store = spaces.root_of(project.paths.cache)
     feature_sharing.take(store)
@@ -228,21 +224,24 @@ def fill_features(cluster: Cluster) -> str:
 
 
 def share_features() -> str:
-    """Hand the feature store's spaces to DVC, for others; a line that says what to do next."""
+    """Copy the feature store for DVC, so that others can pull it. Returns a line that says what to do next."""
     return feature_sharing.share(spaces.root_of(load_project().paths.cache))
 
 
 def write_readme(sample: str | None = None) -> None:
     """Keep the finished run's metrics in docs/results/, then write the tables of README.md and docs/results.md.
 
-    `sample` says in words what the run saw instead of its experiment's whole data; README.md does not show it then.
+    `sample` says in words which part of the data the run used: README.md then does not show it. DataError for a sample
+    without a finished run.
     """
     from cnnClassifier.finished_run import read_finished
     from cnnClassifier.results import keep_sample, results_section, samples_section, with_section
 
     paths = load_project().paths
+    if sample and not paths.registration.is_file():
+        raise DataError(f"{paths.registration}: no finished run for --sample to describe; run `python main.py` first")
     if paths.registration.is_file():
-        # The finished run says whose metrics these are; params.yaml may be another experiment's by now.
+        # The run's own name: params.yaml may be another experiment's by now.
         file = f"{read_finished(paths, 'metrics')['name']}.json"
         if sample:
             keep_sample(paths.metrics, sample, SAMPLES / file)

@@ -1,4 +1,4 @@
-"""`cnnclassifier serve`: the web app from wherever the package is installed. `add_to` puts it on the command line."""
+"""`cnnclassifier serve`: the web app, wherever the package is installed. `add_to` puts it on the command line."""
 
 import os
 import subprocess
@@ -20,27 +20,27 @@ def add_to(app: typer.Typer) -> None:
 
 def serve(
     context: typer.Context,
-    host: Annotated[str | None, typer.Option(help="serving.host: the address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="serving.port.")] = None,
+    host: Annotated[str | None, typer.Option(help="serving.host: address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="serving.port: port to listen on.")] = None,
     package: Annotated[
-        Path | None, typer.Option(help="A folder with model.onnx and model.json to serve; no registry is asked.")
+        Path | None, typer.Option(help="Serve this folder (model.onnx, model.json) instead of the registry's model.")
     ] = None,
 ) -> None:
-    """Serve the page and the API, as `python app.py` does. The champion answers, else the released model."""
+    """Serve the web page and the API, as `python app.py` does. With the champion, else the released model."""
     from cnnClassifier.shipped import HOME
     from cnnClassifier.web.model_source import MODEL_DIR
 
     if package is not None:
         _check_package(package)
-    if find_spec("flask") is None:  # app.py would say so with a traceback
+    if find_spec("flask") is None:  # app.py would fail with a traceback
         raise ModuleNotFoundError("the app needs Flask", name="flask")
-    said = {"HOST": host, "PORT": port, MODEL_DIR: package}
-    options = {name: str(value) for name, value in said.items() if value is not None}
+    given = {"HOST": host, "PORT": port, MODEL_DIR: package}
+    options = {name: str(value) for name, value in given.items() if value is not None}
     _become([sys.executable, str(HOME / "app.py")], {**(context.obj or os.environ), **options})
 
 
 def _check_package(folder: Path) -> None:
-    """ConfigError for a folder that is none: whoever types it is there to read that, and waits for no other."""
+    """ConfigError for a folder without a model. Fail now: someone is at the terminal to read it."""
     from cnnClassifier.model_spec import ONNX_FILE, SPEC_FILE
 
     for name in (ONNX_FILE, SPEC_FILE):
@@ -49,7 +49,7 @@ def _check_package(folder: Path) -> None:
 
 
 def _become(command: list[str], environ: Mapping[str, str]) -> None:
-    """Let a program take this process's place: it sets up its own log and libraries, and reads .env as its own."""
-    if os.name == "nt":  # there, the shell would not wait for what comes in its place
+    """Replace this process by a program: it sets up its own log and libraries, and reads .env itself."""
+    if os.name == "nt":  # There the shell would not wait for the replacement.
         raise typer.Exit(subprocess.call(command, env=environ))
     os.execve(command[0], command, environ)  # noqa: S606 - no shell is wanted

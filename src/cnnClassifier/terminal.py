@@ -1,20 +1,20 @@
-"""What is printed for people."""
+"""Output for people."""
 
 import io
 import sys
 
 from rich.console import Console
 
-WIDE = 200  # columns of what nobody sees in a window
+WIDE = 200  # columns where no window limits them
 
 
 def escape_what_it_lacks() -> None:
-    """Let standard output escape characters that its encoding lacks, as in names of files, as standard error does."""
+    """Let standard output escape characters that its encoding lacks, as standard error does: file names have them."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def console() -> Console:
-    """Standard output; where that is a pipe or a file, wide enough that no table is folded."""
+    """A console on standard output. Where that is a pipe or a file, it is wide enough that no table is folded."""
     found = Console()
     return found if found.is_terminal else Console(width=max(WIDE, found.width))

@@ -1,4 +1,7 @@
-"""Commands about a model in use: drift and feedback. `add_to` puts them on the app; heavy imports happen inside."""
+"""Commands that watch a served model: drift and feedback. `add_to` puts them on the app.
+
+Heavy imports happen inside.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,10 +9,11 @@ from typing import Annotated
 import typer
 
 from cnnClassifier.commands import ModelOption, PackageOption
+from cnnClassifier.option_checks import not_empty
 
 LogOption = Annotated[
     Path | None,
-    typer.Option("--log", help="The prediction log (default: CNNCLASSIFIER_PREDICTION_LOG, else config.yaml's)."),
+    typer.Option("--log", help="Prediction log (default: CNNCLASSIFIER_PREDICTION_LOG, else config.yaml's)."),
 ]
 
 
@@ -21,13 +25,15 @@ def add_to(app: typer.Typer) -> None:
 
 def drift(
     log: LogOption = None,
-    since: Annotated[str, typer.Option(help="From when: 90m, 24h, 7d or 2w ago, or 2026-11-26T08:00.")] = "7d",
-    until: Annotated[str, typer.Option(help="... to when, likewise; 0m is now.")] = "0m",
+    since: Annotated[
+        str, typer.Option(help="Start: 90m, 24h, 7d or 2w ago, or a date such as 2026-11-26T08:00.")
+    ] = "7d",
+    until: Annotated[str, typer.Option(help="End, in the same form; 0m is now.")] = "0m",
     model: ModelOption = None,
     package: PackageOption = None,
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("drift.html"),
+    out: Annotated[Path, typer.Option(help="HTML report to write.")] = Path("drift.html"),
 ) -> None:
-    """Compare the images in use with the training images. 0: no drift; 1: an alarm."""
+    """Compare recently served images with the training images. Exit code 1: drift alarm."""
     import os
 
     from cnnClassifier.asking.models import choose_model
@@ -45,14 +51,14 @@ def drift(
 
 
 def feedback(
-    out: Annotated[Path, typer.Option(help="The table to write, which data_ingestion reads (source.kind: csv).")],
-    images: Annotated[
-        Path | None, typer.Option(help="Your folder of images: each label is put to the file it was given for.")
-    ] = None,
+    out: Annotated[Path, typer.Option(help="Table (CSV) to write; data_ingestion reads it as source.kind: csv.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of your images, matched to labels by SHA-256.")] = None,
     log: LogOption = None,
-    model: Annotated[str | None, typer.Option(help="Only answers of this model.")] = None,
+    model: Annotated[
+        str | None, typer.Option(callback=not_empty, help="Export only labels of this model's answers.")
+    ] = None,
 ) -> None:
-    """Write readers' labels as a manifest. Images are not kept here: yours are found by their SHA-256."""
+    """Export readers' labels as a table for data_ingestion. The server keeps no images: bring yours."""
     import os
 
     from cnnClassifier.monitoring.checking import log_path

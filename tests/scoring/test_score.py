@@ -285,7 +285,7 @@ def test_a_damaged_part_is_named_and_answered_again_once_it_is_deleted(here, pac
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [(["--workers", "4"], "--workers: .*with --ray"), (["--ray", ""], "--ray")]
+    ("options", "said"), [(["--workers", "4"], "--workers has no effect without --ray"), (["--ray", ""], "--ray")]
 )
 def test_options_of_a_cluster_without_one_are_refused(tmp_path, options, said):
     with pytest.raises(ConfigError, match=said):
