@@ -111,14 +111,18 @@ def test_a_line_has_the_files_and_what_was_said(error, line):
 
 
 @pytest.mark.parametrize("error", [TypeError("x"), KeyError("x"), sqlite3.ProgrammingError("x")])
-def test_a_fault_of_the_program_keeps_its_traceback(error, monkeypatch):
+def test_a_fault_of_the_program_has_its_traceback_and_a_code_of_its_own(error, monkeypatch, capsys):
+    """Not 1: to `drift` that is an alarm."""
+
     def fail(**_: object) -> None:
         raise error
 
     monkeypatch.setattr(cli, "app", fail)
     monkeypatch.setattr(cli, "_set_up", lambda: None)
-    with pytest.raises(type(error)):
-        cli.main()
+    assert cli.main() == 70
+    shown = capsys.readouterr().err
+    assert shown.startswith("Traceback")
+    assert type(error).__name__ in shown
 
 
 def test_a_stage_without_its_input_says_what_to_run_first(project):

@@ -33,6 +33,7 @@ from cnnClassifier.project_root import project_root
 from cnnClassifier.scoring import command as scoring
 
 INTERRUPTED = 130
+UNFORESEEN = 70  # EX_SOFTWARE of sysexits.h; 1 is an answer of `drift`, `predict` and `score`
 LOG_LEVEL = "CNNCLASSIFIER_LOG_LEVEL"
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -58,27 +59,32 @@ app = typer.Typer(
 
 
 def main() -> int:
-    """Run the command line. Returns 0 on success, 2 for an error that the message explains."""
+    """Run the command line. Returns 0 on success, 2 for an error that the message explains, 70 for another."""
     try:
         code = app(standalone_mode=False, obj=_set_up())
     except (typer.Exit, typer.Abort) as ended:
         return getattr(ended, "exit_code", 1)
     except KeyboardInterrupt:
         return _interrupted()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - each is printed below
         if type(error).__module__.startswith(("click", "typer")):
             error.show()  # type: ignore[attr-defined]
             return 2
         if (line := explain(error)) is None:
-            raise
+            print(_traceback(), file=sys.stderr)  # noqa: T201
+            return UNFORESEEN
         print(f"error: {line}", file=sys.stderr)  # noqa: T201
         if log.isEnabledFor(logging.DEBUG):
-            from cnnClassifier.tracking.client import masked
-
-            log.debug("raised at\n%s", masked(traceback.format_exc()))
+            log.debug("raised at\n%s", _traceback())
         return 2
     # With standalone_mode=False, typer returns exit codes instead of raising.
     return _interrupted() if code == INTERRUPTED else code or 0
+
+
+def _traceback() -> str:
+    from cnnClassifier.tracking.client import masked
+
+    return masked(traceback.format_exc())
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,12 +3,15 @@
 import logging
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from cnnClassifier import feature_sharing
 from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
+from cnnClassifier.config.types import ProjectConfig
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.features import spaces
 from cnnClassifier.files import new_file, write_text
@@ -70,6 +73,16 @@ def run_stage(stage: str) -> None:
         run.finish()
 
 
+@contextmanager
+def _features_kept_below(project: ProjectConfig) -> Iterator[None]:
+    """After the block, however it ends, remove what was used longest ago beyond `features.limit_gb`."""
+    began = time.time()
+    try:
+        yield
+    finally:
+        spaces.keep_below(spaces.root_of(project.paths.cache), project.features.limit_gb * spaces.GB, began)
+
+
 def run_sweep(name: str, trials: int | None = None, minutes: float | None = None, storage: str | None = None) -> None:
     """Run a sweep that starts from the active parameters. Resumes where an earlier call stopped."""
     settings, project = load_settings(), load_project()
@@ -80,7 +93,8 @@ def run_sweep(name: str, trials: int | None = None, minutes: float | None = None
     feature_sharing.take(spaces.root_of(project.paths.cache))
     with heavy_imports():
         from cnnClassifier.sweep.command import sweep
-    sweep(name, settings, project.paths, connection, trials=trials, minutes=minutes, storage=storage)
+    with _features_kept_below(project):
+        sweep(name, settings, project.paths, connection, trials=trials, minutes=minutes, storage=storage)
 
 
 def run_compare(candidates: str | None, register: bool) -> None:
@@ -94,9 +108,8 @@ def run_compare(candidates: str | None, register: bool) -> None:
     with heavy_imports():
         from cnnClassifier.selection.command import compare_candidates
         from cnnClassifier.selection.handover import take_over
-    began = time.time()
-    best = compare_candidates(candidates, settings, project.paths, connection)
-    spaces.keep_below(spaces.root_of(project.paths.cache), project.features.limit_gb * spaces.GB, began)
+    with _features_kept_below(project):
+        best = compare_candidates(candidates, settings, project.paths, connection)
     if register:
         if best.values:
             keep_edits_aside()
@@ -182,7 +195,8 @@ def print_robustness(split: Literal["train", "test"], images: int, strongest: in
     with heavy_imports():
         from cnnClassifier.robustness import measure_robustness
         from cnnClassifier.robustness_report import robustness_table
-    rows = measure_robustness(settings, project.paths, split, images, strongest, deals)
+    with _features_kept_below(project):
+        rows = measure_robustness(settings, project.paths, split, images, strongest, deals)
     console().print(robustness_table(rows))
     log.info("written to %s", project.paths.robustness / split)
 
