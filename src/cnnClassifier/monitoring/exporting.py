@@ -10,8 +10,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cnnClassifier.asking.files import list_files
 from cnnClassifier.batching import map_in_threads
+from cnnClassifier.datasets.folders import list_linked_too
 from cnnClassifier.destinations import check_new_file
 from cnnClassifier.errors import DataError
 from cnnClassifier.files import file_sha256, in_utf8, new_file
@@ -72,7 +72,9 @@ def _files_by_content(folder: Path) -> dict[str, str]:
     """Each file's path below a folder, by the SHA-256 of its bytes."""
     if not folder.is_dir():
         raise DataError(f"--images {folder}: no such folder")
-    files = list_files([folder])
+    files = [folder / name for name in list_linked_too(folder)]
+    if not files:
+        raise DataError(f"--images {folder}: no files in it")
     named = {name: file for file in files if in_utf8(name := file.relative_to(folder).as_posix()) == name}
     if left_out := len(files) - len(named):
         log.warning("%d files left out, as no table can hold a name that is not UTF-8", left_out)
