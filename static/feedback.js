@@ -40,8 +40,8 @@ async function send(item, value) {
 }
 
 function inShort({ label, answered, agrees }) {
-  if (agrees === null) return `Kept: ${plain(label)}. The model gave no answer.`;
-  return `Kept: ${plain(label)}. The model said ${agrees ? "the same" : plain(answered)}.`;
+  if (agrees === null) return `Saved: ${plain(label)}. The model gave no answer.`;
+  return `Saved: ${plain(label)}. The model predicted ${agrees ? "the same" : plain(answered)}.`;
 }
 
 if (form) {

@@ -37,15 +37,15 @@ def test_a_reader_says_what_an_image_is_and_hears_what_was_kept(labels):
     expect_answer(labels, "Adenocarcinoma")
     give(labels, "Normal")
     said = labels.locator("#feedback-said")
-    expect(said).to_have_text("Kept: normal. The model said adenocarcinoma.")
+    expect(said).to_have_text("Saved: normal. The model predicted adenocarcinoma.")
     give(labels, "Adenocarcinoma")
-    expect(said).to_have_text("Kept: adenocarcinoma. The model said the same.")
+    expect(said).to_have_text("Saved: adenocarcinoma. The model predicted the same.")
     labels.get_by_role("button", name="Try another image").click()
     choose(labels, coloured(GREY))
     expect(labels.locator("#verdict")).to_have_attribute("data-state", "refused")
     expect(said).to_have_text("")
     give(labels, "Normal")
-    expect(said).to_have_text("Kept: normal. The model gave no answer.")
+    expect(said).to_have_text("Saved: normal. The model gave no answer.")
 
 
 def test_each_image_of_an_archive_gets_its_own_label(labels):
@@ -60,12 +60,12 @@ def test_each_image_of_an_archive_gets_its_own_label(labels):
     expect_answer(labels, "Squamous cell carcinoma")
     give(labels, "Squamous cell carcinoma")
     said = labels.locator("#feedback-said")
-    expect(said).to_have_text("Kept: squamous cell carcinoma. The model said the same.")
+    expect(said).to_have_text("Saved: squamous cell carcinoma. The model predicted the same.")
     tabs.nth(0).click()
     expect_answer(labels, "Adenocarcinoma")
     expect(said).to_have_text("")
     tabs.nth(1).click()
-    expect(said).to_have_text("Kept: squamous cell carcinoma. The model said the same.")
+    expect(said).to_have_text("Saved: squamous cell carcinoma. The model predicted the same.")
 
 
 def test_a_chosen_label_waits_while_the_page_is_drawn_again(labels):
@@ -73,14 +73,14 @@ def test_a_chosen_label_waits_while_the_page_is_drawn_again(labels):
     expect_answer(labels, "Adenocarcinoma")
     give(labels, "Normal")
     said, chosen = labels.locator("#feedback-said"), labels.get_by_label("Correct label (reader's opinion)")
-    expect(said).to_contain_text("Kept: normal.")
+    expect(said).to_contain_text("Saved: normal.")
     chosen.select_option(label="Squamous cell carcinoma")
     expect(said).to_have_text("")
     # As when a picture or a map of this image comes.
     labels.evaluate("import('/static/items.js').then(({ choice }) => choice.changed(choice.selected))")
     expect(chosen).to_have_value("squamous_cell_carcinoma")
     labels.get_by_role("button", name="Save label").click()
-    expect(said).to_have_text("Kept: squamous cell carcinoma. The model said adenocarcinoma.")
+    expect(said).to_have_text("Saved: squamous cell carcinoma. The model predicted adenocarcinoma.")
     held = []
     labels.route("**/api/v1/feedback", lambda route: held.append(route))
     with labels.expect_request("**/api/v1/feedback"):
@@ -105,7 +105,7 @@ def test_the_models_page_says_how_often_readers_agree(browser, asking_readers):
         choose(page, picture())
         expect_answer(page, "Adenocarcinoma")
         give(page, "Adenocarcinoma")
-        expect(page.locator("#feedback-said")).to_contain_text("Kept")
+        expect(page.locator("#feedback-said")).to_contain_text("Saved")
         page.get_by_role("link", name="Models").click()
         expect(page.locator(".agreed")).to_contain_text("Readers agree with")
         expect(page.locator(".agreed")).to_contain_text("95 % interval")
@@ -117,7 +117,7 @@ def test_axe_finds_nothing_serious(browser, asking_readers, scheme):
         choose(page, picture())
         expect_answer(page, "Adenocarcinoma")
         give(page, "Normal")
-        expect(page.locator("#feedback-said")).to_contain_text("Kept")
+        expect(page.locator("#feedback-said")).to_contain_text("Saved")
         expect_nothing_serious(page)
         page.get_by_role("link", name="Models").click()
         expect(page.locator(".agreed")).to_contain_text("Readers agree with")
