@@ -28,6 +28,7 @@ RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 SQLITE = "sqlite:///"
 CHECK_SECONDS = 15  # a server on two busy cores has needed more than 5
+SIDE_FILES = ("-wal", "-shm", "-journal")
 IMPATIENT = {RETRIES: "0", TIMEOUT: str(CHECK_SECONDS)}  # for a question that should be answered at once
 
 
@@ -96,11 +97,26 @@ def _check_path(path: Path) -> None:
         raise TrackingError(f"{path}: in a path, MLflow takes `?` and `%` for signs of its own; rename the folder")
 
 
+def check_nothing_beside(path: Path) -> None:
+    """TrackingError where a database that is not there has left side files: SQLite would write them into a new one."""
+    if left := side_files(path):
+        raise TrackingError(
+            f"{path} is not there, but beside it is {left}, of another database, which SQLite would write into a new "
+            "one; move it to where that database is, or away"
+        )
+
+
+def side_files(path: Path) -> str:
+    """The files beside the place of a database that SQLite takes for parts of it, as a list to be shown."""
+    return ", ".join(path.name + ending for ending in SIDE_FILES if Path(f"{path}{ending}").exists())
+
+
 def _check_database(path: Path) -> None:
     """MLflow tries for minutes to open a file that is no database, so look first."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
+            check_nothing_beside(path)
             log.info("creating MLflow's database %s", path)
             _create_database(path)
         with closing(sqlite3.connect(path, timeout=CHECK_SECONDS)) as database:
