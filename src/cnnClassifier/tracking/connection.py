@@ -54,13 +54,13 @@ class Connection:
         """Whether this is a local file that is not there yet, or empty: nothing can be registered in it."""
         if not self.artifact_root:
             return False
-        database = Path(self.uri.removeprefix(SQLITE))
+        database = sqlite_file(self.uri)
         return not database.exists() or not database.stat().st_size
 
     def check(self) -> None:
         """Ask the server for something harmless; TrackingError in seconds if it is down or refuses us."""
         if self.artifact_root:
-            _check_database(Path(self.uri.removeprefix(SQLITE)))
+            _check_database(sqlite_file(self.uri))
         with tracking_errors(self.uri, "reach the MLflow server"), environment(**IMPATIENT):
             self.client.search_experiments(max_results=1)
 
@@ -84,6 +84,11 @@ def _local(database: Path) -> Connection:
     database = project_root(Path.cwd()) / database
     _check_path(database.parent)  # behind the file's name, `?timeout=30` is for SQLAlchemy
     return Connection(f"{SQLITE}{database}", database.parent / "mlruns")
+
+
+def sqlite_file(address: str) -> Path:
+    """The file of an address; what follows its name, such as `?timeout=30`, is no part of it."""
+    return Path(address.removeprefix(SQLITE).partition("?")[0])
 
 
 def sqlite_address(file: Path) -> str:

@@ -17,7 +17,7 @@ from cnnClassifier.errors import TrackingError
 from cnnClassifier.files import sqlite_to_read
 from cnnClassifier.model_spec import SPEC_FILE
 from cnnClassifier.tracking.client import SILENCE
-from cnnClassifier.tracking.connection import SQLITE, Connection
+from cnnClassifier.tracking.connection import Connection, sqlite_file
 from cnnClassifier.tracking.registry import PACKAGE_FOLDER, RegisteredModel, package_folder
 
 API = "/api/2.0/mlflow/"
@@ -67,9 +67,9 @@ def at_hand(connection: Connection, model: RegisteredModel, destination: Path) -
 
 def query(connection: Connection, question: str, about: tuple[str, ...]) -> list[tuple[Any, ...]]:
     """The rows of a local registry's answer; the file is opened for reading only. PeekError if it is no registry's."""
-    database = connection.uri.removeprefix(SQLITE)
+    database = sqlite_file(connection.uri)
     try:
-        with closing(sqlite3.connect(sqlite_to_read(Path(database)), uri=True, timeout=SECONDS)) as file:
+        with closing(sqlite3.connect(sqlite_to_read(database), uri=True, timeout=SECONDS)) as file:
             rows: list[tuple[Any, ...]] = file.execute(question, about).fetchall()
     except sqlite3.Error as error:
         raise PeekError(f"{database}: not a database with MLflow's tables: {error}") from None
