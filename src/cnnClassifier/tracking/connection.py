@@ -97,6 +97,24 @@ def sqlite_address(file: Path) -> str:
     return f"{SQLITE}{file}"
 
 
+def local_path(address: str) -> Path:
+    """The path by which MLflow names artifacts in a folder, as it is or as a `file://` address."""
+    return Path(unquote(address.removeprefix("file://")) if address.startswith("file://") else address)
+
+
+def check_location(connection: Connection, experiment: str, location: str) -> None:
+    """TrackingError for artifacts in another project's `mlruns`: MLflow goes on writing where a moved one was."""
+    root, path = connection.artifact_root, local_path(location)
+    if root is None or not path.is_absolute() or any(each.resolve() == root.resolve() for each in path.parents):
+        return
+    if root.name in (each.name for each in path.parents):  # else somebody chose another place
+        raise TrackingError(
+            f"{connection.title}: the experiment {experiment!r} keeps its artifacts in {path}, not in {root}: this "
+            "project was moved or copied. Move it back; or take the registry along: `python main.py backup --out FILE` "
+            "there, then `python main.py restore FILE` here, once mlflow.db and mlruns are moved away here"
+        )
+
+
 def _check_path(path: Path) -> None:
     if "?" in str(path) or unquote(str(path)) != str(path):
         raise TrackingError(f"{path}: in a path, MLflow takes `?` and `%` for signs of its own; rename the folder")

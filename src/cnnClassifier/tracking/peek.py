@@ -11,13 +11,12 @@ from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.files import sqlite_to_read
 from cnnClassifier.model_spec import SPEC_FILE
 from cnnClassifier.tracking.client import SILENCE
-from cnnClassifier.tracking.connection import Connection, sqlite_file
+from cnnClassifier.tracking.connection import Connection, local_path, sqlite_file
 from cnnClassifier.tracking.registry import PACKAGE_FOLDER, RegisteredModel, package_folder
 
 API = "/api/2.0/mlflow/"
@@ -60,8 +59,7 @@ def at_hand(connection: Connection, model: RegisteredModel, destination: Path) -
     if connection.artifact_root:
         rows = query(connection, SOURCE, (model.name, str(model.version)))
         source = str(rows[0][0]) if rows else ""
-        path = unquote(source.removeprefix("file://")) if source.startswith("file://") else source
-        places.append(Path(path) / PACKAGE_FOLDER)
+        places.append(local_path(source) / PACKAGE_FOLDER)
     return next((place for place in places if (place / SPEC_FILE).is_file()), None)
 
 
