@@ -10,6 +10,7 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -62,6 +63,7 @@ class Connection:
         if self.artifact_root:
             _check_database(sqlite_file(self.uri))
         with tracking_errors(self.uri, "reach the MLflow server"), environment(**IMPATIENT):
+            _reach_database(self.uri)
             self.client.search_experiments(max_results=1)
 
 
@@ -75,6 +77,7 @@ def connect(config: TrackingConfig) -> Connection:
     uri = os.environ.get(URI) or config.uri
     if uri.startswith(SQLITE):
         return _local(Path(uri.removeprefix(SQLITE)))
+    _check_address(uri)
     check_dagshub_address(uri)
     provide_dagshub_credentials(uri)
     return Connection(uri)
@@ -84,6 +87,21 @@ def _local(database: Path) -> Connection:
     database = project_root(Path.cwd()) / database
     _check_path(database.parent)  # behind the file's name, `?timeout=30` is for SQLAlchemy
     return Connection(f"{SQLITE}{database}", database.parent / "mlruns")
+
+
+def _check_address(uri: str) -> None:
+    """TrackingError for what MLflow would take for a folder of an older MLflow's, or for an address of a plugin's."""
+    if uri.startswith("sqlite:"):
+        raise TrackingError(
+            f"{uri}: before a file's name stand three slashes, as in {SQLITE}mlflow.db, and four before a path from /"
+        )
+    is_folder = uri.startswith(("file:", "/", ".", "~")) or Path(uri).is_dir()
+    if "://" not in uri and uri != "databricks" and not is_folder:
+        meant = masked(f"http://{uri}")
+        raise TrackingError(
+            f"{meant.removeprefix('http://')}: no address of a server, which begins with http:// or https://, and none "
+            f"of a file, which begins with {SQLITE}; is it {f'{SQLITE}{uri}' if uri.endswith('.db') else meant}?"
+        )
 
 
 def sqlite_file(address: str) -> Path:
@@ -132,6 +150,18 @@ def check_nothing_beside(path: Path) -> None:
 def side_files(path: Path) -> str:
     """The files beside the place of a database that SQLite takes for parts of it, as a list to be shown."""
     return ", ".join(path.name + ending for ending in SIDE_FILES if Path(f"{path}{ending}").exists())
+
+
+def _reach_database(uri: str) -> None:
+    """MLflow tries for minutes to reach a database that is down, so look first."""
+    if uri.startswith("postgresql") and find_spec("sqlalchemy"):
+        from sqlalchemy import create_engine
+
+        engine = create_engine(uri)
+        try:
+            engine.connect().close()
+        finally:
+            engine.dispose()
 
 
 def _check_database(path: Path) -> None:
