@@ -101,7 +101,13 @@ def test_the_users_own_patience_is_left_alone(tracking, monkeypatch):
 def test_credentials_in_an_address_are_masked():
     assert masked("POST https://me:secret@host/x failed") == "POST https://***@host/x failed"
     assert masked("postgresql://me:se/c+ret@host/db: no") == "postgresql://***@host/db: no"
+    assert masked("postgresql://u:p@ss@host/db") == "postgresql://***@host/db"
+    assert masked("http://user:p@ss/w@127.0.0.1:1 is down") == "http://***@127.0.0.1:1 is down"
+    assert masked("http://me@example.org:se/cret@host/x") == "http://***@host/x"
+    assert masked("https://to@ken@host/a@b https://u:pw@host/x") == "https://***@host/a@b https://***@host/x"
     for told in (
+        "models:/chest_ct@champion",
+        "http://host/a@b",
         "https://host/path: no; ask me@example.org",
         "sqlite:////home/jane@example.org/mlflow.db",
         "file:///home/jane@example.org/mlruns",

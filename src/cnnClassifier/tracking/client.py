@@ -69,8 +69,11 @@ def error_code(error: BaseException) -> str:
 
 
 def masked(text: str) -> str:
-    """Hide user and password of every address in a text; a password may have a slash, though it should be `%2F`."""
-    return re.sub(r"(?<!/)//(?!/)([^/@\s]+|[^/@:\s]*:[^@\s]+)@", "//***@", text)
+    """Hide user and password of every address in a text; a password may have `/` and `@`, though both should be quoted.
+
+    Where a colon comes before a slash, all up to the last `@` may be a password.
+    """
+    return re.sub(r"(?<!/)//(?!/)([^/:\s]*:\S+|[^/\s]+)@", "//***@", text)
 
 
 def _database_errors() -> tuple[type[Exception], ...]:
