@@ -22,6 +22,7 @@ from cnnClassifier.inference import Classifier
 from cnnClassifier.model_spec import ModelSpec, read_spec
 from cnnClassifier.modeling import build_classifier, load_model, save_model
 from cnnClassifier.preprocessing import preprocess
+from imports import ROOT
 from ingestion import paths_below
 
 TOLERANCE = 1e-4
@@ -97,6 +98,26 @@ def test_which_version_of_no_model_is_refused(tmp_path, wish):
     with pytest.raises(ConfigError, match="name it by --model"):
         export_model(Format.ONNX, tmp_path / "out", wish, None)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (Wish("chest_ct"), r"no model chest_ct@champion; `python main\.py import-model` registers the one that comes"),
+        (Wish("chest_ct", 1), r"chest_ct has no version 1; there are: none; `python main\.py import-model` registers"),
+        (Wish("phantom"), "no model phantom@champion; run the pipeline to register one"),
+    ],
+)
+def test_before_there_is_a_registry_it_is_said_how_to_get_a_model(tmp_path, monkeypatch, images, wish, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"):
+        monkeypatch.setenv(name, "1")  # else connecting sets them, for the tests that follow too
+    shutil.copytree(ROOT / "config", "config")
+    shutil.copyfile(ROOT / "params.yaml", "params.yaml")
+    with pytest.raises(ModelError, match=said):
+        export_model(Format.ONNX, tmp_path / "out", wish, images[0].parent)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config", "params.yaml"]
 
 
 def test_an_export_replaces_an_earlier_one_and_nothing_else(tmp_path, source, images):

@@ -42,7 +42,7 @@ HOMES = {
     "onnxruntime": ["eight_bits.py", "inference.py"],
     "dvc": ["dagshub_setup.py"],
     "optuna": ["sweep/"],
-    "sqlalchemy": ["backup/", "sweep/"],
+    "sqlalchemy": ["backup/", "sweep/", "tracking/"],
     "imblearn": ["balancing.py"],
     "kagglehub": ["datasets/sources.py"],
     "pydicom": ["dicom/"],

@@ -13,10 +13,13 @@ import pytest
 from cnnClassifier.asking.answers import Answer, ask
 from cnnClassifier.asking.files import list_files
 from cnnClassifier.asking.formats import as_csv, table_text
-from cnnClassifier.errors import DataError
+from cnnClassifier.asking.models import choose_model
+from cnnClassifier.config.loading import load_project
+from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.inference import Classifier, Prediction
 from environment import clean_environment
 from hostile import dicom_files as dicom
+from imports import ROOT
 from project import Project, copy_project
 from tiny_release import CLASSES, picture, write_tiny_package
 
@@ -49,6 +52,15 @@ def files(tmp_path: Path) -> Path:
 @pytest.fixture
 def classifier(package: Path) -> Classifier:
     return Classifier.load(package, "tiny", "1", threads=1)
+
+
+def test_an_empty_name_is_not_the_default_model(package):
+    config = load_project(ROOT / "config/config.yaml")
+    for name in ("", " "):
+        with pytest.raises(ConfigError, match="--model: an empty name, as of a variable that is not set"):
+            choose_model(config, name, None)
+        with pytest.raises(ConfigError, match="--model: an empty name"):
+            choose_model(config, name, package)
 
 
 def test_a_bad_file_is_a_row_and_the_others_go_on(project, package, files):

@@ -327,6 +327,50 @@ def test_the_prediction_log_travels_too(laptop, saved, tmp_path):
         assert base.execute("SELECT * FROM predictions").fetchall() == [(1.5, "normal")]
 
 
+def crashed_log(log: Path) -> None:
+    """A log of SQLite's whose writer was killed: its last rows are in its `-wal` alone."""
+    writing = (
+        "import os, sqlite3, sys\n"
+        "base = sqlite3.connect(sys.argv[1])\n"
+        "base.execute('PRAGMA journal_mode=WAL')\n"
+        "base.execute('CREATE TABLE predictions (time REAL, label TEXT)')\n"
+        "base.execute(\"INSERT INTO predictions VALUES (9.5, 'another ward')\")\n"
+        "base.commit()\n"
+        "os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", writing, log], check=True)
+
+
+def test_a_log_is_not_restored_beside_what_another_log_has_left(laptop, tmp_path):
+    """SQLite would write a `-wal` that lies there into the restored log."""
+    log, file, new = tmp_path / "log.db", tmp_path / "both.tar", tmp_path / "new"
+    with closing(sqlite3.connect(log)) as base, base:
+        base.execute("CREATE TABLE predictions (time REAL, label TEXT)")
+        base.execute("INSERT INTO predictions VALUES (1.5, 'normal')")
+    backup(store_in(laptop), file, log)
+    new.mkdir()
+    crashed_log(new / "log.db")
+    (new / "log.db").unlink()
+    with pytest.raises(DataError, match=r"log\.db is not there, but beside it is log\.db-wal, log\.db-shm, .* move it"):
+        restore(file, store_in(new), new / "log.db")
+    assert sorted(path.name for path in new.iterdir()) == ["log.db-shm", "log.db-wal"]
+    for path in new.iterdir():
+        path.rename(tmp_path / path.name.replace("log.db", "other.db"))
+    restore(file, store_in(new), new / "log.db")
+    assert count(new / "log.db", "predictions WHERE time = 1.5") == count(new / "log.db", "predictions") == 1
+
+
+def test_a_registry_is_not_restored_or_made_beside_what_another_has_left(saved, tmp_path):
+    journal = tmp_path / "mlflow.db-journal"
+    journal.write_bytes(b"of a transaction that was killed")
+    said = r"mlflow\.db is not there, but beside it is mlflow\.db-journal, .* move it to where that database is"
+    with pytest.raises(TrackingError, match=said):
+        restore(saved, store_in(tmp_path))
+    with pytest.raises(TrackingError, match=said):
+        connection_in(tmp_path).check()
+    assert list(tmp_path.iterdir()) == [journal]
+
+
 @pytest.mark.parametrize("content", [b"", b"no database, but longer than the head of one" * 9])
 def test_a_source_that_holds_no_tables_is_no_backup_of_nothing(laptop, tmp_path, content):
     empty = tmp_path / "empty.db"

@@ -13,7 +13,7 @@ import pytest
 from cnnClassifier.config.types import TrackingConfig
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.project_root import project_root
-from cnnClassifier.tracking.client import masked
+from cnnClassifier.tracking.client import import_mlflow, masked
 from cnnClassifier.tracking.connection import Connection, connect
 from mlflow_servers import PASSWORD, USER, free_port, front_door
 
@@ -101,7 +101,13 @@ def test_the_users_own_patience_is_left_alone(tracking, monkeypatch):
 def test_credentials_in_an_address_are_masked():
     assert masked("POST https://me:secret@host/x failed") == "POST https://***@host/x failed"
     assert masked("postgresql://me:se/c+ret@host/db: no") == "postgresql://***@host/db: no"
+    assert masked("postgresql://u:p@ss@host/db") == "postgresql://***@host/db"
+    assert masked("http://user:p@ss/w@127.0.0.1:1 is down") == "http://***@127.0.0.1:1 is down"
+    assert masked("http://me@example.org:se/cret@host/x") == "http://***@host/x"
+    assert masked("https://to@ken@host/a@b https://u:pw@host/x") == "https://***@host/a@b https://***@host/x"
     for told in (
+        "models:/chest_ct@champion",
+        "http://host/a@b",
         "https://host/path: no; ask me@example.org",
         "sqlite:////home/jane@example.org/mlflow.db",
         "file:///home/jane@example.org/mlruns",
@@ -141,6 +147,51 @@ def test_a_web_server_that_is_not_mlflow_is_told(tmp_path):
 def test_an_address_that_mlflow_cannot_use_is_told_with_what_can_be_done():
     with pytest.raises(TrackingError, match=r"mlflow cannot use this kind of address.*install mlflow"):
         Connection("carrier-pigeon://host").check()
+
+
+def test_a_database_that_is_down_is_told_in_one_line_and_at_once():
+    server = Connection(f"postgresql://me:secret@127.0.0.1:{free_port()}/registry")
+    import_mlflow()
+    started = time.monotonic()
+    with pytest.raises(TrackingError, match=r"refused.*; is the database up, and MLFLOW_TRACKING_URI its") as caught:
+        server.check()
+    assert time.monotonic() - started < 10
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_database_says_to_mlflow_is_told_in_one_line():
+    with pytest.raises(
+        TrackingError, match=r"mysql\+none://\*\*\*@db/x: cannot .*Can't load plugin.*; is the database"
+    ):
+        Connection("mysql+none://me:secret@db/x").check()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:5000", r"127\.0\.0\.1:5000: no address .*; is it http://127\.0\.0\.1:5000\?"),
+        ("localhost:5000", r"; is it http://localhost:5000\?"),
+        ("me:secret@host:5000", r"^\*\*\*@host:5000: no address .*; is it http://\*\*\*@host:5000\?"),
+        ("mlflow.db", r"; is it sqlite:///mlflow\.db\?"),
+        ("sqlite://mlflow.db", "three slashes, as in sqlite:///mlflow.db"),
+        ("http://me:secret@[::1", r"http://\*\*\*@\[::1: not an address: Invalid IPv6 URL"),
+        ("https://me:secret@dagshub.com/me/chest", r"URI=https://\*\*\*@dagshub\.com/me/chest\.mlflow$"),
+    ],
+)
+def test_an_address_with_a_slip_is_told_with_what_was_meant(tracking, monkeypatch, address, said):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(TrackingError, match=said) as caught:
+        connect(tracking)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["databricks", "databricks://profile", "uc:http://host", "./mlruns", "file:/mlruns"]
+)
+def test_other_addresses_that_mlflow_knows_are_left_to_it(tracking, monkeypatch, address):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    assert connect(tracking) == Connection(address)
 
 
 def test_a_file_that_is_no_database_is_told_at_once(tmp_path):

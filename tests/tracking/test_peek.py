@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from finished_project import NAME
 
+from cnnClassifier.backup.stores import choose_store
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.tracking import registry
-from cnnClassifier.tracking.connection import Connection
+from cnnClassifier.tracking.connection import Connection, connect
 from cnnClassifier.tracking.fetch import Order, fetch
 from cnnClassifier.tracking.peek import PeekError, at_hand, peek
 from cnnClassifier.tracking.run import open_run
@@ -48,6 +49,19 @@ def test_before_there_is_a_database_nothing_is_registered_and_none_is_made(tmp_p
     server = Connection(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlruns")
     assert peek(server, NAME, "champion") is None
     assert not list(tmp_path.iterdir())
+
+
+def test_a_local_address_with_a_setting_behind_it_is_the_same_file(
+    local, tracking, settings, paths, model_folder, tmp_path
+):
+    version = registry.register(open_run(local, settings, paths.cache), model_folder, NAME, "x", {})
+    os.environ["MLFLOW_TRACKING_URI"] = f"{local.uri}?timeout=30"
+    same = connect(tracking)
+    assert not same.is_unused
+    assert peek(same, NAME, "challenger").version == version
+    same.check()
+    assert choose_store(same, None, None).file == tmp_path / "mlflow.db"
+    assert not list(tmp_path.glob("*[?]*"))
 
 
 def test_tables_that_are_not_known_are_left_to_mlflow(tmp_path):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from importlib.metadata import packages_distributions
 
@@ -17,7 +18,8 @@ from cnnClassifier.tracking.packaging import MODEL_CODE, REQUIREMENTS, imported_
 from cnnClassifier.tracking.run import open_run
 from mlflow_servers import SCRIPTS, answers, free_port
 
-REQUEST = json.dumps({"dataframe_records": [{"image": base64.b64encode(picture()).decode()}]})
+PICTURE = base64.b64encode(picture()).decode()
+REQUEST = json.dumps({"dataframe_records": [{"image": PICTURE}]})
 DECIDED = ["label", "confidence", "state", "prediction_set", "changes", "error"]
 COLUMNS = [*DECIDED, *[f"probability_{name}" for name in CLASSES], "model", "version"]
 # Loads and asks the saved model where none of these can be imported, nor this package but from the model.
@@ -123,6 +125,14 @@ def test_mlflow_predict_and_serve_answer_with_the_registered_model(local, settin
         )
         predicted = json.loads((tmp_path / "answer.json").read_text())["predictions"]
         assert _ask(port) == predicted
+        for image in (None, "not base64!"):  # as docs/tracking.md says: MLflow's own doing, before the model is asked
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                _ask(port, json.dumps({"dataframe_records": [{"image": PICTURE}, {"image": image}]}))
+            assert "Failed to convert column image" in refused.value.read().decode()
+        [unreadable, whole] = _ask(
+            port, json.dumps({"dataframe_records": [{"image": "bm8gcGljdHVyZQ=="}, {"image": PICTURE}]})
+        )
+        assert (unreadable["state"], whole["state"]) == ("error", "answer")
     finally:
         serving.terminate()
         serving.wait()
@@ -130,13 +140,13 @@ def test_mlflow_predict_and_serve_answer_with_the_registered_model(local, settin
     assert predicted[0]["version"] == str(version)
 
 
-def _ask(port):
+def _ask(port, asked=REQUEST):
     end = time.monotonic() + 90
     while not answers(port):
         assert time.monotonic() < end, "mlflow models serve does not answer"
         time.sleep(0.2)
     headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", REQUEST.encode(), headers)
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", asked.encode(), headers)
     with urllib.request.urlopen(request) as response:
         return json.load(response)["predictions"]
 

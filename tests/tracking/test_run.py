@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import shutil
 from dataclasses import replace
 
 import finished_project
@@ -10,9 +11,9 @@ from finished_project import EPOCHS, NAME
 
 from cnnClassifier.errors import ConfigError, TrackingError
 from cnnClassifier.tracking.client import import_mlflow
-from cnnClassifier.tracking.connection import connect
+from cnnClassifier.tracking.connection import Connection, connect
 from cnnClassifier.tracking.ending import UNCHANGED_TAG, failure_recorded, finish_skipped
-from cnnClassifier.tracking.run import open_run, record_stage
+from cnnClassifier.tracking.run import experiment_id, open_run, record_stage
 from cnnClassifier.tracking.values import VALUE_LENGTH
 from mlflow_servers import PASSWORD, USER, free_port
 
@@ -84,6 +85,33 @@ def test_a_run_that_is_taken_up_again_says_the_commit_of_then(local, settings, p
 def test_a_local_runs_artifacts_stand_beside_the_database(local, settings, paths, tmp_path):
     run = open_run(local, settings, paths.cache)
     assert local.client.get_run(run.run_id).info.artifact_uri.startswith(f"{tmp_path}/mlruns/{NAME}/")
+
+
+def test_a_moved_project_does_not_write_where_it_was(local, settings, paths, tmp_path):
+    open_run(local, settings, paths.cache).finish()
+    before = sorted((tmp_path / "mlruns").rglob("*"))
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    shutil.copyfile(tmp_path / "mlflow.db", moved / "mlflow.db")
+    there = Connection(f"sqlite:///{moved}/mlflow.db", moved / "mlruns")
+    with pytest.raises(TrackingError, match=f"{tmp_path}/mlruns/{NAME}, not in {moved}/mlruns: .*Move it back; or"):
+        open_run(there, settings, moved / "cache")
+    assert sorted((tmp_path / "mlruns").rglob("*")) == before
+
+
+def test_a_project_may_be_reached_by_a_link_and_its_artifacts_lie_behind_one(local, settings, paths, tmp_path):
+    open_run(local, settings, paths.cache).finish()
+    (tmp_path / "mlruns").rename(tmp_path / "larger disk")
+    (tmp_path / "mlruns").symlink_to(tmp_path / "larger disk")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for root in (tmp_path, tmp_path / "link"):
+        open_run(Connection(f"sqlite:///{root}/mlflow.db", root / "mlruns"), settings, root / "cache").finish()
+
+
+@pytest.mark.parametrize("chosen", ["s3://bucket/mlruns/ct", "/larger disk/ct", "mlflow-artifacts:/mlruns/ct"])
+def test_an_experiments_artifacts_may_lie_where_somebody_chose(local, chosen):
+    made = local.client.create_experiment(NAME, artifact_location=chosen)
+    assert experiment_id(local, NAME) == made
 
 
 def test_after_registration_the_same_settings_start_a_new_run(local, settings, paths):

@@ -13,8 +13,13 @@ from cnnClassifier.web.model_source import MODEL_DIR, MODEL_NAME, load_from_fold
 def choose_model(project: ProjectConfig, name: str | None, package: Path | None) -> Classifier:
     """The model in the folder `package`; else the champion called `name`; else what the web app would start with.
 
-    Raises ModelError where there is none, TrackingError where the registry does not answer.
+    Raises ConfigError for an empty name, ModelError where there is none, TrackingError where the registry does not
+    answer.
     """
+    if name is not None and not name.strip():
+        raise ConfigError(
+            "--model: an empty name, as of a variable that is not set; name a registered model, or leave --model out"
+        )
     if name and package:
         raise ConfigError("--model names a registered model and --package a folder; give one of them")
     if package:

@@ -12,6 +12,7 @@ from cnnClassifier.backup.stores import Store, local_copy, upload
 from cnnClassifier.destinations import check_outside
 from cnnClassifier.errors import DataError, TrackingError
 from cnnClassifier.files import new_file
+from cnnClassifier.tracking.connection import side_files
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def restore(file: Path, store: Store, prediction_log: Path | None = None) -> str
     with archive.unpacked(file, scratch) as (folder, about):
         _check_log(file, folder / archive.LOG, prediction_log, bool(about["log"]))
         upload(folder / archive.ARTIFACTS, store)
-        if prediction_log:
+        if prediction_log and not prediction_log.exists():
             prediction_log.parent.mkdir(parents=True, exist_ok=True)
             with new_file(prediction_log) as partial:
                 shutil.copyfile(folder / archive.LOG, partial)
@@ -97,6 +98,11 @@ def _check_log(file: Path, unpacked: Path, prediction_log: Path | None, is_insid
         raise DataError(f"{file} holds a prediction log too; say with --log where it goes")
     if prediction_log and prediction_log.exists() and not _is_same(prediction_log, unpacked):
         raise DataError(f"{prediction_log} is there already, and a restore overwrites nothing")
+    if prediction_log and not prediction_log.exists() and (left := side_files(prediction_log)):
+        raise DataError(
+            f"{prediction_log} is not there, but beside it is {left}, of another log, which SQLite would write into "
+            "the restored one; move it to where that log is, or away"
+        )
 
 
 def _is_same(log: Path, unpacked: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.tracking.client import import_mlflow, masked, tracking_errors
-from cnnClassifier.tracking.connection import SQLITE, Connection, sqlite_address
+from cnnClassifier.tracking.connection import SQLITE, Connection, sqlite_address, sqlite_file
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -37,7 +37,7 @@ class Store:
     @property
     def file(self) -> Path | None:
         """The database's file, if it is SQLite's."""
-        return Path(self.database.removeprefix(SQLITE)) if self.database.startswith(SQLITE) else None
+        return sqlite_file(self.database) if self.database.startswith(SQLITE) else None
 
     @property
     def folder(self) -> Path | None:

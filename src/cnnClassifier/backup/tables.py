@@ -19,7 +19,7 @@ from cnnClassifier.backup.stores import Store
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.files import new_file
 from cnnClassifier.tracking.client import import_mlflow, masked
-from cnnClassifier.tracking.connection import sqlite_address
+from cnnClassifier.tracking.connection import check_nothing_beside, sqlite_address
 
 NEUTRAL = "mlflow-artifacts:/"
 REVISION = "alembic_version"
@@ -73,6 +73,7 @@ def fill(file: Path, store: Store) -> dict[str, int]:
             _rename(writing, lambda address: placed(address, store.artifacts))
         counts = _count(writing)
     if store.file and not store.file.exists():
+        check_nothing_beside(store.file)
         store.file.parent.mkdir(parents=True, exist_ok=True)
         with new_file(store.file) as partial:
             shutil.copyfile(file, partial)
@@ -89,6 +90,7 @@ def fill(file: Path, store: Store) -> dict[str, int]:
 def check_unused(store: Store) -> None:
     """TrackingError naming what a store has, unless that is what MLflow makes by itself, or no tables at all."""
     if store.file and not store.file.exists():
+        check_nothing_beside(store.file)
         return
     with _engine(store.database) as database, database.connect() as reading:
         _check_unused(reading, store)

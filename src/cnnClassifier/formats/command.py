@@ -27,6 +27,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", "
 BESIDE = (SPEC_FILE, OUTLIERS_FILE, CARD_FILE)  # what goes with the file, where the package has it
 EARLIER = Earlier("an earlier export", always=(EXPORT_FILE,), perhaps=(*BESIDE, *FILES.values()))
 
+IMPORT = "`python main.py import-model` registers the one that comes with the code"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -136,13 +138,16 @@ def _source(wish: Wish, project: ProjectConfig) -> Iterator[Source]:
         yield _finished_run(project.paths)
         return
     from cnnClassifier.tracking.connection import connect
-    from cnnClassifier.tracking.originals import fetch_original
+    from cnnClassifier.tracking.originals import TRAIN, fetch_original
     from cnnClassifier.tracking.registry import CHAMPION
 
     connection = connect(project.tracking)
-    connection.check()
+    if not connection.is_unused:
+        connection.check()
+    released = project.serving.released
+    advice = IMPORT if released and released.name == wish.name else TRAIN
     with tempfile.TemporaryDirectory(prefix="cnnClassifier-export-") as folder:
-        found = fetch_original(connection, wish.name, wish.version, wish.alias or CHAMPION, Path(folder))
+        found = fetch_original(connection, wish.name, wish.version, wish.alias or CHAMPION, Path(folder), advice)
         yield Source(f"{wish.name} version {found.model.version}", found.package, found.keras)
 
 

@@ -35,6 +35,7 @@ ADVICE = {
     "and is it MLflow 2.4 or later?",
 }
 SILENCE = "the server does not answer; start it, correct MLFLOW_TRACKING_URI, or unset it to log to a local file"
+NO_DATABASE = "is the database up, and MLFLOW_TRACKING_URI its address?"
 UNSUPPORTED = (
     "mlflow cannot use this kind of address in this environment; mlflow-skinny, which serving has, takes only "
     "http(s) servers: install mlflow, or set MLFLOW_TRACKING_URI to a server's address"
@@ -58,7 +59,7 @@ def tracking_errors(uri: str, doing: str) -> Iterator[None]:
     mlflow_exception = import_mlflow().exceptions.MlflowException
     try:
         yield
-    except (mlflow_exception, OSError, ImportError) as error:
+    except (mlflow_exception, OSError, ImportError, *_database_errors()) as error:
         raise TrackingError(f"{masked(uri)}: cannot {doing}: {_reason(error)}") from error
 
 
@@ -68,8 +69,20 @@ def error_code(error: BaseException) -> str:
 
 
 def masked(text: str) -> str:
-    """Hide user and password of every address in a text; a password may have a slash, though it should be `%2F`."""
-    return re.sub(r"(?<!/)//(?!/)([^/@\s]+|[^/@:\s]*:[^@\s]+)@", "//***@", text)
+    """Hide user and password of every address in a text; a password may have `/` and `@`, though both should be quoted.
+
+    Where a colon comes before a slash, all up to the last `@` may be a password.
+    """
+    return re.sub(r"(?<!/)//(?!/)([^/:\s]*:\S+|[^/\s]+)@", "//***@", text)
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    """What is raised where the address is a database's; nothing where SQLAlchemy is not installed, as for serving."""
+    try:
+        from sqlalchemy.exc import SQLAlchemyError
+    except ImportError:
+        return ()
+    return (SQLAlchemyError,)
 
 
 def _reason(error: Exception) -> str:
@@ -77,6 +90,9 @@ def _reason(error: Exception) -> str:
         return SILENCE
     if "unsupported URI" in str(error):
         return UNSUPPORTED
+    if isinstance(error, _database_errors()):
+        why = " ".join(str(getattr(error, "orig", None) or error).split())
+        return f"{masked(why)[:REASON_LENGTH]}; {NO_DATABASE}"
     said = ADVICE.get(error_code(error)) or " ".join(str(error).split())
     return masked(said)[:REASON_LENGTH]
 

@@ -9,6 +9,7 @@ import os
 from urllib.parse import urlsplit
 
 from cnnClassifier.errors import TrackingError
+from cnnClassifier.tracking.client import masked
 
 USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 TOKENS = ("DAGSHUB_USER_TOKEN", "DAGSHUB_TOKEN")
@@ -29,8 +30,8 @@ def check_dagshub_address(uri: str) -> None:
     """A repository's page is not its MLflow server: TrackingError saying the right address."""
     if is_dagshub(uri) and not uri.rstrip("/").endswith(".mlflow"):
         raise TrackingError(
-            f"{uri}: a DagsHub repository's MLflow server ends in .mlflow; "
-            f"set MLFLOW_TRACKING_URI={uri.rstrip('/').removesuffix('.git')}.mlflow"
+            f"{masked(uri)}: a DagsHub repository's MLflow server ends in .mlflow; "
+            f"set MLFLOW_TRACKING_URI={masked(uri).rstrip('/').removesuffix('.git')}.mlflow"
         )
 
 
@@ -41,9 +42,15 @@ def token_at(uri: str) -> str | None:
 
 def is_dagshub(uri: str) -> bool:
     """Whether an address is at dagshub.com, or at the enterprise host that dagshub is configured for."""
-    host = urlsplit(uri).hostname or ""
-    own = urlsplit(os.environ.get(OWN_HOST, "")).hostname
-    return host == "dagshub.com" or host.endswith(".dagshub.com") or host == own
+    host, own = _host(uri), _host(os.environ.get(OWN_HOST, ""))
+    return host == "dagshub.com" or host.endswith(".dagshub.com") or bool(own and host == own)
+
+
+def _host(uri: str) -> str:
+    try:
+        return urlsplit(uri).hostname or ""
+    except ValueError as error:
+        raise TrackingError(f"{masked(uri)}: not an address: {error}; correct it") from None
 
 
 def _has_credentials(uri: str) -> bool:

@@ -9,6 +9,8 @@ from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.packaging import KERAS_ARTIFACT, PACKAGE_ARTIFACT
 from cnnClassifier.tracking.registry import RegisteredModel, find, versions
 
+TRAIN = "run the pipeline to register one"
+
 
 @dataclass(frozen=True)
 class Original:
@@ -20,10 +22,13 @@ class Original:
 
 
 def fetch_original(
-    connection: Connection, name: str, version: int | None, alias: str, destination: Path
-) -> Original:  # fmt: skip
-    """Fetch a version, or without a number what has the alias, into a folder; ModelError if there is none."""
-    model = _choose(connection, name, version, alias)
+    connection: Connection, name: str, version: int | None, alias: str, destination: Path, advice: str = TRAIN
+) -> Original:
+    """Fetch a version, or without a number what has the alias, into a folder.
+
+    ModelError if there is none, with the advice how to get a first one.
+    """
+    model = _choose(connection, name, version, alias, advice)
     with tracking_errors(connection.uri, f"fetch {name} version {model.version}"):
         artifacts = import_mlflow().artifacts
         source = connection.client.get_model_version_download_uri(name, str(model.version))
@@ -44,15 +49,16 @@ def fetch_original(
     return Original(model, folders[PACKAGE_ARTIFACT], folders.get(KERAS_ARTIFACT))
 
 
-def _choose(connection: Connection, name: str, version: int | None, alias: str) -> RegisteredModel:
+def _choose(connection: Connection, name: str, version: int | None, alias: str, advice: str) -> RegisteredModel:
+    unused = connection.is_unused  # asking would make MLflow's tables
     if version is None:
-        found = find(connection, name, alias)
+        found = None if unused else find(connection, name, alias)
         if found is None:
-            raise ModelError(f"{connection.title}: no model {name}@{alias}; run the pipeline to register one")
+            raise ModelError(f"{connection.title}: no model {name}@{alias}; {advice}")
         return found
-    known = versions(connection, name)
+    known = [] if unused else versions(connection, name)
     for model in known:
         if model.version == version:
             return model
-    have = ", ".join(str(model.version) for model in known) or "none"
+    have = ", ".join(str(model.version) for model in known) or f"none; {advice}"
     raise ModelError(f"{connection.title}: {name} has no version {version}; there are: {have}")

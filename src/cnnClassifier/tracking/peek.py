@@ -11,13 +11,12 @@ from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.files import sqlite_to_read
 from cnnClassifier.model_spec import SPEC_FILE
 from cnnClassifier.tracking.client import SILENCE
-from cnnClassifier.tracking.connection import SQLITE, Connection
+from cnnClassifier.tracking.connection import Connection, local_path, sqlite_file
 from cnnClassifier.tracking.registry import PACKAGE_FOLDER, RegisteredModel, package_folder
 
 API = "/api/2.0/mlflow/"
@@ -60,16 +59,15 @@ def at_hand(connection: Connection, model: RegisteredModel, destination: Path) -
     if connection.artifact_root:
         rows = query(connection, SOURCE, (model.name, str(model.version)))
         source = str(rows[0][0]) if rows else ""
-        path = unquote(source.removeprefix("file://")) if source.startswith("file://") else source
-        places.append(Path(path) / PACKAGE_FOLDER)
+        places.append(local_path(source) / PACKAGE_FOLDER)
     return next((place for place in places if (place / SPEC_FILE).is_file()), None)
 
 
 def query(connection: Connection, question: str, about: tuple[str, ...]) -> list[tuple[Any, ...]]:
     """The rows of a local registry's answer; the file is opened for reading only. PeekError if it is no registry's."""
-    database = connection.uri.removeprefix(SQLITE)
+    database = sqlite_file(connection.uri)
     try:
-        with closing(sqlite3.connect(sqlite_to_read(Path(database)), uri=True, timeout=SECONDS)) as file:
+        with closing(sqlite3.connect(sqlite_to_read(database), uri=True, timeout=SECONDS)) as file:
             rows: list[tuple[Any, ...]] = file.execute(question, about).fetchall()
     except sqlite3.Error as error:
         raise PeekError(f"{database}: not a database with MLflow's tables: {error}") from None

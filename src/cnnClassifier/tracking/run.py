@@ -21,7 +21,7 @@ from cnnClassifier.errors import TrackingError
 from cnnClassifier.files import file_sha256, read_json, write_json
 from cnnClassifier.tracking import stages
 from cnnClassifier.tracking.client import error_code, import_mlflow, tracking_errors
-from cnnClassifier.tracking.connection import Connection
+from cnnClassifier.tracking.connection import Connection, check_location
 from cnnClassifier.tracking.identity import run_name, run_tags
 from cnnClassifier.tracking.values import Step, digest_of, legal_name, parameters, same_value
 
@@ -244,13 +244,16 @@ def _find_run(client: Any, run_id: str) -> Any | None:
 
 
 def experiment_id(connection: Connection, name: str) -> str:
-    """The id of an experiment, made if it is not there; TrackingError for one that was deleted."""
+    """The id of an experiment, made if it is not there; TrackingError for one that was deleted, or is of a project
+    that was moved.
+    """
     found = connection.client.get_experiment_by_name(name) or _create_experiment(connection, name)
     if found.lifecycle_stage != "active":
         raise TrackingError(
             f"{connection.title}: the experiment {name!r} was deleted there; bring it back with "
             f"`mlflow experiments restore -x {found.experiment_id}`, or change registration.name"
         )
+    check_location(connection, name, found.artifact_location)
     return str(found.experiment_id)
 
 
