@@ -34,6 +34,7 @@ from cnnClassifier.sweep.results import (
 from cnnClassifier.sweep.space import Space, leaves, text_of
 from cnnClassifier.sweep.study import original_number, release_dead_trials, retry_later
 from cnnClassifier.tracking.sweeps import SweepRun, TrialRun
+from cnnClassifier.tracking.values import digest_of
 
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 LOOK_AGAIN_SECONDS = 1.0
@@ -120,7 +121,9 @@ class Search:
         trial.set_user_attr(VALUES, values)
         if BASE in trial.user_attrs:
             trial.set_user_attr(BASE, is_base)
-        scratch = self.folder / f"trial{original_number(self._frozen(trial.number))}"
+        # By its values too: in another storage a trial of the same number has others, and must not resume these.
+        original = original_number(self._frozen(trial.number))
+        scratch = self.folder / f"trial{original}-{digest_of(values)}"
         try:
             return self._judge(trial, values, scratch, can_stop=not is_base)
         except (ConfigError, ModelError) as error:
