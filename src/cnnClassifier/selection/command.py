@@ -11,7 +11,7 @@ from cnnClassifier.selection.plan import Candidate, comparison_file, load_candid
 from cnnClassifier.selection.report import Standings, rank, terminal_report, write_table
 from cnnClassifier.selection.verdict import Draws
 from cnnClassifier.sweep.judging import open_bench
-from cnnClassifier.sweep.naming import swept_sections
+from cnnClassifier.sweep.naming import lines_of, swept_sections
 from cnnClassifier.terminal import console
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.sweeps import SweepRun, TrialRun, open_sweep_run
@@ -42,9 +42,8 @@ def _compare(asked: str | None, settings: Settings, paths: Paths, connection: Co
     candidates = load_candidates(file, settings)
     bench = open_bench(settings, paths)
     folder = paths.cache / FOLDER
-    images = sorted(f"{record.sha256} {record.label} {record.group}" for record in bench.records)
     plan = {each.name: swept_sections(each.settings) for each in candidates}
-    study = f"{file.stem}-{digest_of([images, plan])}"
+    study = f"{file.stem}-{digest_of([lines_of(bench.records), plan])}"
     run = open_sweep_run(connection, settings, file.stem, study, plan, kind="compare")
     judged: list[Judged] = []
     try:
