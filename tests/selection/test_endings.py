@@ -20,9 +20,9 @@ class Judge:
 
     def __init__(self) -> None:
         self.judged = 0
-        self.meanwhile: Callable[[int], None] = lambda number: None
+        self.meanwhile: Callable[[int], None] = lambda _: None
 
-    def __call__(self, settings, bench, repeats, scratch):
+    def __call__(self, _settings, bench, _repeats, scratch):
         scratch.mkdir(parents=True, exist_ok=True)
         self.meanwhile(self.judged)
         self.judged += 1

@@ -32,7 +32,7 @@ from cnnClassifier.sweep.results import (
     result_of,
 )
 from cnnClassifier.sweep.space import Space, leaves, text_of
-from cnnClassifier.sweep.study import original_number, release_dead_trials, retry_later
+from cnnClassifier.sweep.study import original_number, queue_again, release_dead_trials
 from cnnClassifier.tracking.sweeps import SweepRun, TrialRun
 from cnnClassifier.tracking.values import digest_of
 
@@ -170,7 +170,7 @@ class Search:
 
     def _retry_current(self) -> None:
         if self.current is not None and self._frozen(self.current).state == TrialState.FAIL:
-            retry_later(self.study, self._frozen(self.current))
+            queue_again(self.study, self._frozen(self.current))
 
     def _tell(self, trials: int) -> None:
         """Log the trial that has just ended, for people and in MLflow; a lost server costs a warning."""

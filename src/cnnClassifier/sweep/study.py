@@ -31,6 +31,7 @@ SQLITE_PATIENCE = 60  # seconds that one process waits for the other's write
 PRUNE_FROM = 10  # complete trials before any is stopped early
 MADE_BY_ANOTHER = (1, 4)  # seconds until tables are looked for again
 RETRIES = 3  # a trial that kills its process this often is left alone
+ORIGINAL = "failed_trial"  # where Optuna's callback keeps the number of the trial that one repeats
 
 log = logging.getLogger(__name__)
 
@@ -134,11 +135,21 @@ def release_dead_trials(study: Study) -> None:
         fail_stale_trials(study)
 
 
+def queue_again(study: Study, trial: FrozenTrial) -> None:
+    """Queue a trial that somebody interrupted, as often as they like: that says nothing against it, as a kill does."""
+    again = optuna.create_trial(
+        state=TrialState.WAITING,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=trial.user_attrs,
+        system_attrs=trial.system_attrs | {ORIGINAL: original_number(trial)},
+    )
+    study.add_trial(again)
+
+
 def original_number(trial: FrozenTrial) -> int:
     """The number of the trial that this one repeats, or its own."""
-    with _known_experimental():
-        history = RetryHeartbeatStaleTrialCallback.retry_history(trial)
-    return history[0] if history else trial.number
+    return int(trial.system_attrs.get(ORIGINAL, trial.number))
 
 
 def importances(study: Study, plan: SweepPlan) -> Mapping[str, float]:
