@@ -76,3 +76,18 @@ def test_a_trial_goes_on_with_its_values_however_often_it_is_interrupted_and_kil
     search.go_on(2)
     assert [each.state for each in search.results()] == ["complete", *["killed"] * 6, "complete"]
     assert len(set(judge.scratches)) == 2
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_the_run_of_a_sweep_is_closed_though_a_trial_was_killed(project, judge, goes_on):
+    judge.meanwhile = lambda number: kill(number) if number == 1 else None
+    search = project.search()
+    with pytest.raises(SystemExit):
+        search.go_on(2)
+    let_it_be_long_ago(search)
+    again = project.search()
+    if goes_on:  # enough are finished: none is begun, which would look for dead ones
+        again.go_on(1)
+        assert [each.state for each in again.results()] == ["complete", "killed", "waiting"]
+    again.close(project.root / "params.yaml", "KILLED")
+    assert project.connection.client.get_run(again.run.run_id).info.status == "KILLED"

@@ -65,6 +65,7 @@ class Search:
         The first is that of the parameters as they stand. Trials that other processes run are waited for.
         """
         end = time.monotonic() + seconds
+        release_dead_trials(self.study)
         log.info("%s: %d of %d trials are finished", self.study.study_name, len(finished(self.results())), trials)
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -91,6 +92,7 @@ class Search:
 
     def close(self, table: Path, status: str) -> None:
         """Tell MLflow the trials it has not got and close the sweep's run; left to the last process at work."""
+        release_dead_trials(self.study)
         if self._running():
             return
         told = self.results()
