@@ -57,3 +57,18 @@ def test_other_votes_are_another_comparison(project, judge):
         project.compare()
     assert judge.judged == 4
     assert runs_of(project) == [("FINISHED", ["as_it_is", "pooled"])] * 2
+
+
+@pytest.mark.parametrize("failing", ["rank", "write_table", "terminal_report"])
+def test_a_comparison_whose_report_fails_is_not_left_open(project, judge, monkeypatch, failing):
+    def fail(*_):
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"cnnClassifier.selection.command.{failing}", fail)
+        with pytest.raises(OSError, match="no space left"):
+            project.compare()
+    assert runs_of(project) == [("KILLED", ["as_it_is", "pooled"])]
+    project.compare()
+    assert runs_of(project) == [("FINISHED", ["as_it_is", "pooled"])]
+    assert judge.judged == 2

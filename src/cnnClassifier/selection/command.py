@@ -50,14 +50,14 @@ def _compare(asked: str | None, settings: Settings, paths: Paths, connection: Co
         for each in judge_all(candidates, bench, folder):
             judged.append(each)
             _log_to_mlflow(run, judged)
+        evaluation = settings.evaluation
+        found = rank(judged, Draws(evaluation.resamples, evaluation.confidence, evaluation.seed))
+        table = folder / study / TABLE
+        write_table(found, table)
+        console().print(terminal_report(found, table))
     except BaseException:
         _close(run, "KILLED")
         raise
-    evaluation = settings.evaluation
-    found = rank(judged, Draws(evaluation.resamples, evaluation.confidence, evaluation.seed))
-    table = folder / study / TABLE
-    write_table(found, table)
-    console().print(terminal_report(found, table))
     _finish(run, found, table)
     return found.best.candidate
 
