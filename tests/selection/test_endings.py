@@ -72,3 +72,17 @@ def test_a_comparison_whose_report_fails_is_not_left_open(project, judge, monkey
     project.compare()
     assert runs_of(project) == [("FINISHED", ["as_it_is", "pooled"])]
     assert judge.judged == 2
+
+
+def test_candidates_in_another_order_are_another_run_that_has_each_once(project, judge):
+    def interrupt(number: int) -> None:
+        if number == 1:
+            raise KeyboardInterrupt
+
+    judge.meanwhile = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        project.compare()
+    judge.meanwhile = lambda _: None
+    project.write_candidates({"pooled": POOLED, "as_it_is": {}})
+    project.compare()
+    assert runs_of(project) == [("KILLED", ["as_it_is"]), ("FINISHED", ["as_it_is", "pooled"])]

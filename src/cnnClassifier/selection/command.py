@@ -43,7 +43,8 @@ def _compare(asked: str | None, settings: Settings, paths: Paths, connection: Co
     bench = open_bench(settings, paths)
     folder = paths.cache / FOLDER
     plan = {each.name: swept_sections(each.settings) for each in candidates}
-    study = f"{file.stem}-{digest_of([lines_of(bench.records), plan])}"
+    in_order = list(plan.items())  # MLflow knows a candidate by its place
+    study = f"{file.stem}-{digest_of([lines_of(bench.records), in_order])}"
     run = open_sweep_run(connection, settings, file.stem, study, plan, kind="compare")
     judged: list[Judged] = []
     try:
