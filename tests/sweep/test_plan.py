@@ -71,6 +71,7 @@ def test_a_name_or_value_that_settings_refuse_is_one_line_with_file_and_key(tmp_
         ({**RATE, "low": 0.5}, "low must be below high"),
         ({**RATE, "low": 0}, "above 0"),
         ({**RATE, "step": 0.01}, "no step"),
+        ({**RATE, "low": 1, "high": 9, "step": 1}, "no step"),
         ({**RATE, "hihg": 1}, "unknown key"),
         ({"kind": "int", "low": 1.5, "high": 3}, "low"),
     ],

@@ -24,7 +24,7 @@ class Range(Section):
         low, high, step = (getattr(self, name) for name in ("low", "high", "step"))
         if low >= high:
             raise ValueError(f"low must be below high, not {low} and {high}")
-        if self.log and (low <= 0 or step not in (None, 1)):
+        if self.log and (low <= 0 or step != type(self).model_fields["step"].default):
             raise ValueError("a log range lies above 0 and has no step")
         return self
 
