@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.metrics.classification import OVERALL
+from cnnClassifier.sweep.command import sweep
 from cnnClassifier.sweep.judging import Deal
 from cnnClassifier.sweep.search import Search
 from cnnClassifier.sweep.space import Space
@@ -91,3 +93,13 @@ def test_the_run_of_a_sweep_is_closed_though_a_trial_was_killed(project, judge, 
         assert [each.state for each in again.results()] == ["complete", "killed", "waiting"]
     again.close(project.root / "params.yaml", "KILLED")
     assert project.connection.client.get_run(again.run.run_id).info.status == "KILLED"
+
+
+def test_a_sweep_ends_as_ever_though_params_yaml_was_broken_meanwhile(project, judge, capsys):
+    settings, paths, params = load_settings(), load_project().paths, project.root / "params.yaml"
+    judge.meanwhile = lambda _: params.write_text("training: [")
+    sweep("tiny", settings, paths, project.connection, trials=2)
+    assert "To run the best:\ndvc exp run -S " in capsys.readouterr().out
+    client = project.connection.client
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED"] * 3
