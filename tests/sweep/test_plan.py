@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from cnnClassifier.config.loading import load_settings
 from cnnClassifier.errors import ConfigError
@@ -71,7 +72,11 @@ def test_a_name_or_value_that_settings_refuse_is_one_line_with_file_and_key(tmp_
         ({**RATE, "low": 0.5}, "low must be below high"),
         ({**RATE, "low": 0}, "above 0"),
         ({**RATE, "step": 0.01}, "no step"),
+        ({**RATE, "low": 1, "high": 9, "step": 1}, "no step"),
         ({**RATE, "hihg": 1}, "unknown key"),
+        ({"kind": "int", "low": 1, "high": 10, "step": 2}, "nearest that is: 9"),
+        ({"kind": "int", "low": 1, "high": 3, "step": 5}, "nearest that is: 6"),
+        ({"kind": "float", "low": 0.1, "high": 0.65, "step": 0.2}, r"from 0.1 in steps of 0.2; .* is: 0.7"),
         ({"kind": "int", "low": 1.5, "high": 3}, "low"),
     ],
 )
@@ -79,6 +84,20 @@ def test_a_range_that_is_none_is_refused(tmp_path, parameter, said):
     with pytest.raises(ConfigError, match=said) as told:
         load_plan(write(tmp_path, {"training.learning_rate": parameter}))
     assert "parameters.training.learning_rate" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        {"kind": "int", "low": 1, "high": 9, "step": 2},
+        {"kind": "float", "low": 0.1, "high": 0.7, "step": 0.1},  # as floats 5.999999999999999 steps
+        {"kind": "float", "low": 0, "high": 1.5, "step": 1e-5},
+    ],
+)
+def test_a_range_is_drawn_from_to_its_high_where_steps_reach_it(tmp_path, parameter):
+    read = load_plan(write(tmp_path, {"training.learning_rate": parameter})).parameters["training.learning_rate"]
+    kind = FloatDistribution if parameter["kind"] == "float" else IntDistribution
+    assert kind(read.low, read.high, step=read.step).high == parameter["high"]
 
 
 def test_an_unknown_metric_is_refused(tmp_path):

@@ -63,8 +63,10 @@ def test_a_study_is_named_by_what_makes_trials_comparable(settings):
         study_name("mine", plan({"training.learning_rate": [0.1, 0.3]}), settings, [RECORD]),
         study_name("mine", plan(rate), other_base, [RECORD]),
         study_name("mine", plan(rate), settings, [replace(RECORD, group="p2")]),
+        study_name("mine", plan(rate), settings, [replace(RECORD, votes=(3, 2))]),
+        study_name("mine", plan(rate), settings, [replace(RECORD, votes=(2, 3))]),
     ]
-    assert len({mine, *others}) == 5
+    assert len({mine, *others}) == 7
 
 
 def test_a_file_of_weights_that_is_overwritten_gives_a_study_another_name(settings, tmp_path):

@@ -6,16 +6,21 @@ import pytest
 from optuna.study import Study
 from optuna.trial import Trial
 
+from cnnClassifier.errors import ConfigError
 from cnnClassifier.sweep.plan import SweepPlan
 from cnnClassifier.sweep.study import PRUNE_FROM, open_study, sqlite_url
 
 SIGN = {"grouped_cv.balanced_accuracy": 1, "grouped_cv.loss": -1}
 
 
-def study_of(folder: Path, metric: str = "grouped_cv.balanced_accuracy") -> Study:
+def plan_of(metric: str = "grouped_cv.balanced_accuracy") -> SweepPlan:
     parameters = {"training.learning_rate": [0.1]}
     plan = {"trials": 20, "seed": 1, "repeats": 3, "prune": True, "metric": metric, "parameters": parameters}
-    return open_study("x", SweepPlan.model_validate(plan), sqlite_url(folder))
+    return SweepPlan.model_validate(plan)
+
+
+def study_of(folder: Path, metric: str = "grouped_cv.balanced_accuracy") -> Study:
+    return open_study("x", plan_of(metric), sqlite_url(folder))
 
 
 def report(study: Study, *means: float) -> Trial:
@@ -47,3 +52,19 @@ def test_trials_are_kept_in_a_folder_of_any_name(tmp_path, name):
     assert (tmp_path / name / "study.db").is_file()
     assert [file.name for file in tmp_path.iterdir()] == [name]
     assert len(study_of(tmp_path / name).trials) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:p@s3cret@host/trials",
+        "postgresql://user:p@s3cret:s3cret@host/trials",
+        "postgresql://user:p{s3cret}@host/trials",
+        "postgresql://user:s3cret@host:port/trials",
+        "postgresql:/user:s3cret@host/trials",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_one_line_that_quotes_none_of_it(url):
+    with pytest.raises(ConfigError, match="percent-encoded") as said:
+        open_study("x", plan_of(), url)
+    assert not any(part in str(said.value) for part in ("s3cret", "\n"))

@@ -11,7 +11,7 @@ from cnnClassifier.selection.plan import Candidate, comparison_file, load_candid
 from cnnClassifier.selection.report import Standings, rank, terminal_report, write_table
 from cnnClassifier.selection.verdict import Draws
 from cnnClassifier.sweep.judging import open_bench
-from cnnClassifier.sweep.naming import swept_sections
+from cnnClassifier.sweep.naming import lines_of, swept_sections
 from cnnClassifier.terminal import console
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.sweeps import SweepRun, TrialRun, open_sweep_run
@@ -42,23 +42,23 @@ def _compare(asked: str | None, settings: Settings, paths: Paths, connection: Co
     candidates = load_candidates(file, settings)
     bench = open_bench(settings, paths)
     folder = paths.cache / FOLDER
-    images = sorted(f"{record.sha256} {record.label} {record.group}" for record in bench.records)
     plan = {each.name: swept_sections(each.settings) for each in candidates}
-    study = f"{file.stem}-{digest_of([images, plan])}"
+    in_order = list(plan.items())  # MLflow knows a candidate by its place
+    study = f"{file.stem}-{digest_of([lines_of(bench.records), in_order])}"
     run = open_sweep_run(connection, settings, file.stem, study, plan, kind="compare")
     judged: list[Judged] = []
     try:
         for each in judge_all(candidates, bench, folder):
             judged.append(each)
             _log_to_mlflow(run, judged)
+        evaluation = settings.evaluation
+        found = rank(judged, Draws(evaluation.resamples, evaluation.confidence, evaluation.seed))
+        table = folder / study / TABLE
+        write_table(found, table)
+        console().print(terminal_report(found, table))
     except BaseException:
         _close(run, "KILLED")
         raise
-    evaluation = settings.evaluation
-    found = rank(judged, Draws(evaluation.resamples, evaluation.confidence, evaluation.seed))
-    table = folder / study / TABLE
-    write_table(found, table)
-    console().print(terminal_report(found, table))
     _finish(run, found, table)
     return found.best.candidate
 

@@ -1,6 +1,7 @@
 """`python main.py sweep` from its files to its report."""
 
 import math
+from collections.abc import Mapping
 
 from cnnClassifier.config.loading import PARAMS_FILE, read_yaml
 from cnnClassifier.config.types import Paths, Settings
@@ -30,12 +31,13 @@ def sweep(
     storage: str | None = None,
 ) -> None:
     """Run the sweep until it has its trials, then, or when interrupted, tell what it found."""
+    params = read_yaml(PARAMS_FILE)  # now: a sweep takes hours, and at its end the file may be open in an editor
     search = open_search(name, settings, paths, connection, storage=storage)
     wanted = trials or search.plan.trials
     try:
         search.go_on(wanted, math.inf if minutes is None else 60 * minutes)
     finally:
-        _conclude(search, wanted)
+        _conclude(search, wanted, params)
 
 
 def open_search(
@@ -60,13 +62,13 @@ def open_search(
     return Search(space, bench, kept, run, folder)
 
 
-def _conclude(search: Search, wanted: int) -> None:
+def _conclude(search: Search, wanted: int, params: Mapping[str, object]) -> None:
     """Write the CSV, print the report, and close the sweep's run unless another process is at work."""
     told, table = search.results(), search.folder / TABLE
     write_table(told, search.plan.parameters, table)
     shares = importances(search.study, search.plan)
     printed = console()
     printed.print(terminal_report(told, search.plan, shares, table))
-    if line := next_command(told, search.plan, read_yaml(PARAMS_FILE)):
+    if line := next_command(told, search.plan, params):
         printed.print(f"To run the best:\n{line}", soft_wrap=True, markup=False, highlight=False)  # whole, to be copied
     search.close(table, "FINISHED" if len(finished(told)) >= wanted else "KILLED")

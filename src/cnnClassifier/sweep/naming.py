@@ -12,12 +12,17 @@ from cnnClassifier.tracking.values import digest_of
 
 
 def study_name(name: str, plan: SweepPlan, base: Settings, records: Sequence[ImageRecord]) -> str:
-    """Names what makes trials comparable: images and groups, base parameters, the space and how it is judged.
+    """Names what makes trials comparable: images, groups and votes, base parameters, the space and how it is judged.
 
     How many trials are wanted is no part of it, so that more can be asked for; nor is the code.
     """
-    images = sorted(f"{record.sha256} {record.label} {record.group}" for record in records)
-    return f"{name}-{digest_of([images, swept_sections(base), plan.model_dump(mode='json', exclude={'trials'})])}"
+    judged = plan.model_dump(mode="json", exclude={"trials"})
+    return f"{name}-{digest_of([lines_of(records), swept_sections(base), judged])}"
+
+
+def lines_of(records: Sequence[ImageRecord]) -> list[str]:
+    """What results depend on of each image: bytes, label, group, and votes where there are any."""
+    return sorted(" ".join(map(str, [each.sha256, each.label, each.group, *each.votes])) for each in records)
 
 
 def swept_sections(settings: Settings) -> dict[str, Any]:

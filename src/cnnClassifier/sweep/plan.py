@@ -1,5 +1,6 @@
 """What config/sweeps/<name>.yaml may say: which parameters of params.yaml, from which values, judged how."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,11 @@ SWEEPS = Path("config/sweeps")
 Metric = Literal["grouped_cv.balanced_accuracy", "grouped_cv.loss"]
 
 
+def _written(number: float) -> Fraction:
+    """A number as YAML has it: 0.1 is a tenth, which no float is."""
+    return Fraction(str(number))
+
+
 class Range(Section):
     """`low` to `high`, both included; `log`: every order of magnitude is as likely as another."""
 
@@ -24,8 +30,11 @@ class Range(Section):
         low, high, step = (getattr(self, name) for name in ("low", "high", "step"))
         if low >= high:
             raise ValueError(f"low must be below high, not {low} and {high}")
-        if self.log and (low <= 0 or step not in (None, 1)):
+        if self.log and (low <= 0 or step != type(self).model_fields["step"].default):
             raise ValueError("a log range lies above 0 and has no step")
+        if step is not None and (steps := (_written(high) - _written(low)) / _written(step)).denominator != 1:
+            nearest = type(high)(_written(low) + max(1, round(steps)) * _written(step))
+            raise ValueError(f"high is not reached from {low} in steps of {step}; the nearest that is: {nearest}")
         return self
 
 

@@ -32,8 +32,9 @@ from cnnClassifier.sweep.results import (
     result_of,
 )
 from cnnClassifier.sweep.space import Space, leaves, text_of
-from cnnClassifier.sweep.study import original_number, release_dead_trials, retry_later
+from cnnClassifier.sweep.study import original_number, queue_again, release_dead_trials
 from cnnClassifier.tracking.sweeps import SweepRun, TrialRun
+from cnnClassifier.tracking.values import digest_of
 
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 LOOK_AGAIN_SECONDS = 1.0
@@ -64,6 +65,7 @@ class Search:
         The first is that of the parameters as they stand. Trials that other processes run are waited for.
         """
         end = time.monotonic() + seconds
+        release_dead_trials(self.study)
         log.info("%s: %d of %d trials are finished", self.study.study_name, len(finished(self.results())), trials)
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -90,6 +92,7 @@ class Search:
 
     def close(self, table: Path, status: str) -> None:
         """Tell MLflow the trials it has not got and close the sweep's run; left to the last process at work."""
+        release_dead_trials(self.study)
         if self._running():
             return
         told = self.results()
@@ -120,7 +123,9 @@ class Search:
         trial.set_user_attr(VALUES, values)
         if BASE in trial.user_attrs:
             trial.set_user_attr(BASE, is_base)
-        scratch = self.folder / f"trial{original_number(self._frozen(trial.number))}"
+        # By its values too: in another storage a trial of the same number has others, and must not resume these.
+        original = original_number(self._frozen(trial.number))
+        scratch = self.folder / f"trial{original}-{digest_of(values)}"
         try:
             return self._judge(trial, values, scratch, can_stop=not is_base)
         except (ConfigError, ModelError) as error:
@@ -167,7 +172,7 @@ class Search:
 
     def _retry_current(self) -> None:
         if self.current is not None and self._frozen(self.current).state == TrialState.FAIL:
-            retry_later(self.study, self._frozen(self.current))
+            queue_again(self.study, self._frozen(self.current))
 
     def _tell(self, trials: int) -> None:
         """Log the trial that has just ended, for people and in MLflow; a lost server costs a warning."""

@@ -103,7 +103,7 @@ def text_of(value: Any) -> str:
 
 
 def command(values: Values, params: Mapping[str, Any]) -> str:
-    """The command that runs the pipeline with these values; `params` is what params.yaml has now."""
+    """The command that runs the pipeline with these values; `params` is what params.yaml has."""
     present = dict(leaves(params))
     changes = [f"{'' if name in present else '+'}{name}={_override(value)}" for name, value in leaves(values)]
     return " ".join(["dvc exp run", *(f"-S {shlex.quote(change)}" for change in changes)])

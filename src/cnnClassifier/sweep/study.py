@@ -18,8 +18,8 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.sweep.plan import SweepPlan
@@ -31,6 +31,7 @@ SQLITE_PATIENCE = 60  # seconds that one process waits for the other's write
 PRUNE_FROM = 10  # complete trials before any is stopped early
 MADE_BY_ANOTHER = (1, 4)  # seconds until tables are looked for again
 RETRIES = 3  # a trial that kills its process this often is left alone
+ORIGINAL = "failed_trial"  # where Optuna's callback keeps the number of the trial that one repeats
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,11 @@ class MedianPruner(BasePruner):
 def open_study(name: str, plan: SweepPlan, url: str, grace: int = GRACE_SECONDS) -> Study:
     """The study of this name, made if it is not there; ConfigError for a storage that cannot be used."""
     _log_with_us()
+    if not _is_readable(url):  # what it has is not told: any part may be one of the password
+        raise ConfigError(
+            "--storage: not an address as postgresql://user:password@host:5432/database is. Special characters in a "
+            "password must be percent-encoded (`@` is %40, `:` is %3A, `/` is %2F); a port is a number"
+        )
     pruner = MedianPruner(PRUNE_FROM) if plan.prune else NopPruner()
     try:
         return optuna.create_study(
@@ -134,11 +140,21 @@ def release_dead_trials(study: Study) -> None:
         fail_stale_trials(study)
 
 
+def queue_again(study: Study, trial: FrozenTrial) -> None:
+    """Queue a trial that somebody interrupted, as often as they like: that says nothing against it, as a kill does."""
+    again = optuna.create_trial(
+        state=TrialState.WAITING,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=trial.user_attrs,
+        system_attrs=trial.system_attrs | {ORIGINAL: original_number(trial)},
+    )
+    study.add_trial(again)
+
+
 def original_number(trial: FrozenTrial) -> int:
     """The number of the trial that this one repeats, or its own."""
-    with _known_experimental():
-        history = RetryHeartbeatStaleTrialCallback.retry_history(trial)
-    return history[0] if history else trial.number
+    return int(trial.system_attrs.get(ORIGINAL, trial.number))
 
 
 def importances(study: Study, plan: SweepPlan) -> Mapping[str, float]:
@@ -149,6 +165,15 @@ def importances(study: Study, plan: SweepPlan) -> Mapping[str, float]:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=plan.seed)
     return optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
+
+
+def _is_readable(url: str) -> bool:
+    """Whether an address can be taken apart: an `@` in a password would make its rest one of the host's name."""
+    try:
+        host = make_url(url.format(SCHEMA_VERSION="")).host  # Optuna fills it in
+    except (ValueError, LookupError, ArgumentError):
+        return False
+    return "@" not in (host or "")
 
 
 def _open_shared(url: str, grace: int) -> RDBStorage:
