@@ -157,7 +157,7 @@ def test_train_valid_and_test_stand_in_one_table_and_what_each_is_of():
         "| test | 0.953 (0.903-0.983) | 0.953 (0.903-0.983) |",
     ]
     assert "at its best epoch (2 of 3)" in table
-    assert "`training.refit`" in table
+    assert "`training.refit: true`" in table
     assert "### Train, valid, test" not in card()
 
 

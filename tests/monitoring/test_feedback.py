@@ -135,11 +135,13 @@ def test_a_log_of_the_former_format_keeps_its_labels_and_takes_more(log_file):
 def test_images_in_linked_folders_are_found_as_predict_finds_them(log, log_file, tmp_path):
     content = write_picture(tmp_path / "store/scan.png", 1).read_bytes()
     (tmp_path / "images").mkdir()
-    (tmp_path / "images/linked").symlink_to(tmp_path / "store")
+    for name in ("again", "linked"):
+        (tmp_path / f"images/{name}").symlink_to(tmp_path / "store")
+    (tmp_path / "images/above").symlink_to(tmp_path)
     log.execute("UPDATE predictions SET sha256 = ? WHERE request_id = 'r1'", (hashlib.sha256(content).hexdigest(),))
     correct(log, "r1", 0, "b")
     export_feedback(log_file, tmp_path / "manifest.csv", tmp_path / "images", None)
-    assert (tmp_path / "manifest.csv").read_text().splitlines()[1].startswith("linked/scan.png,b,")
+    assert (tmp_path / "manifest.csv").read_text().splitlines()[1].startswith("above/store/scan.png,b,")
 
 
 def test_the_manifest_is_read_by_data_ingestion(log, log_file, tmp_path):

@@ -64,6 +64,7 @@ def test_results_are_printed_as_a_table_that_says_synthetic(pipeline):
     shown = pipeline.main("results").stdout
     assert "SYNTHETIC" in shown
     assert "test split" in shown
+    assert "published test split" not in shown
     assert "grouped" in shown
     assert "champion" in shown
     assert "make serve" in shown

@@ -35,6 +35,11 @@ def test_shipped_sweeps_fit_every_shipped_experiment(sweep, experiment):
     Space(load_settings(experiment), load_plan(sweep), sweep).check()
 
 
+def test_a_seed_that_not_every_library_takes_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="seed: "):
+        check(write(tmp_path, {"training.learning_rate": [0.1]}, seed=-1))
+
+
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [

@@ -77,7 +77,9 @@ def test_a_file_of_weights_that_is_overwritten_gives_a_study_another_name(settin
     for content in ("first", "second", "first"):
         file.write_text(content)
         named.add(study_name("mine", plan({"training.learning_rate": [0.1, 0.2]}), own, [RECORD]))
-    assert len(named) == 2
+        chosen = plan({"prepare_base_model": [{"weights": str(file)}, {"weights": "imagenet"}]})
+        named.add(study_name("mine", chosen, settings, [RECORD]))
+    assert len(named) == 4
 
 
 def test_the_command_sets_each_key_and_adds_those_that_the_file_does_not_have():

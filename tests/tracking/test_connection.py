@@ -1,6 +1,7 @@
 import errno
 import http.server
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 from cnnClassifier.config.types import TrackingConfig
 from cnnClassifier.errors import TrackingError
 from cnnClassifier.project_root import project_root
+from cnnClassifier.tracking import connection
 from cnnClassifier.tracking.client import import_mlflow, masked
 from cnnClassifier.tracking.connection import Connection, connect
 from mlflow_servers import PASSWORD, USER, free_port, front_door
@@ -175,7 +177,10 @@ def test_what_a_database_says_to_mlflow_is_told_in_one_line():
         ("me:secret@host:5000", r"^\*\*\*@host:5000: no address .*; is it http://\*\*\*@host:5000\?"),
         ("mlflow.db", r"; is it sqlite:///mlflow\.db\?"),
         ("sqlite://mlflow.db", "three slashes, as in sqlite:///mlflow.db"),
-        ("http://me:secret@[::1", r"http://\*\*\*@\[::1: not an address: Invalid IPv6 URL"),
+        ("http://me:secret@[::1", r"http://\*\*\*@\[::1: not an address; special characters"),
+        ("http://me:pa[secret]w@host/x", "must be percent-encoded"),
+        ("postgresql://me:p@secret@host/x", "must be percent-encoded"),
+        ("postgresql://me:p@x:secret@host/x", "must be percent-encoded"),
         ("https://me:secret@dagshub.com/me/chest", r"URI=https://\*\*\*@dagshub\.com/me/chest\.mlflow$"),
     ],
 )
@@ -192,6 +197,16 @@ def test_an_address_with_a_slip_is_told_with_what_was_meant(tracking, monkeypatc
 def test_other_addresses_that_mlflow_knows_are_left_to_it(tracking, monkeypatch, address):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     assert connect(tracking) == Connection(address)
+
+
+def test_a_database_that_accepts_and_never_answers_is_given_up(monkeypatch):
+    monkeypatch.setattr(connection, "CHECK_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"postgresql+psycopg://me:secret@127.0.0.1:{silent.getsockname()[1]}/x"
+        began = time.monotonic()
+        with pytest.raises(TrackingError, match="cannot reach the MLflow server"):
+            Connection(address).check()
+    assert time.monotonic() - began < 20
 
 
 def test_a_file_that_is_no_database_is_told_at_once(tmp_path):

@@ -57,7 +57,7 @@ class Registration(Component[RegistrationConfig]):
         self.pipeline_run = pipeline_run
 
     def run(self) -> None:
-        """Log what earlier stages could not, export and check, register as challenger, decide_promotion on champion."""
+        """Log what earlier stages could not, export and check, register as challenger, decide on champion."""
         metrics = read_json(self.paths.metrics)
         score = find_metric(metrics, self.config.metric)
         self.pipeline_run.complete(self.paths)

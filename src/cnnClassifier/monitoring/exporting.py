@@ -5,13 +5,13 @@ No image is kept by the server: whoever has the images finds them by the SHA-256
 
 import csv
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cnnClassifier.batching import map_in_threads
-from cnnClassifier.datasets.folders import list_linked_too
 from cnnClassifier.destinations import check_new_file
 from cnnClassifier.errors import DataError
 from cnnClassifier.files import file_sha256, in_utf8, new_file
@@ -72,7 +72,7 @@ def _files_by_content(folder: Path) -> dict[str, str]:
     """Each file's path below a folder, by the SHA-256 of its bytes."""
     if not folder.is_dir():
         raise DataError(f"--images {folder}: no such folder")
-    files = [folder / name for name in list_linked_too(folder)]
+    files = _files_below(folder)
     if not files:
         raise DataError(f"--images {folder}: no files in it")
     named = {name: file for file in files if in_utf8(name := file.relative_to(folder).as_posix()) == name}
@@ -80,3 +80,17 @@ def _files_by_content(folder: Path) -> dict[str, str]:
         log.warning("%d files left out, as no table can hold a name that is not UTF-8", left_out)
     digests = map_in_threads(file_sha256, list(named.values()), "read images", unit="file")
     return dict(zip(digests, named, strict=True))
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """All files, hidden ones and those of linked folders too; no folder twice, however it is linked to."""
+    entered: set[Path] = set()
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if (real := Path(parent).resolve()) in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders.sort()
+        found += (Path(parent) / name for name in names)
+    return sorted(file for file in found if file.is_file())

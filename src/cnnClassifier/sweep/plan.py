@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from cnnClassifier.config.loading import read_yaml, validate
-from cnnClassifier.config.section import Section
+from cnnClassifier.config.section import Section, Seed
 from cnnClassifier.errors import ConfigError
 
 SWEEPS = Path("config/sweeps")
@@ -83,7 +83,7 @@ class SweepPlan(Section):
     """
 
     trials: PositiveInt
-    seed: int
+    seed: Seed
     metric: Metric = "grouped_cv.balanced_accuracy"
     repeats: int = Field(default=1, ge=1, le=50)
     prune: bool = False

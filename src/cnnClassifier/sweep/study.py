@@ -18,12 +18,13 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from cnnClassifier.errors import ConfigError
 from cnnClassifier.sweep.plan import SweepPlan
 from cnnClassifier.tracking.client import masked
+from cnnClassifier.tracking.connection import UNREADABLE, is_readable
 
 HEARTBEAT_SECONDS = 5
 GRACE_SECONDS = 60  # a trial not heard of for so long is dead
@@ -103,11 +104,8 @@ class MedianPruner(BasePruner):
 def open_study(name: str, plan: SweepPlan, url: str, grace: int = GRACE_SECONDS) -> Study:
     """The study of this name, made if it is not there; ConfigError for a storage that cannot be used."""
     _log_with_us()
-    if not _is_readable(url):  # what it has is not told: any part may be one of the password
-        raise ConfigError(
-            "--storage: not an address as postgresql://user:password@host:5432/database is. Special characters in a "
-            "password must be percent-encoded (`@` is %40, `:` is %3A, `/` is %2F); a port is a number"
-        )
+    if not _is_readable(url):
+        raise ConfigError(f"--storage: {UNREADABLE}")
     pruner = MedianPruner(PRUNE_FROM) if plan.prune else NopPruner()
     try:
         return optuna.create_study(
@@ -168,12 +166,10 @@ def importances(study: Study, plan: SweepPlan) -> Mapping[str, float]:
 
 
 def _is_readable(url: str) -> bool:
-    """Whether an address can be taken apart: an `@` in a password would make its rest one of the host's name."""
     try:
-        host = make_url(url.format(SCHEMA_VERSION="")).host  # Optuna fills it in
-    except (ValueError, LookupError, ArgumentError):
+        return is_readable(url.format(SCHEMA_VERSION=""))  # Optuna fills it in
+    except (ValueError, LookupError):
         return False
-    return "@" not in (host or "")
 
 
 def _open_shared(url: str, grace: int) -> RDBStorage:

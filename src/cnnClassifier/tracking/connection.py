@@ -28,6 +28,11 @@ URI = "MLFLOW_TRACKING_URI"
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 SQLITE = "sqlite:///"
+# What cannot be taken apart is not quoted: any part of it may be one of the password.
+UNREADABLE = (
+    "not an address as postgresql://user:password@host:5432/database is. Special characters in a password must be "
+    "percent-encoded (`@` is %40, `:` is %3A, `/` is %2F); a port is a number"
+)
 CHECK_SECONDS = 15  # a server on two busy cores has needed more than 5
 SIDE_FILES = ("-wal", "-shm", "-journal")
 IMPATIENT = {RETRIES: "0", TIMEOUT: str(CHECK_SECONDS)}  # for a question that should be answered at once
@@ -95,6 +100,8 @@ def _check_address(uri: str) -> None:
         raise TrackingError(
             f"{uri}: before a file's name stand three slashes, as in {SQLITE}mlflow.db, and four before a path from /"
         )
+    if uri.startswith("postgresql") and find_spec("sqlalchemy") and not is_readable(uri):
+        raise TrackingError(f"MLFLOW_TRACKING_URI: {UNREADABLE}")
     is_folder = uri.startswith(("file:", "/", ".", "~")) or Path(uri).is_dir()
     if "://" not in uri and uri != "databricks" and not is_folder:
         meant = masked(f"http://{uri}")
@@ -102,6 +109,17 @@ def _check_address(uri: str) -> None:
             f"{meant.removeprefix('http://')}: no address of a server, which begins with http:// or https://, and none "
             f"of a file, which begins with {SQLITE}; is it {f'{SQLITE}{uri}' if uri.endswith('.db') else meant}?"
         )
+
+
+def is_readable(address: str) -> bool:
+    """Whether SQLAlchemy can take a database's address apart, without the rest of a password as host's name."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return "@" not in (make_url(address).host or "")
+    except (ValueError, ArgumentError):
+        return False
 
 
 def sqlite_file(address: str) -> Path:
@@ -128,8 +146,9 @@ def check_location(connection: Connection, experiment: str, location: str) -> No
     if root.name in (each.name for each in path.parents):  # else somebody chose another place
         raise TrackingError(
             f"{connection.title}: the experiment {experiment!r} keeps its artifacts in {path}, not in {root}: this "
-            "project was moved or copied. Move it back; or take the registry along: `python main.py backup --out FILE` "
-            "there, then `python main.py restore FILE` here, once mlflow.db and mlruns are moved away here"
+            "project was moved or copied, or is mounted under another path. Move it back; or take the registry along: "
+            "`python main.py backup --out FILE` there, then `python main.py restore FILE` here, once mlflow.db and "
+            "mlruns are moved away here"
         )
 
 
@@ -140,7 +159,7 @@ def _check_path(path: Path) -> None:
 
 def check_nothing_beside(path: Path) -> None:
     """TrackingError where a database that is not there has left side files: SQLite would write them into a new one."""
-    if left := side_files(path):
+    if (left := side_files(path)) and not path.exists():  # it may have been made meanwhile, by another process
         raise TrackingError(
             f"{path} is not there, but beside it is {left}, of another database, which SQLite would write into a new "
             "one; move it to where that database is, or away"
@@ -157,7 +176,8 @@ def _reach_database(uri: str) -> None:
     if uri.startswith("postgresql") and find_spec("sqlalchemy"):
         from sqlalchemy import create_engine
 
-        engine = create_engine(uri)
+        is_psycopg = uri.partition("://")[0] in {"postgresql", "postgresql+psycopg", "postgresql+psycopg2"}
+        engine = create_engine(uri, connect_args={"connect_timeout": CHECK_SECONDS} if is_psycopg else {})
         try:
             engine.connect().close()
         finally:

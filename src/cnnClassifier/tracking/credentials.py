@@ -49,8 +49,10 @@ def is_dagshub(uri: str) -> bool:
 def _host(uri: str) -> str:
     try:
         return urlsplit(uri).hostname or ""
-    except ValueError as error:
-        raise TrackingError(f"{masked(uri)}: not an address: {error}; correct it") from None
+    except ValueError:  # its words quote the address, and perhaps a password
+        raise TrackingError(
+            f"{masked(uri)}: not an address; special characters in a user name or password must be percent-encoded"
+        ) from None
 
 
 def _has_credentials(uri: str) -> bool:
