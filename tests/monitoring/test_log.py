@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +18,26 @@ import pytest
 from cnnClassifier.errors import ConfigError, DataError
 from cnnClassifier.monitoring import writer as module
 from cnnClassifier.monitoring.drift import Null, compare
-from cnnClassifier.monitoring.entries import read_log
+from cnnClassifier.monitoring.entries import open_log, read_log
 from cnnClassifier.monitoring.properties import PROPERTIES
 from cnnClassifier.monitoring.reading import Checked, last_checks, parse_moment, read_window, save_check
 from cnnClassifier.monitoring.writer import DAY, LogWriter, Rotation
 from watched import LIMIT, TRAINED, draw, entries_of, reference_of, rows, write_log
 
 ALL = (0.0, 2e10)
+
+
+def test_whoever_opens_a_log_first_at_the_same_time_gets_it(tmp_path):
+    """A server's writer and its pages: SQLite told one of two in a hundred that the file was locked."""
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(100):
+            together = threading.Barrier(4)
+
+            def open_one(path: Path, together: threading.Barrier = together) -> None:
+                together.wait()
+                open_log(path).close()
+
+            list(pool.map(open_one, [tmp_path / f"{number}.db"] * 4))
 
 
 def test_what_is_put_comes_back_as_a_window(reference, log_file):

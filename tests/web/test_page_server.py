@@ -132,7 +132,7 @@ def test_an_answer_links_the_card_of_the_model_that_gave_it(browser, carded_serv
 
 def test_the_card_s_own_style_is_let_through(browser, carded_server):
     for card in open_page(browser, f"{carded_server}/model-card"):
-        assert card.evaluate("getComputedStyle(document.body).maxWidth") == "896px"
+        assert card.evaluate("getComputedStyle(document.body).maxWidth") == "1040px"
         assert card.evaluate("getComputedStyle(document.querySelector('td')).textAlign") == "right"
 
 

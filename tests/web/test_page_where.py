@@ -59,7 +59,7 @@ def test_the_opacity_is_chosen_and_the_map_taken_away_again(shown):
 
 
 def test_a_map_says_what_it_is_not(shown):
-    expect(shown.locator("#where-controls")).to_contain_text("not the outline of a finding")
+    expect(shown.locator("#where-controls")).to_contain_text("do not outline a finding")
 
 
 def test_a_model_without_maps_does_not_offer_them(page):

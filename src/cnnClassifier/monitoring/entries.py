@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnClassifier.errors import DataError
-from cnnClassifier.monitoring.moving import make_room
+from cnnClassifier.monitoring.moving import make_room, turn
 
 APPLICATION = 0x434E4E4C  # "CNNL": which SQLite files are logs; nothing is written into any other
 FORMAT = 3
@@ -97,8 +97,9 @@ def open_log(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=SECONDS, isolation_level=None, check_same_thread=False)
     try:
         if not _is_log(connection, path):
-            connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the writer, nor it for them
-            _make_tables(connection)
+            with turn(path):  # of two who change a file to WAL at once, SQLite tells one that it is locked
+                connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the writer, nor it for them
+                _make_tables(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = ON")  # what is dropped is overwritten
     except BaseException:

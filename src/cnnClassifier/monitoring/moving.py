@@ -33,7 +33,7 @@ def make_room(path: Path) -> None:
     """An empty file where there is none; OSError where the folder does not let it."""
     if path.exists():
         return
-    with _turn(path):
+    with turn(path):
         if not path.exists():
             _clear(path)
             path.touch()
@@ -41,13 +41,13 @@ def make_room(path: Path) -> None:
 
 def leave(path: Path, place: Place) -> None:
     """Clear the way for another file than the one of `place`, unless somebody has begun it already."""
-    with _turn(path):
+    with turn(path):
         if Place.of(path).shared == place.shared:
             _clear(path)
 
 
 @contextmanager
-def _turn(path: Path) -> Iterator[None]:
+def turn(path: Path) -> Iterator[None]:
     """One at a time in a log's folder: else one would take away what another has just begun."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path.parent, os.O_RDONLY)
