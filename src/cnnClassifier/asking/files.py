@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cnnClassifier.archives import Member, is_archive, read_archive
-from cnnClassifier.datasets.folders import list_linked_too
+from cnnClassifier.datasets.folders import walk_files
 from cnnClassifier.errors import ArchiveError, DataError
 from cnnClassifier.files import in_utf8
 
@@ -16,7 +16,7 @@ def list_files(named: Sequence[Path]) -> list[Path]:
     """
     if missing := next((path for path in named if not path.exists()), None):
         raise DataError(f"{missing}: no such file or folder")
-    files = [file for path in named for file in _at(path)]
+    files = [file for path in named for file in (_below(path) if path.is_dir() else [path])]
     if not files:
         raise DataError(f"{', '.join(map(str, named))}: no files in there")
     return files
@@ -41,5 +41,7 @@ def read_members(path: Path) -> Iterator[Member]:
         yield Member(str(path / member.name), member.data, member.error)
 
 
-def _at(path: Path) -> list[Path]:
-    return [path / name for name in list_linked_too(path)] if path.is_dir() else [path]
+def _below(folder: Path) -> list[Path]:
+    """All files there, also those that lie elsewhere and are linked to: links into a data store are a common form."""
+    linked: list[str] = []
+    return [folder / name for name in sorted([*walk_files(folder, left_out=linked), *linked])]

@@ -1,22 +1,14 @@
-"""Change parameters in a YAML file and leave the rest of it, comments and anchors too, as it is."""
+"""Change parameters in a YAML text and leave the rest of it, comments and anchors too, as it is."""
 
 import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-from cnnClassifier.files import write_text
 
 WIDTH = 4096  # no line is broken that was not
 
 
-def change_yaml(path: Path, changes: Mapping[str, Any]) -> None:
-    """Write new values, by name or dotted names, into a YAML file; a mapping among them changes only its own keys."""
-    write_text(changed_yaml(path.read_text(encoding="utf-8"), changes), path)
-
-
 def changed_yaml(text: str, changes: Mapping[str, Any]) -> str:
-    """The same for a text."""
+    """A YAML text with new values, by name or dotted names; a mapping among them changes only its own keys."""
     from ruamel.yaml import YAML  # it comes with DVC
 
     yaml = YAML()

@@ -69,12 +69,6 @@ def walk_files(root: Path, exclude: Sequence[str] = (), left_out: list[str] | No
         yield from (above + name for name in files)
 
 
-def list_linked_too(root: Path, exclude: Sequence[str] = ()) -> list[str]:
-    """What `walk_files` gives, sorted, with the files outside that are linked to: links into a store are common."""
-    linked: list[str] = []
-    return sorted([*walk_files(root, exclude, linked), *linked])
-
-
 def _outside(parent: str, files: Sequence[str], root: Path) -> set[str]:
     """Which files of a folder lie outside the root: those in a linked folder, and those that are links themselves."""
     if not is_inside(Path(parent), root):
