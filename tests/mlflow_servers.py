@@ -6,19 +6,23 @@ import os
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from werkzeug.security import generate_password_hash
+
 SCRIPTS = Path(sys.executable).parent
 OLD_MLFLOW = Path(__file__).parents[1] / ".venv-mlflow2" / "bin" / "mlflow"
 USER, PASSWORD = "admin", "a long test password"
+CHEAP = "pbkdf2:sha256:1"
 START_SECONDS = 120
 # Linux gives away ports from 32768 up. Each of pytest-xdist's processes counts up in a range of its own, not always
 # from the same port, so that two test runs at a time are not likely to meet either.
@@ -34,6 +38,7 @@ class MlflowServer:
     folder: Path
     options: list[str] = field(default_factory=list)
     environ: dict[str, str] = field(default_factory=dict)
+    users: Path | None = None
     port: int = field(default_factory=lambda: free_port())
     host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
@@ -64,9 +69,16 @@ class MlflowServer:
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and self.process and self.process.poll() is None:
             if answers(self.port):
+                self._hash_passwords_cheaply()
                 return self.uri
             time.sleep(0.2)
         raise RuntimeError(f"no MLflow server: {(self.folder / 'server.log').read_text()[-2000:]}")
+
+    def _hash_passwords_cheaply(self) -> None:
+        """The server checks the password at each request; as it hashes them that is nearly half a second each time."""
+        if self.users:
+            with closing(sqlite3.connect(self.users)) as database, database:
+                database.execute("UPDATE users SET password_hash = ?", [generate_password_hash(PASSWORD, CHEAP)])
 
     def kill(self) -> None:
         """Kill the server and its workers, and nothing else."""
@@ -78,11 +90,11 @@ class MlflowServer:
 def auth_server(folder: Path) -> MlflowServer:
     """Today's MLflow with basic auth, as a team would run it."""
     folder.mkdir(parents=True)
-    settings = folder / "auth.ini"
+    settings, users = folder / "auth.ini", folder / "users.db"
     settings.write_text(
         "[mlflow]\n"
         "default_permission = READ\n"
-        f"database_uri = sqlite:///{folder}/users.db\n"
+        f"database_uri = sqlite:///{users}\n"
         f"admin_username = {USER}\n"
         f"admin_password = {PASSWORD}\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
@@ -92,7 +104,7 @@ def auth_server(folder: Path) -> MlflowServer:
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "for tests only",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    return MlflowServer(SCRIPTS / "mlflow", folder, ["--app-name", "basic-auth"], environ)
+    return MlflowServer(SCRIPTS / "mlflow", folder, ["--app-name", "basic-auth"], environ, users)
 
 
 def old_server(folder: Path) -> MlflowServer:
