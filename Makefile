@@ -20,12 +20,12 @@ MASKED := from cnnClassifier.tracking.client import masked; print(masked(input()
 debian = { $(1); } >/dev/null 2>&1 || { echo "installing Debian's $(2) for $(3)"; \
   $$( [ "$$(id -u)" = 0 ] || echo sudo ) bash -c 'apt-get update -qq && apt-get install -y -qq $(2) >/dev/null'; }
 # Markers that have their own targets.
-APART := real_data or notebooks or slow or cluster or services or packaging or containers or documentation or benchmarks
+APART := pipeline or real_data or notebooks or slow or cluster or services or packaging or containers or documentation or benchmarks
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run serve ui tracking-server dagshub test test-slow test-cluster test-services test-packaging test-lowest test-containers \
+.PHONY: help run serve ui tracking-server dagshub test test-pipeline test-slow test-cluster test-services test-packaging test-lowest test-containers \
   test-benchmarks test-docs notebooks test-real fuzz check format lock docs licences sbom audit readme clean
 
 help:  ## list these targets
@@ -54,6 +54,9 @@ dagshub: .venv/.run  ## OWNER=.. REPO=..: use a DagsHub repository as DVC remote
 test: .venv/.dev .venv-mlflow2/.done browser  ## run every test except those that have their own target below
 	@$(BIN)/python -m pytest -m "not ($(APART))" -n 2 --dist loadfile --no-loadscope-reorder
 
+test-pipeline: .venv/.dev .venv-mlflow2/.done  ## test whole pipelines through DVC, small ones: repro, exp, push and pull, a team's server (some minutes)
+	@$(BIN)/python -m pytest -m pipeline -n 2 --dist loadfile --no-loadscope-reorder
+
 test-slow: .venv/.dev  ## test every large network in every format (ten minutes)
 	@$(BIN)/python -m pytest -m slow
 
@@ -74,7 +77,7 @@ test-lowest: .venv/.dev  ## test the lowest versions that pyproject.toml allows,
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
 	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python -r .venv/lowest.txt $(LOWEST_TOOLS)
 	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --no-deps --editable .
-	@.venv-lowest/bin/python -m pytest -p no:cacheprovider -m "not ($(APART))" $(LOWEST_TESTS)
+	@.venv-lowest/bin/python -m pytest -p no:cacheprovider -m "pipeline or not ($(APART))" $(LOWEST_TESTS)
 
 test-containers: .venv/.dev  ## build the images with buildah; run them, Compose and the whole pipeline in them (needs root)
 	@$(call debian,command -v buildah && command -v debootstrap && command -v dockerd && command -v docker,$(CONTAINER_TOOLS),the images)

@@ -10,8 +10,8 @@ from xdist.scheduler import LoadFileScheduling
 
 from environment import AMBIENT
 
-# Each runs in one process, for what its files share takes long to set up; and first, being the longest.
-TOGETHER = ("tests/pipeline/", "tests/tracking/")
+# Runs in one process, for the servers that its files share take long to start; and first, being the longest.
+TOGETHER = "tests/tracking/"
 
 SEARCH_PATH = pytest.StashKey[list[str]]()
 
@@ -20,14 +20,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 class ByFileOrFolder(LoadFileScheduling):
-    """Gives each process whole files, or whole folders of TOGETHER.
+    """Gives each process whole files, or the whole folder TOGETHER.
 
     The mark `xdist_group` would say the same, but pytest 9.2 no longer listens (pytest-dev/pytest-xdist#1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = next(filter(nodeid.startswith, TOGETHER), None)
-        return folder or super()._split_scope(nodeid)
+        return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileOrFolder | None:
@@ -36,7 +35,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileOrFold
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest starts first: at the end no process waits for another."""
-    items.sort(key=lambda item: [item.nodeid.startswith(folder) for folder in TOGETHER], reverse=True)
+    items.sort(key=lambda item: item.nodeid.startswith(TOGETHER), reverse=True)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -1,12 +1,19 @@
 """Reads imports off the source, as DVC does not: who imports whom, without running anything."""
 
+from functools import cache
 from pathlib import Path
 
-from cnnClassifier.tracking.packaging import imported_modules
+from cnnClassifier.tracking import packaging
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 PACKAGE = SOURCE / "cnnClassifier"
+
+
+@cache
+def imported_modules(file: Path) -> tuple[str, ...]:
+    """As `packaging.imported_modules`; each file is read once."""
+    return tuple(packaging.imported_modules(file))
 
 
 def first_party_files(file: Path, packages: bool = False) -> set[Path]:
@@ -30,6 +37,7 @@ def _packages_of(file: Path) -> list[Path]:
     return [init for init in above if init.is_file()]
 
 
+@cache
 def _file_of(name: str) -> Path | None:
     """cnnClassifier.a.b.Name -> a/b.py or a/b/__init__.py; None for what is not ours."""
     if not name.startswith("cnnClassifier"):

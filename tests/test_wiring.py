@@ -13,8 +13,7 @@ from cnnClassifier.components import STAGES, load_component
 from cnnClassifier.config.loading import load_project, load_settings
 from cnnClassifier.config.types import Settings
 from cnnClassifier.model_spec import ONNX_FILE, SPEC_FILE
-from cnnClassifier.tracking.packaging import imported_modules
-from imports import PACKAGE, ROOT, first_party_files
+from imports import PACKAGE, ROOT, first_party_files, imported_modules
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
