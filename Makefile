@@ -8,7 +8,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 # Leaves out browser tests and tests of current library behaviour.
 LOWEST_TOOLS := pytest pytest-timeout pytest-xdist hypothesis playwright threadpoolctl flask-wtf
 LOWEST_TESTS := tests/web/test_predict.py tests/web/test_api.py tests/web/test_inference.py tests/web/test_server.py \
-  tests/web/test_observer.py tests/web/test_limits.py tests/asking tests/test_dicom.py tests/test_preprocessing.py tests/test_body_crop.py \
+  tests/web/test_refused_requests.py tests/web/test_app_process.py tests/web/test_observer.py tests/web/test_limits.py tests/asking \
+  tests/test_dicom.py tests/test_dicom_syntaxes.py tests/test_dicom_series.py tests/test_preprocessing.py tests/test_decoding.py tests/test_body_crop.py \
   tests/test_archives.py tests/test_modeling.py tests/test_cross_validation.py tests/metrics tests/audit tests/pipeline/test_dvc.py
 FUZZ_SECONDS ?= 600
 CONTAINER_TOOLS := buildah debootstrap docker.io iptables

@@ -1,138 +1,22 @@
-"""DICOM files: every transfer syntax, units and windows, colours and frames, and not a word of the patient."""
+"""DICOM files: units and windows, colours and frames, and not a word of the patient."""
 
 import io
 import logging
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
-import gdcm
 import numpy as np
 import pydicom
 import pytest
-from PIL import Image
 
-from cnnClassifier.archives import Member
-from cnnClassifier.datasets.candidates import Candidate
-from cnnClassifier.datasets.ingest import copy_readable
-from cnnClassifier.datasets.inspection import inspect_image
 from cnnClassifier.dicom import PRESETS, Window, decode_dicom, describe, is_dicom
 from cnnClassifier.dicom.elements import MOST_INFLATED
-from cnnClassifier.dicom.form import read_form
-from cnnClassifier.dicom.frames import read_frame
 from cnnClassifier.errors import ImageError
 from cnnClassifier.preprocessing import decode
-from cnnClassifier.series import order_slices
+from dicom_scans import WHOLE, scan, shown
 from hostile import dicom_files as dicom
-from hostile.corpus import CASES
 from hostile.dicom_files import SCAN
-from pictures import encode
-
-VENDORS = sorted((Path(pydicom.__file__).parent / "data/test_files").glob("*.dcm"))
-WHOLE = Window(0, 4096)  # of which one grey level is 16 HU
-
-
-def scan(syntax: str = dicom.EXPLICIT, **changes: object) -> bytes:
-    return dicom.write(dicom.ct(**changes), syntax)
-
-
-def shown(values: np.ndarray, window: Window) -> np.ndarray:
-    return np.clip((values - (window.center - window.width / 2)) / window.width, 0, 1) * 255
-
-
-def recoded(data: bytes, syntax: str, folder: Path) -> bytes:
-    """The file as GDCM compresses it."""
-    before, after = folder / "before.dcm", folder / "after.dcm"
-    before.write_bytes(data)
-    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
-    reader.SetFileName(str(before))
-    assert reader.Read()
-    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    writer.SetFileName(str(after))
-    assert writer.Write()
-    return after.read_bytes()
-
-
-# --- transfer syntaxes --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("syntax", [dicom.EXPLICIT, dicom.IMPLICIT, dicom.BIG, dicom.DEFLATED])
-def test_uncompressed_values_are_read_exactly_in_every_order_of_bytes(syntax):
-    pixels = SCAN.astype(">i2") if syntax == dicom.BIG else SCAN
-    picture = decode_dicom(scan(syntax, pixels=pixels.tobytes()), window=WHOLE)
-    np.testing.assert_allclose(picture[..., 0], shown(SCAN, WHOLE), atol=1e-3)
-
-
-LOSSLESS = {
-    "RLE": "1.2.840.10008.1.2.5",
-    "JPEG lossless": "1.2.840.10008.1.2.4.57",
-    "JPEG lossless, first order": "1.2.840.10008.1.2.4.70",
-    "JPEG-LS": "1.2.840.10008.1.2.4.80",
-    "JPEG 2000 lossless": "1.2.840.10008.1.2.4.90",
-}
-
-
-@pytest.mark.parametrize("signed", [True, False])
-@pytest.mark.parametrize("name", LOSSLESS)
-def test_a_losslessly_compressed_scan_is_the_uncompressed_one(name, signed, tmp_path):
-    changes = {} if signed else {"pixels": (SCAN + 1024).astype(np.uint16).tobytes(), "signed": 0, "intercept": "-1024"}
-    data = recoded(scan(**changes), LOSSLESS[name], tmp_path)
-    np.testing.assert_allclose(decode_dicom(data, window=WHOLE)[..., 0], shown(SCAN, WHOLE), atol=1e-3)
-
-
-def test_a_12_bit_scan_keeps_its_sign_in_jpeg_ls(tmp_path):
-    data = recoded(scan(stored=12, high=11), LOSSLESS["JPEG-LS"], tmp_path)
-    np.testing.assert_allclose(decode_dicom(data, window=WHOLE)[..., 0], shown(SCAN, WHOLE), atol=1e-3)
-
-
-def test_lossy_jpeg_is_within_two_grey_levels():
-    grey = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
-    frame = encode(Image.fromarray(grey), "JPEG", quality=95)
-    octets = {"rows": 64, "columns": 64, "allocated": 8, "stored": 8, "signed": 0, "slope": None, "intercept": None}
-    data = scan(dicom.JPEG, pixels=dicom.encapsulated(frame), **octets)
-    np.testing.assert_allclose(decode_dicom(data)[..., 0], grey, atol=2)
-
-
-def test_lossy_jpeg_2000_is_within_ten_hounsfield_units():
-    values = (SCAN + 1000).astype(np.uint16)
-    stream = io.BytesIO()
-    Image.fromarray(values).save(
-        stream, "JPEG2000", no_jp2=True, irreversible=True, quality_layers=[4], quality_mode="rates"
-    )
-    elements = dicom.ct(pixels=dicom.encapsulated(stream.getvalue()), signed=0, intercept="-1000")
-    picture = decode_dicom(dicom.write(elements, "1.2.840.10008.1.2.4.91"), window=WHOLE)
-    np.testing.assert_allclose(picture[..., 0], shown(SCAN, WHOLE), atol=255 * 10 / WHOLE.width)
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("file", VENDORS, ids=lambda file: file.name)
-def test_vendors_files_have_the_values_that_pydicom_finds_or_are_refused(file):
-    data = file.read_bytes()
-    try:
-        form, _ = read_form(data)
-        stored = read_frame(form, 0)
-    except (ImageError, RuntimeError, ValueError):
-        with pytest.raises(ImageError):
-            decode(data)
-        assert file.name not in READABLE
-        return
-    expected = pydicom.pixels.pixel_array(pydicom.dcmread(file), index=0)
-    np.testing.assert_array_equal(stored.reshape(expected.shape), expected)
-
-
-# Whatever else is refused, these must not be.
-READABLE = {
-    "CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "MR_small_jp2klossless.dcm",
-    "MR_small_jpeg_ls_lossless.dcm", "image_dfl.dcm", "examples_ybr_color.dcm", "examples_palette.dcm",
-    "SC_rgb_jpeg_dcmtk.dcm", "SC_rgb_rle_2frame.dcm", "SC_ybr_full_422_uncompressed.dcm", "rtdose.dcm", "693_J2KI.dcm",
-    "JPEGLSNearLossless_08.dcm", "JPEGLSNearLossless_16.dcm", "SC_rgb_jpeg_gdcm.dcm", "SC_rgb_small_odd_big_endian.dcm",
-}  # fmt: skip
-
 
 # --- windows ------------------------------------------------------------------------------
 
@@ -311,57 +195,3 @@ def test_no_word_of_the_data_set_is_shown_logged_or_warned_of(capfd, caplog):
 def test_reading_pictures_that_are_no_dicom_does_not_import_pydicom():
     script = "import sys, cnnClassifier.preprocessing, cnnClassifier.dicom; sys.exit('pydicom' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-
-
-# --- series and data sets -----------------------------------------------------------------
-
-
-def names(members: list[Member]) -> list[str]:
-    return [member.name for member in order_slices(members)]
-
-
-def placed(height: float, number: int) -> bytes:
-    return scan(position=f"0\\0\\{height}", orientation="1\\0\\0\\0\\1\\0", number=str(number))
-
-
-def test_slices_are_ordered_by_where_they_lie_not_by_their_numbers():
-    members = [Member("a", placed(5, 1)), Member("b", placed(-3.5, 2)), Member("c", placed(0, 3))]
-    assert names(members) == ["b", "c", "a"]
-
-
-def test_slices_without_a_place_are_ordered_by_number_and_others_follow():
-    members = [
-        Member("text", b"t"),
-        Member("a", scan(number="10")),
-        Member("b", scan(number="9")),
-        Member("c", None, "e"),
-    ]
-    assert names(members) == ["b", "a", "text", "c"]
-
-
-def test_slices_without_number_and_place_stay_as_they_came():
-    assert names([Member("b", scan()), Member("a", scan(number="1"))]) == ["b", "a"]
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if case.name.startswith("DICOM")], ids=lambda case: case.name)
-def test_a_damaged_slice_does_not_spoil_the_order_of_the_others(case):
-    members = [Member("b", scan(number="2")), Member("x", case.data), Member("a", scan(number="1"))]
-    assert sorted(names(members)) == ["a", "b", "x"]
-
-
-def test_training_data_may_be_dicom(tmp_path):
-    (tmp_path / "slice.dcm").write_bytes(scan())
-    facts = inspect_image(tmp_path / "slice.dcm")
-    assert (facts.width, facts.height, facts.mode, facts.format) == (48, 40, "L", "DICOM")
-
-
-def test_of_training_data_with_several_frames_it_is_said_that_the_first_is_used(tmp_path, caplog):
-    for name, frames in (("a", 1), ("b", 3), ("c", 2)):
-        (tmp_path / f"{name}.dcm").write_bytes(scan(pixels=SCAN.tobytes() * frames, frames=str(frames)))
-    listed = [Candidate(file, file.name, "x", None, None) for file in sorted(tmp_path.iterdir())]
-    records, _ = copy_readable(listed, tmp_path / "images")
-    assert [record.path for record in records] == ["a.dcm", "b.dcm", "c.dcm"]
-    assert "2 DICOM files have several frames, such as 'b.dcm': of each, only the first is used" in caplog.text
-    caplog.clear()
-    copy_readable(listed[:1], tmp_path / "images")
-    assert not caplog.text

@@ -1,9 +1,6 @@
-"""The model card: says what settings, audit and metrics say, leaves out what they do not, and stands by itself."""
+"""The model card: says what settings, audit and metrics say, and leaves out what they do not."""
 
-import base64
 import copy
-import re
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
@@ -13,88 +10,14 @@ from cnnClassifier import DISCLAIMER
 from cnnClassifier.audit.policy import Kept
 from cnnClassifier.audit.summary import Findings, summarise
 from cnnClassifier.config.data import SPLITS
-from cnnClassifier.config.network import PreprocessingSpec
-from cnnClassifier.config.types import RegistrationConfig
 from cnnClassifier.datasets.manifest import ImageRecord
-from cnnClassifier.fit_state import FitState
 from cnnClassifier.metrics.calibration import calibration_report
 from cnnClassifier.metrics.conformal import conformal_report
 from cnnClassifier.metrics.operating import operating_report
 from cnnClassifier.metrics.report import report
-from cnnClassifier.model_card.card import HTML, MARKDOWN, Registered, as_page, card_text, write_card
-from cnnClassifier.model_spec import ModelSpec
+from cnnClassifier.model_card.card import Registered
+from model_card_facts import AUDIT, CLASSES, METRICS, SEARCH, SPEC, card
 
-CLASSES = ("ill_defined_mass", "spiculated_mass", "no_finding")
-SPEC = ModelSpec(classes=CLASSES, preprocessing=PreprocessingSpec(), backbone="VGG16", weights="imagenet", freeze="all")
-CONFIG = RegistrationConfig(
-    name="masses",
-    description="Three classes of mass.",
-    intended_use="Teaching.",
-    not_intended_use="Anything about a patient.",
-    data_source="Collected by the tests.",
-)
-REGISTERED = Registered(date="2026-03-01", run_id="0a1b2c", commit="f" * 40)
-
-
-def interval(value: float) -> dict[str, float]:
-    return {"value": value, "low": value - 0.05, "high": value + 0.03}
-
-
-def protocol(value: float, images: int) -> dict[str, Any]:
-    overall = ("accuracy", "balanced_accuracy", "macro_f1", "macro_roc_auc", "macro_pr_auc", "loss")
-    per_class = {name: interval(value - 0.01 * place) for place, name in enumerate(("precision", "recall", "f1"))}
-    return {
-        "images": images,
-        "groups": images // 3,
-        **{name: interval(value) for name in overall},
-        "per_class": {name: {"support": images // 3, **per_class} for name in CLASSES},
-        "any_positive": {"sensitivity": interval(0.91), "specificity": interval(0.89)},
-    }
-
-
-METRICS = {
-    "published": protocol(0.953, 315),
-    "deduplicated": protocol(0.864, 240),
-    "grouped_cv": protocol(0.751, 685),
-    "data": {"test_sha256": "abc", "synthetic": False},
-    "calibration": {
-        "temperature": 1.73,
-        "ece": {"before": 0.131, "after": 0.027, "by_chance": 0.021},
-        "brier": {"before": 0.41, "after": 0.36},
-        "log_loss": {"before": 0.92, "after": 0.64},
-    },
-    "operating": {
-        "positive": ["ill_defined_mass", "spiculated_mass"],
-        "target_sensitivity": 0.98,
-        "threshold": 0.314,
-        "sensitivity": interval(0.941),
-        "specificity": interval(0.812),
-    },
-    "conformal": {"nominal": 0.9, "coverage": interval(0.907), "mean_size": 1.42, "singletons": 0.66},
-    "gate_of_kind": {"own_refused": 0.012, "kinds": {"photographs": {"auroc": 0.9991, "refused": 0.995}}},
-    "controls": {
-        "published": {"nearest_neighbour": protocol(0.942, 315), "shortcut": protocol(0.41, 315)},
-        "grouped_cv": {"nearest_neighbour": protocol(0.612, 685)},
-        "verdicts": ["published: the 1-nearest-neighbour rule (0.942) is as good as the model"],
-    },
-}
-AUDIT = {
-    "verdict": "The published test split shares 61 of 315 images with training.",
-    "images": {"train": 600, "valid": 0, "test": 315},
-    "kept": {"train": 540, "valid": 0, "test": 315},
-    "classes": {"train": dict.fromkeys(CLASSES, 200), "valid": dict.fromkeys(CLASSES, 0), "test": {CLASSES[0]: 315}},
-    "across_test": {"images": 61, "exact": 46, "near": 15},
-    "exact_copies": {"sets": 81, "redundant_images": 153},
-    "near_copies": {"pairs": 37},
-    "label_conflicts": {"sets": 1},
-    "suspects": {"masks": 2, "blank": 0, "in_test": 0},
-    "unreadable": 3,
-    "imbalance": {"ratio": 1.8, "train": 1.0},
-    "shortcuts": {"border": {"balanced_accuracy": interval(0.52), "chance": 0.333333, "flagged": 1}},
-    "groups": {"count": 214, "largest": 12, "test_images_of_training_groups": 88},
-    "dropped": {"copy of a test image": 41, "mask or blank picture": 2},
-    "policy": {"satisfied": True, "broken": []},
-}
 OPTIONAL = {
     "calibration": "## Calibration",
     "operating": "## Operating threshold",
@@ -102,20 +25,6 @@ OPTIONAL = {
     "gate_of_kind": "## Images of another kind",
     "controls": "## Controls",
 }
-
-
-SEARCH = FitState(
-    [
-        {"accuracy": 0.61, "loss": 1.02, "val_accuracy": 0.55, "val_loss": 1.11},
-        {"accuracy": 0.834, "loss": 0.512, "val_accuracy": 0.707, "val_loss": 0.803},
-        {"accuracy": 0.95, "loss": 0.2, "val_accuracy": 0.7, "val_loss": 0.9},
-    ]
-)
-
-
-def card(metrics: dict[str, Any] = METRICS, audit: dict[str, Any] = AUDIT, **changes: Any) -> str:
-    config, spec = changes.pop("config", CONFIG), changes.pop("spec", SPEC)
-    return card_text(config, spec, audit, metrics, changes.pop("registered", REGISTERED), changes.pop("search", None))
 
 
 def test_it_says_what_the_settings_say():
@@ -265,51 +174,3 @@ def test_the_version_and_the_gates_decision_are_told_once_they_are_known():
 def test_a_synthetic_model_is_told_apart_at_the_top():
     assert "Synthetic" not in card()
     assert "**Synthetic.**" in card(spec=SPEC.model_copy(update={"synthetic": True})).partition("## Model")[0]
-
-
-def test_tables_have_as_many_cells_in_every_row():
-    for table in re.findall(r"(?:^\|.*\n)+", card(search=SEARCH), re.MULTILINE):
-        assert len({re.sub(r"\\.", "", row).count("|") for row in table.splitlines()}) == 1, table
-
-
-def test_names_from_the_data_cannot_break_the_page():
-    evil = "<script>alert(1)</script> | *x*"
-    config = CONFIG.model_copy(update={"data_source": evil})
-    page = as_page(card(config=config, audit={**AUDIT, "verdict": evil}), "x")
-    assert "<script" not in page
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; | *x*" in page
-
-
-def test_the_page_is_one_file_that_needs_nothing_else(tmp_path):
-    write_card(tmp_path / "card", CONFIG, SPEC, AUDIT, METRICS, REGISTERED)
-    page = (tmp_path / "card" / HTML).read_text(encoding="utf-8")
-    assert (tmp_path / "card" / MARKDOWN).read_text(encoding="utf-8") == card()
-    assert "<title>Model card: masses</title>" in page
-    seen = Elements()
-    seen.feed(page)
-    assert not seen.links
-    assert {"table", "h2", "blockquote", "style"} <= seen.tags
-
-
-def test_pictures_that_are_there_stand_in_the_page(tmp_path):
-    there = tmp_path / "matrix.png"
-    there.write_bytes(b"a picture")
-    pictures = {"Confusion matrix": there, "History": tmp_path / "none.png"}
-    write_card(tmp_path / "card", CONFIG, SPEC, AUDIT, METRICS, REGISTERED, pictures)
-    page = (tmp_path / "card" / HTML).read_text(encoding="utf-8")
-    encoded = base64.b64encode(b"a picture").decode()
-    assert f'<img src="data:image/png;base64,{encoded}" alt="Confusion matrix">' in page
-    assert "History" not in page
-
-
-class Elements(HTMLParser):
-    """The tags of a page, and all that it would fetch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.links: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href")]

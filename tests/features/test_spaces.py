@@ -1,15 +1,11 @@
-"""The feature store as a whole: what it holds, and that pruning takes the right spaces and harms nobody."""
+"""The feature store as a whole: what it holds, and that pruning takes the right spaces."""
 
-import contextlib
-import multiprocessing
 import os
-import random
-import signal
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from filled_spaces import SHARDS, fill, filled, names, row_of
 
 from cnnClassifier.errors import ModelError
 from cnnClassifier.features.locks import lock_file
@@ -18,107 +14,6 @@ from cnnClassifier.features.store import FeatureStore
 from cnnClassifier.features.terminal import store_report
 from environment import clean_environment
 from project import copy_project
-
-# Processes of a server that has the libraries loaded, and neither TensorFlow nor threads.
-START = multiprocessing.get_context("forkserver")
-START.set_forkserver_preload(["pytest", "cnnClassifier.features.store", "cnnClassifier.features.terminal", "project"])
-SHARDS = 3
-
-
-def row_of(key: str) -> np.ndarray:
-    """What a network would say of this key: half precision holds it."""
-    return np.full((1, 50), int(key.split("-")[0]), np.float32)
-
-
-def fill(folder: Path, views: int = 1) -> FeatureStore:
-    store = FeatureStore(folder, {"network": f"network {folder.name}"})
-    for number in range(SHARDS):
-        keys = [f"{number}-view{view}" for view in range(views)]
-        store.add(keys, np.concatenate([row_of(key) for key in keys]))
-    return store
-
-
-def filled(root: Path, names: str) -> dict[str, Path]:
-    """A closed space for each letter, used in that order, an hour apart."""
-    folders = {name: root / name for name in names}
-    for hours, folder in enumerate(reversed(folders.values())):
-        fill(folder)
-        used = time.time() - 3600 * (hours + 1)
-        os.utime(lock_file(folder), (used, used))
-    return folders
-
-
-def names(root: Path) -> str:
-    return "".join(space.folder.name for space in survey(root))
-
-
-# --- what other processes do ------------------------------------------------------------------
-
-
-def hold_open(folder: Path, ready: object) -> None:
-    store = FeatureStore(folder)
-    store.missing(["a"])
-    (store.folder / "half.npy.partial").write_bytes(b"half")
-    ready.set()
-    time.sleep(60)
-
-
-def write_for_ever(folder: Path) -> None:
-    store = FeatureStore(folder, {"network": "written"})
-    for number in range(2000):
-        key = f"{number % 2000}-{os.getpid()}"
-        store.add([key], row_of(key))
-
-
-def prune_for_ever(root: Path) -> None:
-    while True:
-        prune(root, 0)
-
-
-def report_for_ever(root: Path) -> None:
-    while True:
-        store_report(root, 0)
-
-
-def prune_once(root: Path, limit: int, start: object) -> None:
-    start.wait()
-    prune(root, limit)
-
-
-def use_for_a_while(root: Path) -> None:
-    """Open one space after another, fill in what is missing, read it all: nothing may vanish meanwhile."""
-    rounds = 0
-    until = time.monotonic() + 3
-    while time.monotonic() < until:
-        store = FeatureStore(root / str(rounds % 3))
-        keys = [f"{number}-plain" for number in range(5)]
-        for key in sorted(store.missing(keys)):
-            store.add([key], row_of(key))
-        np.testing.assert_array_equal(store.read(keys), np.concatenate([row_of(key) for key in keys]))
-        rounds += 1
-    assert rounds > 10
-
-
-@contextlib.contextmanager
-def running(target: object, *arguments: object):
-    process = START.Process(target=target, args=arguments, daemon=True)
-    process.start()
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.join(60)
-
-
-def kill_at_random(target: object, folder: Path, draw: random.Random) -> None:
-    """SIGKILL, some moment after the first change that the process makes to the folder's contents."""
-    before = sorted(folder.iterdir()) if folder.exists() else []
-    with running(target, folder) as process:
-        while process.is_alive() and (sorted(folder.iterdir()) if folder.exists() else []) == before:
-            time.sleep(0.001)
-        time.sleep(draw.uniform(0, 0.05))
-        os.kill(process.pid, signal.SIGKILL)
-
 
 # --- what there is ----------------------------------------------------------------------------
 
@@ -166,6 +61,12 @@ def test_a_space_of_before_there_were_locks_is_as_old_as_its_folder(tmp_path):
     assert survey(tmp_path)[0].last_used == 1
 
 
+def test_values_refused_leave_no_space_behind(tmp_path):
+    with pytest.raises(ModelError):
+        FeatureStore(tmp_path / "a").add(["0-x"], np.full((1, 2), np.inf, np.float32))
+    assert survey(tmp_path) == []
+
+
 # --- pruning ----------------------------------------------------------------------------------
 
 
@@ -182,22 +83,6 @@ def test_nothing_goes_while_all_fits(tmp_path):
     filled(tmp_path, "ab")
     assert prune(tmp_path, sum(space.bytes for space in survey(tmp_path))).removed == []
     assert names(tmp_path) == "ab"
-
-
-def test_a_space_that_another_process_uses_stays_with_its_half_written_files_until_it_is_killed(tmp_path):
-    folders = filled(tmp_path, "ab")
-    ready = START.Event()
-    with running(hold_open, folders["a"], ready) as process:
-        assert ready.wait(60)
-        pruned = prune(tmp_path, 0)
-        assert names(tmp_path) == "a"
-        assert pruned.leftover_files == 0
-        os.kill(process.pid, signal.SIGKILL)
-        process.join(60)
-    pruned = prune(tmp_path, 1e9)
-    assert (pruned.leftover_files, pruned.removed) == (1, [])
-    prune(tmp_path, 0)
-    assert names(tmp_path) == ""
 
 
 def test_what_killed_runs_left_is_removed_and_whole_shards_stay(tmp_path):
@@ -230,65 +115,6 @@ def test_a_run_within_the_limit_says_nothing(tmp_path, caplog):
     keep_below(tmp_path, 1e9, time.time())
     assert names(tmp_path) == "ab"
     assert not caplog.messages
-
-
-# --- several processes, and kills -------------------------------------------------------------
-
-
-def test_two_that_prune_at_once_do_not_remove_twice_as_much(tmp_path):
-    filled(tmp_path, "abcdefgh")
-    limit = 4 * survey(tmp_path)[0].bytes
-    start = START.Barrier(2)
-    with running(prune_once, tmp_path, limit, start) as one, running(prune_once, tmp_path, limit, start) as other:
-        for process in (one, other):
-            process.join(60)
-            assert process.exitcode == 0
-    assert names(tmp_path) == "efgh"
-
-
-def test_two_that_prune_and_one_that_reports_do_no_harm_to_one_that_writes_and_reads(tmp_path):
-    filled(tmp_path, "012")
-    with contextlib.ExitStack() as others:
-        targets = (prune_for_ever, prune_for_ever, report_for_ever, use_for_a_while)
-        *rest, user = [others.enter_context(running(target, tmp_path)) for target in targets]
-        user.join(90)
-        assert user.exitcode == 0
-        assert all(process.is_alive() for process in rest)
-
-
-def test_a_writer_killed_at_any_moment_leaves_only_what_is_whole_or_can_be_pruned(tmp_path):
-    draw, folder = random.Random(0), tmp_path / "a"
-    folder.mkdir()
-    for _ in range(3):
-        kill_at_random(write_for_ever, folder, draw)
-    store = FeatureStore(folder)
-    keys = list(store._index)
-    assert keys
-    np.testing.assert_array_equal(store.read(keys), np.concatenate([row_of(key) for key in keys]))
-    del store
-    prune(tmp_path, 1e9)
-    shards = {file.stem for file in folder.glob("*.npy")}
-    assert {file.name for file in folder.iterdir()} == {
-        "space.json", *(f"{shard}.npy" for shard in shards), *(f"{shard}.json" for shard in shards)
-    }  # fmt: skip
-    assert FeatureStore(folder).missing(keys) == set()
-
-
-def test_pruning_killed_at_any_moment_leaves_spaces_whole_and_is_finished_by_the_next(tmp_path):
-    draw = random.Random(1)
-    for _ in range(3):
-        filled(tmp_path, "".join(map(chr, range(ord("a"), ord("z")))))
-        kill_at_random(prune_for_ever, tmp_path, draw)
-        for space in survey(tmp_path):
-            assert space.count() == (SHARDS, 1)
-    prune(tmp_path, 0)
-    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
-
-
-def test_values_refused_leave_no_space_behind(tmp_path):
-    with pytest.raises(ModelError):
-        FeatureStore(tmp_path / "a").add(["0-x"], np.full((1, 2), np.inf, np.float32))
-    assert survey(tmp_path) == []
 
 
 # --- the command ------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import pytest
 import requests
 import yaml
 from PIL import Image
-from test_server import wait_until_ready
+from server_client import wait_until_ready
 from tiny_app import CONFIG, ROOT
 from tiny_model import picture
 
