@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from cnnClassifier import feature_sharing
+from cnnClassifier.changed_settings import warn_of_changed_settings
 from cnnClassifier.components import load_component
 from cnnClassifier.config.loading import EXPERIMENTS, PARAMS_FILE, experiment_file, load_project, load_settings
 from cnnClassifier.config.types import ProjectConfig
@@ -90,6 +91,7 @@ def run_sweep(name: str, trials: int | None = None, minutes: float | None = None
 
     connection = connect(project.tracking)
     connection.check()
+    warn_of_changed_settings(settings, "data_audit")
     feature_sharing.take(spaces.root_of(project.paths.cache))
     with heavy_imports():
         from cnnClassifier.sweep.command import sweep
@@ -104,6 +106,7 @@ def run_compare(candidates: str | None, register: bool) -> None:
 
     connection = connect(project.tracking)
     connection.check()
+    warn_of_changed_settings(settings, "data_audit")
     feature_sharing.take(spaces.root_of(project.paths.cache))
     with heavy_imports():
         from cnnClassifier.selection.command import compare_candidates
@@ -192,6 +195,7 @@ def audit_images(folder: Path, out: Path, near_copy: float, same_patient: float)
 def print_robustness(split: Literal["train", "test"], images: int, strongest: int, deals: int) -> None:
     """Measure how much corruptions cost the active experiment's model, write the table, and print it."""
     settings, project = load_settings(), load_project()
+    warn_of_changed_settings(settings, "data_audit", "training")
     with heavy_imports():
         from cnnClassifier.robustness import measure_robustness
         from cnnClassifier.robustness_report import robustness_table

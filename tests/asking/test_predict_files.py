@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +129,18 @@ def test_a_model_that_nobody_registered_is_one_line(project, files):
     done = project.main("predict", str(files), "--model", "nobody", check=False)
     assert done.returncode == 2
     assert "nobody@champion" in done.stderr.splitlines()[-1]
+
+
+def test_a_registrys_database_that_is_down_is_one_line_in_seconds(project, files):
+    # The discard port: nothing listens there. By itself mlflow tries for nearly two minutes.
+    down = {**project.environment, "MLFLOW_TRACKING_URI": "postgresql://me:secret@127.0.0.1:9/registry"}
+    began = time.monotonic()
+    done = replace(project, environment=down).main("predict", str(files), check=False)
+    assert time.monotonic() - began < 60
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "***@127.0.0.1:9/registry: cannot reach the MLflow server" in done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_a_file_that_is_not_there_stops_before_any_model_is_asked(tmp_path):

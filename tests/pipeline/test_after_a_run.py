@@ -6,6 +6,8 @@ import sys
 import pytest
 from mlflow import MlflowClient
 
+from cnnClassifier.changed_settings import SECTIONS, warn_of_changed_settings
+from cnnClassifier.config.loading import load_settings
 from project import Project
 
 pytestmark = pytest.mark.pipeline
@@ -88,6 +90,18 @@ def test_a_server_that_is_down_is_told_before_anything_runs(pipeline):
     assert "127.0.0.1:9" in done.stderr
     assert "Running stage" not in done.stdout
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_dvcs_own_lock_tells_which_settings_changed_since_it_ran(pipeline, monkeypatch, caplog):
+    monkeypatch.chdir(pipeline.root)
+    settings = load_settings()
+    warn_of_changed_settings(settings, *SECTIONS)
+    assert caplog.messages == []
+    audit, training = settings.data_audit.model_copy(update={"near_copy": 0.99}), settings.training
+    training = training.model_copy(update={"folds": training.folds + 1})
+    warn_of_changed_settings(settings.model_copy(update={"data_audit": audit, "training": training}), *SECTIONS)
+    (said,) = caplog.messages
+    assert said.startswith("params.yaml: data_audit, training changed since")
 
 
 def test_what_a_stage_left_since_is_not_told_as_what_is_registered(pipeline):

@@ -2,6 +2,7 @@
 without the registry.
 
 mlflow never gets into the serving process: `tracking.peek` asks without it, `tracking.fetch` starts a process for it.
+A command that asks once and ends has `check_first` instead: what needs mlflow is checked in its own process.
 """
 
 import hashlib
@@ -29,11 +30,13 @@ class RegistrySource:
     """What has the alias: the model of that name or, without a name, of the active experiment.
 
     If nothing has it, and no other name was asked for, the released model; a local registry that is empty gets it.
-    One source follows one model; making one costs nothing and asks nobody.
+    One source follows one model; making one costs nothing and asks nobody. With `check_first`, a registry that only
+    mlflow can ask, as a database's, is checked before it is: mlflow alone tries for minutes to reach one that is down.
     """
 
-    def __init__(self, project: ProjectConfig, name: str | None = None) -> None:
+    def __init__(self, project: ProjectConfig, name: str | None = None, *, check_first: bool = False) -> None:
         self._project = project
+        self._check_first = check_first
         self._released = _released(project, name)
         self._name = name
         self._names: tuple[str, ...] = ()
@@ -57,6 +60,8 @@ class RegistrySource:
                 return kept
             if not isinstance(error, PeekError):
                 raise
+            if self._check_first:
+                server.check()
             package = self._fetch()
         if package is not None:
             return self._keep(server, _load(package))
