@@ -58,7 +58,7 @@ test: .venv/.dev .venv-mlflow2/.done browser  ## run every test except those tha
 test-pipeline: .venv/.dev .venv-mlflow2/.done  ## test whole pipelines through DVC, small ones: repro, exp, push and pull, a team's server (some minutes)
 	@$(BIN)/python -m pytest -m pipeline -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: .venv/.dev  ## test every large network in every format (ten minutes)
+test-slow: .venv/.dev  ## test large networks: in every format, and compared with each other (ten minutes)
 	@$(BIN)/python -m pytest -m slow
 
 test-cluster: .venv/.dev java  ## test a Ray cluster of two nodes, one of which is killed, and the registered model on Spark (some minutes)

@@ -18,7 +18,9 @@ from cnnClassifier.backup.stores import choose_store
 from cnnClassifier.backup.tables import snapshot
 from cnnClassifier.config.loading import load_project
 from cnnClassifier.errors import TrackingError
-from cnnClassifier.tracking.connection import Connection
+from cnnClassifier.tracking.connection import Connection, connect
+from cnnClassifier.tracking.registry import set_alias
+from cnnClassifier.web.registry_source import RegistrySource
 from environment import clean_environment
 from imports import ROOT
 from registry_content import NAME, answers, content, fill_registry
@@ -125,6 +127,18 @@ def test_a_laptops_registry_moves_there_and_back_with_everything(laptop, postgre
     monkeypatch.setenv("MLFLOW_TRACKING_URI", back.uri)
     assert served_champion(home, monkeypatch) == there
     assert len(content(back.client)["runs"]) == len(before["runs"]) + 1
+
+
+def test_a_command_that_asks_a_database_itself_hears_of_the_next_champion(postgres, tmp_path, monkeypatch):
+    """Only mlflow can ask it: what a command answered with before is no reason to answer with it again."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres.database())
+    project = load_project(ROOT / "config/config.yaml")
+    connection = connect(project.tracking)
+    fill_registry(connection, [write_tiny_package(tmp_path / f"package{each}", each / 100) for each in (1, 2)])
+    assert RegistrySource(project, NAME, for_once=True).load().version == "1"
+    set_alias(connection, NAME, 2, "champion")
+    assert RegistrySource(project, NAME, for_once=True).load().version == "2"
 
 
 def goes_on_counting(client: MlflowClient) -> None:

@@ -225,11 +225,11 @@ def test_a_champion_that_is_no_more_is_said_to_be_and_no_other_model_takes_its_p
         source.look(second)
 
 
-@pytest.mark.parametrize("check_first", [False, True])
-def test_a_start_without_the_registry_serves_what_was_served_last(followed, used, tmp_path, check_first):
+@pytest.mark.parametrize("for_once", [False, True])
+def test_a_start_without_the_registry_serves_what_was_served_last(followed, used, tmp_path, for_once):
     _, second = followed
     (tmp_path / "mlflow.db").write_bytes(b"no database")
-    again = RegistrySource(used, check_first=check_first).load()
+    again = RegistrySource(used, for_once=for_once).load()
     assert (again.name, again.version, again.folder) == (second.name, second.version, second.folder)
 
 

@@ -29,4 +29,4 @@ def choose_model(project: ProjectConfig, name: str | None, package: Path | None)
     environ = dict(os.environ)
     if name:
         environ = {**environ, MODEL_DIR: "", MODEL_NAME: name}
-    return model_source(project, environ, check_first=True).load()
+    return model_source(project, environ, for_once=True).load()

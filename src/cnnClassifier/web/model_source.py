@@ -34,14 +34,14 @@ class Source:
     look: Callable[[Classifier], Classifier | None] | None = None
 
 
-def model_source(project: ProjectConfig, environ: Mapping[str, str], *, check_first: bool = False) -> Source:
-    """The environment's folder, else the registry's alias or the release. `check_first` is as in `RegistrySource`."""
+def model_source(project: ProjectConfig, environ: Mapping[str, str], *, for_once: bool = False) -> Source:
+    """The environment's folder, else the registry's alias or the release. `for_once` is as in `RegistrySource`."""
     if environ.get(MODEL_DIR):
         folder = Path(environ[MODEL_DIR])
         return Source(partial(load_from_folder, folder, environ.get(MODEL_NAME), environ.get(MODEL_VERSION)))
     from cnnClassifier.web.registry_source import RegistrySource
 
-    registry = RegistrySource(project, environ.get(MODEL_NAME), check_first=check_first)
+    registry = RegistrySource(project, environ.get(MODEL_NAME), for_once=for_once)
     return Source(registry.load, registry.look)
 
 

@@ -2,7 +2,7 @@
 without the registry.
 
 mlflow never gets into the serving process: `tracking.peek` asks without it, `tracking.fetch` starts a process for it.
-A command that asks once and ends has `check_first` instead: what needs mlflow is checked in its own process.
+A command, which asks once and ends, is `for_once`: where only mlflow can ask, it does so before it answers.
 """
 
 import hashlib
@@ -30,13 +30,13 @@ class RegistrySource:
     """What has the alias: the model of that name or, without a name, of the active experiment.
 
     If nothing has it, and no other name was asked for, the released model; a local registry that is empty gets it.
-    One source follows one model; making one costs nothing and asks nobody. With `check_first`, a registry that only
-    mlflow can ask, as a database's, is checked before it is: mlflow alone tries for minutes to reach one that is down.
+    One source follows one model; making one costs nothing and asks nobody. A server starts with what it served last
+    where only mlflow can ask the registry, as a PostgreSQL database; `look` asks later. `for_once` there is no later.
     """
 
-    def __init__(self, project: ProjectConfig, name: str | None = None, *, check_first: bool = False) -> None:
+    def __init__(self, project: ProjectConfig, name: str | None = None, *, for_once: bool = False) -> None:
         self._project = project
-        self._check_first = check_first
+        self._for_once = for_once
         self._released = _released(project, name)
         self._name = name
         self._names: tuple[str, ...] = ()
@@ -53,15 +53,13 @@ class RegistrySource:
             # MLflow's database and the import into it take many seconds: `look` sees to them.
             return Classifier.load(self._released, self._released.name, FIRST_VERSION)
         try:
-            package = self._peek(server)
+            package = self._ask(server) if self._for_once else self._peek(server)
         except TrackingError as error:
             if (kept := self._remembered(server)) is not None:
                 log.warning("serving %s version %s as before: %s", kept.name, kept.version, error)
                 return kept
             if not isinstance(error, PeekError):
                 raise
-            if self._check_first:
-                server.check()
             package = self._fetch()
         if package is not None:
             return self._keep(server, _load(package))
@@ -100,6 +98,14 @@ class RegistrySource:
             names = [_active_name(self._name, self._released), *([self._released.name] if self._released else [])]
             self._names = tuple(dict.fromkeys(names))
         return connect(self._project.tracking)
+
+    def _ask(self, server: Connection) -> ServedPackage | None:
+        """As `_peek`, and by mlflow where only that can; it alone would try for minutes to reach one that is down."""
+        try:
+            return self._peek(server)
+        except PeekError:
+            server.check()
+            return self._fetch()
 
     def _peek(self, server: Connection) -> ServedPackage | None:
         """The package behind the alias, fetched if it is not at hand; None if nothing has the alias."""
