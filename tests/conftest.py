@@ -10,8 +10,8 @@ from xdist.scheduler import LoadFileScheduling
 
 from environment import AMBIENT
 
-# Runs in one process, for the servers that its files share take long to start; and first, being the longest.
-TOGETHER = "tests/tracking/"
+# Each runs in one process, for what its files share takes long to make; longest first, and before all other files.
+TOGETHER = ("web", "tracking", "components", "audit", "sweep", "selection")
 
 SEARCH_PATH = pytest.StashKey[list[str]]()
 
@@ -20,13 +20,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 class ByFileOrFolder(LoadFileScheduling):
-    """Gives each process whole files, or the whole folder TOGETHER.
+    """Gives each process whole files, or whole folders of TOGETHER.
 
     The mark `xdist_group` would say the same, but pytest 9.2 no longer listens (pytest-dev/pytest-xdist#1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
+        folder = nodeid.split("/")[1]
+        return folder if folder in TOGETHER else super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileOrFolder | None:
@@ -35,7 +36,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileOrFold
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest starts first: at the end no process waits for another."""
-    items.sort(key=lambda item: item.nodeid.startswith(TOGETHER), reverse=True)
+    folders = dict(zip(TOGETHER, range(len(TOGETHER)), strict=True))
+    items.sort(key=lambda item: folders.get(item.nodeid.split("/")[1], len(folders)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -61,7 +61,8 @@ def test_smote_is_tried_against_the_same_without_it():
     assert list(balanced.values["training"]) == ["balancing"]
 
 
-@pytest.mark.parametrize("system", [pytest.param("mhist", marks=pytest.mark.slow), "histopathology"])
+@pytest.mark.slow
+@pytest.mark.parametrize("system", NETWORKS)
 def test_every_candidate_trains_on_the_same_folds(system, tmp_path, monkeypatch, caplog):
     for backbone in NETWORKS[system] - {"BasicCNN", "ThreeBlockCNN"}:
         save_random_weights(tmp_path / "weights", backbone)
