@@ -36,8 +36,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileOrFold
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest starts first: at the end no process waits for another."""
-    folders = dict(zip(TOGETHER, range(len(TOGETHER)), strict=True))
-    items.sort(key=lambda item: folders.get(item.nodeid.split("/")[1], len(folders)))
+    order = {folder: number for number, folder in enumerate(TOGETHER)}
+    items.sort(key=lambda item: order.get(item.nodeid.split("/")[1], len(order)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
