@@ -73,7 +73,7 @@ notebooks: .venv/.dev  ## run the four notebooks of research/ from top to bottom
 test-packaging: .venv/.dev  ## build wheel and sdist, install them elsewhere, serve and predict
 	@$(BIN)/python -m pytest -m packaging tests/packaging
 
-test-lowest: .venv/.dev  ## test the lowest versions that pyproject.toml allows, all extras, in .venv-lowest (ten minutes)
+test-lowest: .venv/.dev  ## test the lowest versions that pyproject.toml allows, all extras, in .venv-lowest (fifteen minutes)
 	@$(BIN)/uv pip compile --quiet --resolution lowest-direct -p 3.11 requirements-base.in requirements-serve.in requirements.in -o .venv/lowest.txt
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
 	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python -r .venv/lowest.txt $(LOWEST_TOOLS)
