@@ -11,6 +11,7 @@ from cnnClassifier.inference import Classifier
 from cnnClassifier.tracking.connection import Connection
 from cnnClassifier.tracking.registry import PACKAGE_FOLDER, set_alias
 from cnnClassifier.web.registry_source import RegistrySource
+from tiny_release import write_tiny_package
 
 NAME = "tiny"
 METRICS = {"loss": [1.5, 0.5, 0.25], "odd": [float("nan"), float("inf"), -0.0]}
@@ -37,6 +38,11 @@ def fill_registry(connection: Connection, packages: list[Path]) -> None:
         set_alias(connection, NAME, int(version), "challenger")
     set_alias(connection, NAME, max(1, len(packages) - 1), "champion")
     client.delete_run(client.create_run(experiment, run_name="a mistake").info.run_id)
+
+
+def fill_with_two(connection: Connection, folder: Path) -> None:
+    """The same with two tiny packages, which are written below `folder`: the first is champion."""
+    fill_registry(connection, [write_tiny_package(folder / f"package{each}", each / 100) for each in (1, 2)])
 
 
 def content(client: MlflowClient) -> dict[str, Any]:

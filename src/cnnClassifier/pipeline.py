@@ -91,7 +91,6 @@ def run_sweep(name: str, trials: int | None = None, minutes: float | None = None
 
     connection = connect(project.tracking)
     connection.check()
-    warn_of_changed_settings(settings, "data_audit")
     feature_sharing.take(spaces.root_of(project.paths.cache))
     with heavy_imports():
         from cnnClassifier.sweep.command import sweep
@@ -106,7 +105,6 @@ def run_compare(candidates: str | None, register: bool) -> None:
 
     connection = connect(project.tracking)
     connection.check()
-    warn_of_changed_settings(settings, "data_audit")
     feature_sharing.take(spaces.root_of(project.paths.cache))
     with heavy_imports():
         from cnnClassifier.selection.command import compare_candidates

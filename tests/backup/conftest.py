@@ -4,8 +4,7 @@ import pytest
 from registries import connection_in, store_in
 
 from cnnClassifier.backup.command import backup
-from registry_content import fill_registry
-from tiny_release import write_tiny_package
+from registry_content import fill_with_two
 
 
 @pytest.fixture(scope="session")
@@ -14,8 +13,7 @@ def laptop(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("laptop") / "with space #1"
     folder.mkdir()
     connection_in(folder).check()
-    packages = [write_tiny_package(folder / f"package{each}", each / 100) for each in (1, 2)]
-    fill_registry(connection_in(folder), packages)
+    fill_with_two(connection_in(folder), folder)
     return folder
 
 

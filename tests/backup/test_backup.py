@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 
 import pytest
 from registries import connection_in, count, served, store_in
@@ -18,6 +17,7 @@ from cnnClassifier.errors import ConfigError, DataError, TrackingError
 from cnnClassifier.tracking.connection import Connection
 from imports import ROOT
 from registry_content import NAME
+from waiting import wait_until
 
 
 def test_a_backup_of_a_moved_project_whose_tables_name_the_old_folder_is_refused(laptop, tmp_path, caplog):
@@ -107,9 +107,7 @@ def test_a_backup_while_others_write_is_of_one_moment(saved, tmp_path):
         ],
     )  # fmt: skip
     try:
-        while not count(busy / "mlflow.db", "runs WHERE name = 'busy'"):
-            assert writer.poll() is None
-            time.sleep(0.05)
+        wait_until(lambda: count(busy / "mlflow.db", "runs WHERE name = 'busy'"), writer, seconds=120, pause=0.05)
         for number in range(3):
             file = tmp_path / f"{number}.tar"
             backup(store_in(busy), file)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 import zipfile
 from itertools import count, islice
 from pathlib import Path
@@ -22,6 +21,7 @@ from cnnClassifier.scoring.plan import Part, Plan
 from cnnClassifier.scoring.run import Wish, score_images
 from hostile import dicom_files as dicom
 from tiny_release import CLASSES, picture, write_tiny_package
+from waiting import wait_until
 
 SECONDS = 120
 
@@ -72,11 +72,7 @@ def test_killed_it_goes_on_and_answers_each_image_once(project, here, package, t
     images, out = many_pictures(tmp_path / "images", 3000), tmp_path / "out"
     command = [sys.executable, "main.py", "score", str(images), "--out", str(out), "--package", str(package)]
     process = subprocess.Popen([*command, "--part", "10"], cwd=project.root, env=project.environment)
-    end = time.monotonic() + SECONDS
-    while len(parts_of(out)) < 3:
-        assert process.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.005)
+    wait_until(lambda: len(parts_of(out)) >= 3, process, seconds=SECONDS, pause=0.005)
     process.kill()
     process.wait()
     before = parts_of(out)

@@ -23,9 +23,9 @@ from cnnClassifier.tracking.registry import set_alias
 from cnnClassifier.web.registry_source import RegistrySource
 from environment import clean_environment
 from imports import ROOT
-from registry_content import NAME, answers, content, fill_registry
+from registry_content import NAME, answers, content, fill_with_two
 from served_app import served
-from tiny_release import picture, write_tiny_package
+from tiny_release import picture
 
 PICTURES = [picture(number) for number in range(3)]
 
@@ -84,7 +84,7 @@ def laptop(tmp_path) -> Connection:
     folder.mkdir()
     connection = Connection(f"sqlite:///{folder}/mlflow.db", folder / "mlruns")
     connection.check()
-    fill_registry(connection, [write_tiny_package(folder / f"package{each}", each / 100) for each in (1, 2)])
+    fill_with_two(connection, folder)
     return connection
 
 
@@ -135,7 +135,7 @@ def test_a_command_that_asks_a_database_itself_hears_of_the_next_champion(postgr
     monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres.database())
     project = load_project(ROOT / "config/config.yaml")
     connection = connect(project.tracking)
-    fill_registry(connection, [write_tiny_package(tmp_path / f"package{each}", each / 100) for each in (1, 2)])
+    fill_with_two(connection, tmp_path)
     assert RegistrySource(project, NAME, for_once=True).load().version == "1"
     set_alias(connection, NAME, 2, "champion")
     assert RegistrySource(project, NAME, for_once=True).load().version == "2"

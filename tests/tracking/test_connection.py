@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from cnnClassifier.tracking import connection
 from cnnClassifier.tracking.client import import_mlflow
 from cnnClassifier.tracking.connection import Connection, connect
 from mlflow_servers import free_port
+from waiting import wait_until
 
 MODULES = (
     "client", "connection", "credentials", "identity", "packaging", "registry", "released", "run", "stages", "values",
@@ -45,14 +47,16 @@ def test_a_dvc_experiment_in_a_copy_logs_to_the_project_itself(tracking, tmp_pat
     assert connect(tracking).uri == f"sqlite:///{tmp_path}/mlflow.db"
 
 
+def written_into(files: Iterable[Path]) -> bool:
+    return any(file.stat().st_size for file in files)
+
+
 def test_a_database_is_there_whole_or_not_at_all(tmp_path):
     """MLflow refuses for ever what a kill leaves of its tables."""
     new = Connection(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlruns")
     code = f"from cnnClassifier.tracking.connection import Connection\nfrom pathlib import Path\n{new!r}.check()"
     creating = subprocess.Popen([sys.executable, "-c", code.replace("PosixPath", "Path")])
-    end = time.monotonic() + 120
-    while not any(file.stat().st_size for file in tmp_path.glob(".mlflow-*/mlflow.db")) and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_until(lambda: written_into(tmp_path.glob(".mlflow-*/mlflow.db")), creating, seconds=120, pause=0.05)
     creating.kill()
     assert creating.wait() < 0
     assert not (tmp_path / "mlflow.db").exists()

@@ -15,17 +15,3 @@ def wait_for(get, text: str, seconds: float = 30) -> str:
         assert time.monotonic() < deadline, f"no {text} in {found}"
         time.sleep(0.01)
     return found
-
-
-def wait_until_ready(address: str, seconds: float = 20) -> requests.Response:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            response = requests.get(f"{address}/ready", timeout=5)
-        except requests.ConnectionError:
-            time.sleep(0.1)
-            continue
-        if response.ok:
-            return response
-        time.sleep(0.1)
-    raise TimeoutError(f"{address} is not ready after {seconds} s")

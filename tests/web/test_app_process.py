@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 
-from server_client import ask, wait_until_ready
+from server_client import ask
 from tiny_app import ROOT
 from tiny_model import picture
 
 from mlflow_servers import free_port
+from served_app import wait_until_ready
 
 
 def test_python_app_py_serves_a_package_folder_and_stops_when_told(package):
@@ -28,7 +29,7 @@ def test_python_app_py_serves_a_package_folder_and_stops_when_told(package):
         stderr=subprocess.PIPE,
     )
     try:
-        ready = wait_until_ready(f"http://127.0.0.1:{port}").json()
+        ready = wait_until_ready(f"http://127.0.0.1:{port}", process).json()
         assert ready["model"] == "colours"
         assert len(ready["version"]) == 12
         process.send_signal(signal.SIGHUP)  # look for a champion: a folder has none, and the server goes on

@@ -18,7 +18,6 @@ import pytest
 import requests
 import yaml
 from PIL import Image
-from server_client import wait_until_ready
 from tiny_app import CONFIG, ROOT
 from tiny_model import picture
 
@@ -31,6 +30,7 @@ from cnnClassifier.web.limits import Guard
 from cnnClassifier.web.reloading import Adjustable
 from imports import PACKAGE
 from mlflow_servers import free_port
+from served_app import wait_until_ready
 from waiting import wait_until
 
 APP = ("app.py",)
@@ -66,7 +66,7 @@ class Server:
 def served(root: Path, package: Path, command: tuple[str, ...] = APP, **environment: str) -> Iterator[Server]:
     server = Server(root, package, command, **environment)
     try:
-        wait_until_ready(server.address, seconds=60)
+        wait_until_ready(server.address, server.process, seconds=60)
         yield server
     finally:
         if server.process.poll() is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnClassifier.changed_settings import warn_of_changed_settings
 from cnnClassifier.components.prepare_base_model import base_spec
 from cnnClassifier.config.types import Paths, Settings
 from cnnClassifier.cross_validation import cross_validate
@@ -46,7 +47,11 @@ class Deal:
 
 
 def open_bench(settings: Settings, paths: Paths) -> Bench:
-    """Read what ingestion and audit left; DataError saying which stage to run if it is missing or another's."""
+    """Read what ingestion and audit left; DataError saying which stage to run if it is missing or another's.
+
+    A warning where their settings have changed since.
+    """
+    warn_of_changed_settings(settings, "data_audit")
     classes = read_classes(paths.classes)
     if set(classes.names) != set(settings.data_ingestion.classes):
         raise DataError(

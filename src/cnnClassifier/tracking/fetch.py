@@ -79,7 +79,8 @@ def _ask(order: Order) -> ServedPackage | None:
 
     server = connection.connect(order.tracking)
     unused = server.is_unused  # nothing has the alias there, and asking would make MLflow's tables first
-    if server.artifact_root and not unused:
+    # Whether a file is whole, a database there, for which mlflow itself would try for minutes; peek asked a web server.
+    if not unused and not server.uri.startswith(("http://", "https://")):
         server.check()
     found = None if unused else next((each for each in order.names if registry.find(server, each, order.alias)), None)
     if found is None and order.released and import_if_empty(server, order.released, order.cache):

@@ -74,10 +74,7 @@ class RegistrySource:
         TrackingError if the registry does not tell; ModelError if there is no champion any more, or if it is unfit.
         """
         server = self._connect()
-        try:
-            package = self._peek(server)
-        except PeekError:
-            package = self._fetch()
+        package = self._ask(server)
         if package is None and self._may_import:
             self._may_import = False  # tried once a process: another model may be registered meanwhile
             package = self._fetch()
@@ -100,11 +97,10 @@ class RegistrySource:
         return connect(self._project.tracking)
 
     def _ask(self, server: Connection) -> ServedPackage | None:
-        """As `_peek`, and by mlflow where only that can; it alone would try for minutes to reach one that is down."""
+        """As `_peek`, and by mlflow where only that can."""
         try:
             return self._peek(server)
         except PeekError:
-            server.check()
             return self._fetch()
 
     def _peek(self, server: Connection) -> ServedPackage | None:

@@ -11,7 +11,6 @@ from finished_project import CLASSES
 from onnx import TensorProto, helper, numpy_helper
 
 from cnnClassifier.config.types import Paths, Settings
-from cnnClassifier.ensembles.command import make_ensemble
 from cnnClassifier.inference import Classifier
 from cnnClassifier.metrics.predictions import Predictions, write_again
 from cnnClassifier.model_spec import FEATURES, MAPS, ONNX_FILE, OUTLIERS_FILE, ModelSpec, write_spec
@@ -106,10 +105,6 @@ def pictures() -> np.ndarray:
     return np.random.default_rng(5).uniform(0, 255, (6, 32, 32, 3)).astype(np.float32) * np.linspace(0, 1, 6).reshape(
         6, 1, 1, 1
     ).astype(np.float32)
-
-
-def make(name: str, asked: list[str], settings, paths, local) -> str:
-    return make_ensemble(name, asked, settings, paths, local)
 
 
 def served(local, name: str, folder: Path, alias: str = registry.CHALLENGER) -> Classifier:

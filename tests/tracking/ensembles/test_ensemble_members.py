@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from finished_project import CLASSES, SPEC
-from registered_members import make, register, table, write_member
+from registered_members import register, table, write_member
 
+from cnnClassifier.ensembles.command import make_ensemble
 from cnnClassifier.ensembles.members import find_member
 from cnnClassifier.errors import ConfigError, ModelError
 from cnnClassifier.tracking import registry
@@ -20,7 +21,7 @@ def other_member(local, settings, paths, tmp_path, **changes: Any) -> int:
 def test_members_of_other_classes_or_another_order_are_refused(members, local, settings, paths, tmp_path):
     other = other_member(local, settings, paths, tmp_path, classes=CLASSES[::-1])
     with pytest.raises(ModelError, match=r"same classes in the same order: tiny_chest_ct version 1 has adenocarcinoma"):
-        make("unlike", ["tiny_chest_ct/1", f"tiny_chest_ct/{other}"], settings, paths, local)
+        make_ensemble("unlike", ["tiny_chest_ct/1", f"tiny_chest_ct/{other}"], settings, paths, local)
     assert registry.versions(local, "unlike") == []
 
 
@@ -28,7 +29,7 @@ def test_members_that_take_other_pictures_are_refused(members, local, settings, 
     preprocessing = SPEC.preprocessing.model_copy(update={"image_size": 48, "body_crop": False})
     other = other_member(local, settings, paths, tmp_path, preprocessing=preprocessing)
     with pytest.raises(ModelError, match=r"differ in image_size 32 and 48; body_crop True and False: train one"):
-        make("unlike", ["tiny_chest_ct/1", f"tiny_chest_ct/{other}"], settings, paths, local)
+        make_ensemble("unlike", ["tiny_chest_ct/1", f"tiny_chest_ct/{other}"], settings, paths, local)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_members_that_take_other_pictures_are_refused(members, local, settings, 
 )
 def test_members_that_are_not_there_or_not_several_are_told(members, local, settings, paths, asked, said):
     with pytest.raises((ConfigError, ModelError), match=said):
-        make("unlike", asked, settings, paths, local)
+        make_ensemble("unlike", asked, settings, paths, local)
 
 
 def test_a_member_is_named_by_version_alias_or_as_champion(members, local):

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from finished_project import CLASSES, SPEC
-from registered_members import TEMPERATURES, make, pictures, register, served, table, write_member
+from registered_members import TEMPERATURES, pictures, register, served, table, write_member
 
 from cnnClassifier.decision import DecisionSpec, calibrate
+from cnnClassifier.ensembles.command import make_ensemble
 from cnnClassifier.ensembles.members import Member, why_incomparable
 from cnnClassifier.ensembles.rules import fit_rules, mean_of
 from cnnClassifier.metrics.conformal import fit_quantile
@@ -19,7 +20,7 @@ from cnnClassifier.tracking import registry
 def test_rules_are_fitted_on_the_mean_of_out_of_fold_predictions_and_the_gate_is_the_first_members(
     members, local, settings, paths, tmp_path
 ):
-    make("ruled", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
+    make_ensemble("ruled", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
     both = served(local, "ruled", tmp_path / "served")
     mean = np.mean([calibrate(table(n).probabilities, t) for n, t in zip((1, 2), TEMPERATURES, strict=True)], axis=0)
     truth, decision = table(1).truth, both.spec.decision
@@ -55,7 +56,7 @@ def test_without_comparable_predictions_there_are_no_rules_and_the_card_says_so(
     other = replace(table(2), folds=(table(2).folds + 1) % 4)
     package = write_member(tmp_path / "package", 2, spec)
     version = register(local, settings, paths, package, spec, other, tmp_path / "pyfunc")
-    said = make("ruleless", ["tiny_chest_ct/1", f"tiny_chest_ct/{version}"], settings, paths, local)
+    said = make_ensemble("ruleless", ["tiny_chest_ct/1", f"tiny_chest_ct/{version}"], settings, paths, local)
     ruleless = served(local, "ruleless", tmp_path / "served")
     assert ruleless.spec.decision == DecisionSpec()
     assert "It has no rules for answers: " in (ruleless.folder / "model_card.md").read_text()

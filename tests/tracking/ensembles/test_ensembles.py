@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import yaml
 from finished_project import CLASSES, picture
-from registered_members import make, pictures, served
+from registered_members import pictures, served
 
 from cnnClassifier.cli import app as command_line
 from cnnClassifier.config.types import ServingConfig
 from cnnClassifier.decision import calibrate
 from cnnClassifier.ensembles import ENSEMBLE_FILE, command
+from cnnClassifier.ensembles.command import make_ensemble
 from cnnClassifier.errors import ConfigError, ModelError
 from cnnClassifier.files import read_json
 from cnnClassifier.preprocessing import preprocess
@@ -26,7 +27,7 @@ from imports import ROOT
 
 
 def test_it_answers_the_mean_of_its_members_in_the_app_and_as_a_pyfunc(members, local, settings, paths, tmp_path):
-    said = make("both", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
+    said = make_ensemble("both", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
     assert said.startswith("both version 1, champion: ")
     both = served(local, "both", tmp_path / "served", registry.CHAMPION)
     mean = np.mean([calibrate(m.classify_pixels(pictures()), m.spec.decision.temperature) for m in members], axis=0)
@@ -59,8 +60,8 @@ def test_it_answers_the_mean_of_its_members_in_the_app_and_as_a_pyfunc(members, 
 
 
 def test_a_second_ensemble_meets_the_first_and_may_be_a_member(members, local, settings, paths, tmp_path):
-    make("pair", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
-    said = make("pair", ["pair", "tiny_chest_ct/2"], settings, paths, local)
+    make_ensemble("pair", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
+    said = make_ensemble("pair", ["pair", "tiny_chest_ct/2"], settings, paths, local)
     assert said.startswith("pair version 2, challenger: ")
     assert "of version 1: a gain of" in said
     assert "policy" not in said  # the first member, an ensemble, keeps the audit of its own first member
@@ -79,9 +80,9 @@ def test_a_champion_whose_card_was_never_written_can_be_met(members, local, sett
     with monkeypatch.context() as patched:
         patched.setattr(command, "write_card", killed)
         with pytest.raises(KeyboardInterrupt):
-            make("late", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
+            make_ensemble("late", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
     assert registry.find(local, "late", registry.CHAMPION).version == 1
-    assert "a gain of" in make("late", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
+    assert "a gain of" in make_ensemble("late", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
 
 
 def test_two_at_a_time_do_not_meddle_with_each_other(members, local, settings, paths, tmp_path, monkeypatch):
@@ -89,11 +90,11 @@ def test_two_at_a_time_do_not_meddle_with_each_other(members, local, settings, p
 
     def in_the_middle(*given: Any) -> Any:
         monkeypatch.setattr(command, "_audit", audit)
-        make("second", asked[::-1], settings, paths, local)
+        make_ensemble("second", asked[::-1], settings, paths, local)
         return audit(*given)
 
     monkeypatch.setattr(command, "_audit", in_the_middle)
-    make("first", asked, settings, paths, local)
+    make_ensemble("first", asked, settings, paths, local)
     for name, versions in (("first", [1, 2]), ("second", [2, 1])):
         package = registry.download(local, name, registry.CHALLENGER, tmp_path)
         assert [each["version"] for each in read_json(package.folder / ENSEMBLE_FILE)["members"]] == versions
@@ -101,7 +102,7 @@ def test_two_at_a_time_do_not_meddle_with_each_other(members, local, settings, p
 
 def test_a_name_that_no_model_may_have_is_told(local, settings, paths):
     with pytest.raises(ConfigError, match=r"^ensemble: name: .* Received: 'my model'$"):
-        make("my model", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
+        make_ensemble("my model", ["tiny_chest_ct/1", "tiny_chest_ct/2"], settings, paths, local)
 
 
 def test_the_command_takes_members_behind_of_or_each_with_its_own(local, settings, tmp_path, monkeypatch):
